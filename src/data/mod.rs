@@ -1,0 +1,1 @@
+//! Sources of pictures, decoding, sampling and prefetch. Knows nothing of the GPU.

@@ -1,0 +1,1 @@
+//! Metrics and baselines a reconstruction is judged by.

@@ -1,0 +1,1 @@
+//! The device: adapter choice, limits, pipelines, buffers, uploads and readback.

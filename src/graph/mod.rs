@@ -1,0 +1,1 @@
+//! Static graphs of tensor ops, their gradients, and plans that run them.

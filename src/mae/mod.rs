@@ -1,0 +1,1 @@
+//! The masked autoencoder: presets, encoder, decoder, masking and losses.

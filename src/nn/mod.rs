@@ -1,0 +1,1 @@
+//! Layers as functions from graph variables to graph variables, and parameters.

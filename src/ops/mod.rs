@@ -1,0 +1,1 @@
+//! One op a file: shape rule, gradient rule, kernel launch.

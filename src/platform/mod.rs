@@ -1,0 +1,1 @@
+//! The only place that knows on which platform the program runs.

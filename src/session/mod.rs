@@ -1,0 +1,1 @@
+//! The actor that both faces drive: commands in, events out.

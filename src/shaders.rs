@@ -1,0 +1,1 @@
+//! The linked WGSL of every shader, written by `build.rs`.

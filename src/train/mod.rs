@@ -1,0 +1,1 @@
+//! Recipes, schedules, the trainer, run folders and checkpoints.
