@@ -1,1 +1,17 @@
-//! The device: adapter choice, limits, pipelines, buffers, uploads and readback.
+//! The device: adapter choice, limits, pipelines, buffers, uploads and readback. Knows nothing of learning.
+
+mod adapter;
+mod buffer;
+mod device;
+mod error;
+mod kernel;
+mod run;
+mod timestamps;
+
+pub use adapter::{AdapterRequest, AdapterSummary, adapters};
+pub use buffer::{BufferSlice, Uploads};
+pub use device::{Gpu, GpuOptions};
+pub use error::GpuError;
+pub use kernel::{Kernel, KernelKey};
+pub use run::{Dispatch, DispatchList, Slices};
+pub use timestamps::{Timestamps, TimestampsReading};

@@ -1,0 +1,111 @@
+//! Pieces of GPU memory: slices of buffers, uploads into them and readback from them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Gpu, GpuError};
+
+/// A range of bytes in a storage buffer.
+#[derive(Clone, Debug)]
+pub struct BufferSlice {
+    /// The buffer.
+    pub buffer: wgpu::Buffer,
+    /// First byte; a multiple of the device's `min_storage_buffer_offset_alignment` where it is bound.
+    pub offset: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+}
+
+impl BufferSlice {
+    /// All of `buffer`.
+    pub fn whole(buffer: wgpu::Buffer) -> Self {
+        let bytes = buffer.size();
+        BufferSlice { buffer, offset: 0, bytes }
+    }
+
+    /// A part of this slice.
+    #[must_use]
+    pub fn part(&self, offset: u64, bytes: u64) -> Self {
+        debug_assert!(offset + bytes <= self.bytes);
+        BufferSlice { buffer: self.buffer.clone(), offset: self.offset + offset, bytes }
+    }
+
+    /// As a binding.
+    pub fn binding(&self) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffer,
+            offset: self.offset,
+            size: wgpu::BufferSize::new(self.bytes.next_multiple_of(4)),
+        })
+    }
+}
+
+/// Uploads to buffers.
+pub trait Uploads {
+    /// Writes `values` to the start of `slice`, ordered before whatever is submitted next.
+    fn upload<T: bytemuck::NoUninit>(&self, slice: &BufferSlice, values: &[T]);
+}
+
+impl Uploads for Gpu {
+    fn upload<T: bytemuck::NoUninit>(&self, slice: &BufferSlice, values: &[T]) {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        debug_assert!(bytes.len() as u64 <= slice.bytes, "upload of {} into {} bytes", bytes.len(), slice.bytes);
+        self.queue().write_buffer(&slice.buffer, slice.offset, bytes);
+    }
+}
+
+impl Gpu {
+    /// Copies of several slices, in order, in one transfer, after all work submitted so far.
+    ///
+    /// Resolves when the copy is done; natively something must poll the device meanwhile, and this does.
+    pub async fn read(&self, label: &str, slices: &[BufferSlice]) -> Result<Vec<Vec<u8>>, GpuError> {
+        let fail = |reason: String| GpuError::Readback { label: label.to_owned(), reason };
+        let total: u64 = slices.iter().map(|slice| slice.bytes.next_multiple_of(4)).sum();
+        let staging = self.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: total.max(4),
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
+        let mut at = 0;
+        for slice in slices {
+            let bytes = slice.bytes.next_multiple_of(4);
+            encoder.copy_buffer_to_buffer(&slice.buffer, slice.offset, &staging, at, bytes);
+            at += bytes;
+        }
+        self.queue().submit([encoder.finish()]);
+        let (sender, receiver) = crate::platform::signal();
+        let outcome = Arc::new(Mutex::new(None));
+        let slot = outcome.clone();
+        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            sender.notify();
+        });
+        // In a browser polling does nothing and the event loop completes the mapping.
+        self.device().poll(wgpu::PollType::wait_indefinitely()).map_err(|error| fail(error.to_string()))?;
+        receiver.await;
+        let mapped = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match mapped {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Err(self.check().err().unwrap_or_else(|| fail(error.to_string()))),
+            None => return Err(fail("the device dropped the request".to_owned())),
+        }
+        self.check()?;
+        let view = staging.slice(..).get_mapped_range().map_err(|error| fail(error.to_string()))?;
+        let mut at = 0;
+        Ok(slices
+            .iter()
+            .map(|slice| {
+                let piece = view[at..at + slice.bytes as usize].to_vec();
+                at += slice.bytes.next_multiple_of(4) as usize;
+                piece
+            })
+            .collect())
+    }
+
+    /// The values of one slice.
+    pub async fn read_one<T: bytemuck::Pod>(&self, label: &str, slice: &BufferSlice) -> Result<Vec<T>, GpuError> {
+        let bytes = self.read(label, std::slice::from_ref(slice)).await?.pop().unwrap_or_default();
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+}

@@ -1,0 +1,184 @@
+//! The device and what it can do.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::adapter::{self, AdapterRequest, AdapterSummary};
+use super::kernel::{Kernel, KernelKey};
+use super::{BufferSlice, GpuError};
+
+/// How to open a device.
+#[derive(Clone, Debug)]
+pub struct GpuOptions {
+    /// Which adapter.
+    pub adapter: AdapterRequest,
+    /// Compile kernels with the driver's bound checks and loop guards.
+    ///
+    /// Kernels stay inside their bounds by themselves; tests run them checked, release builds trust them.
+    pub checked: bool,
+}
+
+impl Default for GpuOptions {
+    fn default() -> Self {
+        GpuOptions { adapter: AdapterRequest::default(), checked: cfg!(debug_assertions) }
+    }
+}
+
+/// A device with its queue, limits and compiled kernels.
+pub struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    limits: wgpu::Limits,
+    features: wgpu::Features,
+    checked: bool,
+    kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
+    trouble: Arc<Mutex<Option<GpuError>>>,
+}
+
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gpu").field("adapter", &self.info.name).finish_non_exhaustive()
+    }
+}
+
+impl Gpu {
+    /// Opens the wanted adapter with every limit it offers.
+    ///
+    /// # Errors
+    /// [`GpuError::NoAdapter`] or [`GpuError::NoDevice`].
+    pub async fn open(options: &GpuOptions) -> Result<Arc<Gpu>, GpuError> {
+        let adapter = adapter::find(&options.adapter).await?;
+        let info = adapter.get_info();
+        let wanted = wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS
+            | wgpu::Features::SHADER_F16;
+        let features = adapter.features() & wanted;
+        let limits = adapter.limits();
+        let (device, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("unmask"),
+                required_features: features,
+                required_limits: limits.clone(),
+                memory_hints: wgpu::MemoryHints::Performance,
+                ..Default::default()
+            })
+            .await
+            .map_err(|error| GpuError::NoDevice { adapter: info.name.clone(), reason: error.to_string() })?;
+        let trouble = Arc::new(Mutex::new(None));
+        let slot = trouble.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            log::error!("{error}");
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.get_or_insert(GpuError::Device(error.to_string()));
+        }));
+        let slot = trouble.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(GpuError::Lost(message));
+            }
+        });
+        Ok(Arc::new(Gpu {
+            device,
+            queue,
+            info,
+            limits,
+            features,
+            checked: options.checked,
+            kernels: Mutex::default(),
+            trouble,
+        }))
+    }
+
+    /// The wgpu device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    /// The wgpu queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// The adapter's name.
+    pub fn name(&self) -> &str {
+        &self.info.name
+    }
+
+    /// The adapter as users see it.
+    pub fn summary(&self) -> AdapterSummary {
+        AdapterSummary::of(&self.info)
+    }
+
+    /// Limits of the device, all that the adapter offers.
+    pub fn limits(&self) -> &wgpu::Limits {
+        &self.limits
+    }
+
+    /// Features in use.
+    pub fn features(&self) -> wgpu::Features {
+        self.features
+    }
+
+    /// Whether kernels run on a processor instead of a GPU: such adapters want register tiles and no barriers.
+    pub fn is_cpu(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Most bytes that one binding may span.
+    pub fn max_binding(&self) -> u64 {
+        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+    }
+
+    /// Fails if the device was lost or raised an error since the last call.
+    pub fn check(&self) -> Result<(), GpuError> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+    }
+
+    /// The compiled kernel of `key`, compiled on first use.
+    pub fn kernel(&self, key: &KernelKey) -> Result<Arc<Kernel>, GpuError> {
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = kernels.get(key) {
+            return Ok(kernel.clone());
+        }
+        let kernel = Arc::new(Kernel::compile(&self.device, key, self.checked)?);
+        kernels.insert(key.clone(), kernel.clone());
+        Ok(kernel)
+    }
+
+    /// A new storage buffer of `bytes`, checked against the limits and against running out of memory.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`] or [`GpuError::OutOfMemory`].
+    pub async fn buffer(&self, label: &str, bytes: u64) -> Result<BufferSlice, GpuError> {
+        let limit = self.max_binding();
+        if bytes > limit {
+            return Err(GpuError::TooLarge {
+                label: label.to_owned(),
+                bytes,
+                adapter: self.info.name.clone(),
+                limit,
+                limit_name: "max_storage_buffer_binding_size",
+            });
+        }
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes.max(4).next_multiple_of(4),
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        if scope.pop().await.is_some() {
+            return Err(GpuError::OutOfMemory { label: label.to_owned(), bytes, adapter: self.info.name.clone() });
+        }
+        Ok(BufferSlice::whole(buffer))
+    }
+
+    /// Lets finished work call its callbacks; waits for all submitted work where the platform can.
+    pub fn wait(&self) -> Result<(), GpuError> {
+        self.device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .map_err(|error| GpuError::Device(format!("waiting for submitted work failed: {error}")))?;
+        self.check()
+    }
+}

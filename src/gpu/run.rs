@@ -1,0 +1,111 @@
+//! Lists of dispatches, run whole or in slices.
+
+use std::sync::Arc;
+
+use super::{BufferSlice, Gpu, GpuError, Kernel, KernelKey};
+
+/// One prepared kernel launch.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// The kernel.
+    pub kernel: Arc<Kernel>,
+    /// Its bindings.
+    pub bind_group: wgpu::BindGroup,
+    /// Workgroups in x, y and z.
+    pub workgroups: [u32; 3],
+    /// The op it belongs to, for profiles.
+    pub op: &'static str,
+}
+
+/// Dispatches in order.
+#[derive(Clone, Debug, Default)]
+pub struct DispatchList {
+    /// The dispatches.
+    pub dispatches: Vec<Dispatch>,
+}
+
+/// Where a sliced run stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slices {
+    /// Index of the dispatch that comes next.
+    pub next: usize,
+}
+
+/// Most dispatches a single submission carries, so that no driver watchdog fires on long lists.
+const MAX_SUBMIT: usize = 256;
+
+impl DispatchList {
+    /// Adds a launch of `key` with `params` (the uniform at binding 0) and `buffers` (bindings from 1 on).
+    pub fn push(
+        &mut self,
+        gpu: &Gpu,
+        op: &'static str,
+        key: &KernelKey,
+        params: &[u8],
+        buffers: &[BufferSlice],
+        workgroups: [u32; 3],
+    ) -> Result<(), GpuError> {
+        let kernel = gpu.kernel(key)?;
+        let limit = gpu.limits().max_compute_workgroups_per_dimension;
+        if let Some(groups) = workgroups.iter().find(|groups| **groups > limit) {
+            return Err(GpuError::Kernel {
+                kernel: kernel.name.clone(),
+                reason: format!("{groups} workgroups in one dimension, of {limit} allowed"),
+            });
+        }
+        let uniform = gpu.uniform(&kernel.name, params);
+        let entries: Vec<wgpu::BindGroupEntry<'_>> =
+            std::iter::once(wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() })
+                .chain(buffers.iter().enumerate().map(|(index, slice)| wgpu::BindGroupEntry {
+                    binding: index as u32 + 1,
+                    resource: slice.binding(),
+                }))
+                .collect();
+        let bind_group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&kernel.name),
+            layout: &kernel.layout,
+            entries: &entries,
+        });
+        self.dispatches.push(Dispatch { kernel, bind_group, workgroups, op });
+        Ok(())
+    }
+
+    /// Encodes and submits all dispatches.
+    pub fn run(&self, gpu: &Gpu) {
+        let mut slices = Slices::default();
+        while !self.run_slice(gpu, &mut slices, MAX_SUBMIT) {}
+    }
+
+    /// Submits at most `most` further dispatches; true when the list is done.
+    pub fn run_slice(&self, gpu: &Gpu, slices: &mut Slices, most: usize) -> bool {
+        let end = self.dispatches.len().min(slices.next + most.max(1));
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("plan") });
+        {
+            let mut pass = encoder
+                .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("plan"), timestamp_writes: None });
+            for dispatch in &self.dispatches[slices.next..end] {
+                pass.set_pipeline(&dispatch.kernel.pipeline);
+                pass.set_bind_group(0, &dispatch.bind_group, &[]);
+                pass.dispatch_workgroups(dispatch.workgroups[0], dispatch.workgroups[1], dispatch.workgroups[2]);
+            }
+        }
+        gpu.queue().submit([encoder.finish()]);
+        slices.next = end;
+        end == self.dispatches.len()
+    }
+}
+
+impl Gpu {
+    /// A small uniform buffer that holds `params`.
+    fn uniform(&self, label: &str, params: &[u8]) -> wgpu::Buffer {
+        let size = params.len().max(16).next_multiple_of(16) as u64;
+        let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.queue().write_buffer(&buffer, 0, params);
+        buffer
+    }
+}

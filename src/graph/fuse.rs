@@ -1,0 +1,93 @@
+//! Fusion: ops absorb the ops that read them into their epilogues.
+
+use std::collections::HashSet;
+
+use super::{Absorption, Graph, Node, Var};
+
+/// The live nodes of `graph` in order, fused where ops allow it.
+///
+/// `roots` and stored tensors are kept even where nothing reads them.
+pub(super) fn fused_nodes(graph: &Graph, roots: &[Var]) -> Vec<Node> {
+    let pinned: HashSet<Var> = roots.iter().copied().chain(graph.stores.iter().map(|(var, _)| *var)).collect();
+    let mut nodes = live_nodes(graph, &pinned);
+    let mut readers = readers_of(&nodes, graph.vars.len());
+    for at in 0..nodes.len() {
+        let mut at = at;
+        while let Some(consumer) = absorb_next(graph, &mut nodes, &mut readers, &pinned, at) {
+            at = consumer;
+        }
+    }
+    nodes.into_iter().flatten().collect()
+}
+
+fn live_nodes(graph: &Graph, pinned: &HashSet<Var>) -> Vec<Option<Node>> {
+    let mut wanted = vec![false; graph.vars.len()];
+    for var in pinned {
+        wanted[var.0] = true;
+    }
+    let mut nodes: Vec<Option<Node>> = vec![None; graph.nodes.len()];
+    for (index, node) in graph.nodes.iter().enumerate().rev() {
+        if node.outputs.iter().any(|output| wanted[output.0]) {
+            for input in &node.inputs {
+                wanted[input.0] = true;
+            }
+            nodes[index] = Some(node.clone());
+        }
+    }
+    nodes
+}
+
+/// Positions of the nodes that read each tensor, ascending.
+fn readers_of(nodes: &[Option<Node>], vars: usize) -> Vec<Vec<usize>> {
+    let mut readers = vec![Vec::new(); vars];
+    for (position, node) in nodes.iter().enumerate() {
+        for input in node.iter().flat_map(|node| &node.inputs) {
+            if readers[input.0].last() != Some(&position) {
+                readers[input.0].push(position);
+            }
+        }
+    }
+    readers
+}
+
+/// Lets the node at `at` absorb the first reader of its last output; returns where the fused node stands.
+fn absorb_next(
+    graph: &Graph,
+    nodes: &mut [Option<Node>],
+    readers: &mut [Vec<usize>],
+    pinned: &HashSet<Var>,
+    at: usize,
+) -> Option<usize> {
+    let node = nodes[at].clone()?;
+    let output = *node.outputs.last()?;
+    let reader = *readers[output.0].first()?;
+    let consumer = nodes[reader].clone()?;
+    let slots: Vec<usize> = (0..consumer.inputs.len()).filter(|slot| consumer.inputs[*slot] == output).collect();
+    let ([slot], [result]) = (slots.as_slice(), consumer.outputs.as_slice()) else { return None };
+    let keep = readers[output.0].len() > 1 || pinned.contains(&output);
+    let op = node.op.absorb(&Absorption {
+        consumer: consumer.op.as_ref(),
+        at: *slot,
+        inputs: consumer.inputs.iter().map(|var| graph.ty(*var)).collect(),
+        keep,
+    })?;
+
+    let others = consumer.inputs.iter().enumerate().filter(|(index, _)| index != slot).map(|(_, var)| *var);
+    let inputs: Vec<Var> = node.inputs.iter().copied().chain(others).collect();
+    let mut outputs = node.outputs.clone();
+    if !keep {
+        outputs.pop();
+    }
+    outputs.push(*result);
+    for input in &node.inputs {
+        let list = &mut readers[input.0];
+        list.retain(|position| *position != at);
+        if let Err(place) = list.binary_search(&reader) {
+            list.insert(place, reader);
+        }
+    }
+    readers[output.0].retain(|position| *position != reader);
+    nodes[at] = None;
+    nodes[reader] = Some(Node { op, inputs, outputs });
+    Some(reader)
+}

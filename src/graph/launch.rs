@@ -1,0 +1,126 @@
+//! How ops write their kernel launches, before any memory is chosen.
+
+use super::{GraphError, TensorType};
+use crate::gpu::{Gpu, KernelKey};
+
+/// What an op may know of the adapter when it chooses kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Kernels run on a processor: register tiles, no barriers.
+    pub cpu: bool,
+    /// Most bytes of one binding.
+    pub max_binding: u64,
+    /// Most workgroups in one dimension.
+    pub max_workgroups: u32,
+    /// Most invocations of one workgroup.
+    pub max_invocations: u32,
+    /// Workgroup memory in bytes.
+    pub workgroup_memory: u32,
+}
+
+impl Caps {
+    /// Of a device.
+    pub fn of(gpu: &Gpu) -> Self {
+        let limits = gpu.limits();
+        Caps {
+            cpu: gpu.is_cpu(),
+            max_binding: gpu.max_binding(),
+            max_workgroups: limits.max_compute_workgroups_per_dimension,
+            max_invocations: limits.max_compute_invocations_per_workgroup,
+            workgroup_memory: limits.max_compute_workgroup_storage_size,
+        }
+    }
+}
+
+/// A tensor as a launch names it: an index into the tensors of the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Arg(pub(super) usize);
+
+/// One kernel launch.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Which kernel.
+    pub key: KernelKey,
+    /// The uniform at binding 0.
+    pub params: Vec<u8>,
+    /// Bindings from 1 on.
+    pub args: Vec<Arg>,
+    /// Workgroups in x, y, z.
+    pub workgroups: [u32; 3],
+}
+
+/// Collects the launches of one op.
+pub struct Launcher<'a> {
+    pub(super) caps: Caps,
+    pub(super) inputs: Vec<(Arg, &'a TensorType)>,
+    pub(super) outputs: Vec<(Arg, &'a TensorType)>,
+    pub(super) scratch: Vec<TensorType>,
+    pub(super) first_scratch: usize,
+    pub(super) calls: Vec<Call>,
+}
+
+impl Launcher<'_> {
+    /// What the adapter can do.
+    pub fn caps(&self) -> Caps {
+        self.caps
+    }
+
+    /// Input `index`.
+    pub fn input(&self, index: usize) -> Arg {
+        self.inputs[index].0
+    }
+
+    /// Type of input `index`.
+    pub fn input_type(&self, index: usize) -> &TensorType {
+        self.inputs[index].1
+    }
+
+    /// Number of inputs.
+    pub fn input_count(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Output `index`.
+    pub fn output(&self, index: usize) -> Arg {
+        self.outputs[index].0
+    }
+
+    /// Type of output `index`.
+    pub fn output_type(&self, index: usize) -> &TensorType {
+        self.outputs[index].1
+    }
+
+    /// Memory that lives for this op alone.
+    pub fn scratch(&mut self, ty: TensorType) -> Arg {
+        self.scratch.push(ty);
+        Arg(self.first_scratch + self.scratch.len() - 1)
+    }
+
+    /// Launches `key` on `workgroups`.
+    ///
+    /// `params` is the shader's uniform struct; `args` are its bindings from 1 on.
+    pub fn call<P: bytemuck::NoUninit>(
+        &mut self,
+        key: KernelKey,
+        params: &P,
+        args: &[Arg],
+        workgroups: [u32; 3],
+    ) -> Result<(), GraphError> {
+        if workgroups.contains(&0) {
+            return Ok(());
+        }
+        let params = bytemuck::bytes_of(params).to_vec();
+        self.calls.push(Call { key, params, args: args.to_vec(), workgroups });
+        Ok(())
+    }
+
+    /// Workgroups for `length` invocations in groups of `size`, spread over x and y, and the invocations of one row.
+    ///
+    /// A kernel finds its element at `id.y * row + id.x`.
+    pub fn spread(&self, length: usize, size: u32) -> ([u32; 3], u32) {
+        let groups = (length as u64).div_ceil(u64::from(size));
+        let x = groups.min(u64::from(self.caps.max_workgroups));
+        let y = if x == 0 { 0 } else { groups.div_ceil(x) };
+        ([x as u32, y as u32, 1], x as u32 * size)
+    }
+}

@@ -1,0 +1,120 @@
+//! A layout with memory, pipelines and bind groups: ready to run again and again.
+
+use std::collections::HashMap;
+
+use super::layout::{Layout, Place};
+use super::{Graph, GraphError, Var};
+use crate::gpu::{BufferSlice, DispatchList, Gpu};
+
+/// Memory for the external tensors of a graph, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Externals(HashMap<String, BufferSlice>);
+
+impl Externals {
+    /// No memory yet.
+    pub fn new() -> Self {
+        Externals::default()
+    }
+
+    /// Gives `slice` to the tensor `name`.
+    pub fn insert(&mut self, name: impl Into<String>, slice: BufferSlice) {
+        self.0.insert(name.into(), slice);
+    }
+
+    /// Memory of the tensor `name`.
+    pub fn get(&self, name: &str) -> Option<&BufferSlice> {
+        self.0.get(name)
+    }
+
+    /// New buffers for the external tensors of `graph` that have none.
+    pub async fn allocate(&mut self, gpu: &Gpu, graph: &Graph) -> Result<(), GraphError> {
+        for (name, ty) in graph.externals() {
+            if !self.0.contains_key(name) {
+                self.0.insert(name.to_owned(), gpu.buffer(name, ty.bytes()).await?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A graph ready to run on one device.
+#[derive(Debug)]
+pub struct Plan {
+    list: DispatchList,
+    places: HashMap<Var, BufferSlice>,
+    slots: Vec<BufferSlice>,
+}
+
+impl Plan {
+    /// Allocates the slots of `layout`, compiles its kernels and binds everything.
+    ///
+    /// # Errors
+    /// [`GraphError::Unbound`] or [`GraphError::WrongSize`] for memory missing in `externals`, and the device's own.
+    pub async fn new(
+        gpu: &Gpu,
+        graph: &Graph,
+        layout: &Layout,
+        roots: &[Var],
+        externals: &Externals,
+    ) -> Result<Plan, GraphError> {
+        let mut slots = Vec::with_capacity(layout.slots.len());
+        for (index, bytes) in layout.slots.iter().enumerate() {
+            slots.push(gpu.buffer(&format!("slot {index}"), *bytes).await?);
+        }
+        let slice_of = |tensor: usize| -> Result<BufferSlice, GraphError> {
+            let (ty, place) = &layout.tensors[tensor];
+            match place {
+                Place::Slot(slot) => Ok(slots[*slot].part(0, ty.bytes())),
+                Place::External(name) => {
+                    let slice = externals.get(name).ok_or_else(|| GraphError::Unbound(name.clone()))?;
+                    if slice.bytes < ty.bytes() {
+                        return Err(GraphError::WrongSize { name: name.clone(), got: slice.bytes, want: ty.bytes() });
+                    }
+                    Ok(slice.part(0, ty.bytes()))
+                }
+                Place::Nowhere => Err(GraphError::Unbound(format!("tensor {tensor} of shape {:?}", ty.shape))),
+            }
+        };
+        let mut list = DispatchList::default();
+        for step in &layout.steps {
+            for call in &step.calls {
+                let buffers: Vec<BufferSlice> =
+                    call.args.iter().map(|arg| slice_of(arg.0)).collect::<Result<_, _>>()?;
+                list.push(gpu, step.op, &call.key, &call.params, &buffers, call.workgroups)?;
+            }
+        }
+        gpu.check()?;
+        let mut places = HashMap::new();
+        for var in roots.iter().copied().chain(graph.stores.iter().map(|(var, _)| *var)) {
+            places.insert(var, slice_of(layout.home[var.0])?);
+        }
+        Ok(Plan { list, places, slots })
+    }
+
+    /// Lays out `graph` and makes it ready, allocating the external tensors that have no memory.
+    pub async fn build(gpu: &Gpu, graph: &Graph, roots: &[Var], externals: &mut Externals) -> Result<Plan, GraphError> {
+        let layout = Layout::of(graph, roots, super::Caps::of(gpu))?;
+        externals.allocate(gpu, graph).await?;
+        Plan::new(gpu, graph, &layout, roots, externals).await
+    }
+
+    /// Submits one run.
+    pub fn run(&self, gpu: &Gpu) {
+        self.list.run(gpu);
+    }
+
+    /// The dispatches, for running in slices or measuring.
+    pub fn list(&self) -> &DispatchList {
+        &self.list
+    }
+
+    /// The shared buffers of activations and scratch.
+    pub fn slots(&self) -> &[BufferSlice] {
+        &self.slots
+    }
+
+    /// Memory of a root or stored tensor.
+    pub fn slice(&self, var: Var) -> Option<&BufferSlice> {
+        self.places.get(&var)
+    }
+}

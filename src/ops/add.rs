@@ -1,0 +1,69 @@
+//! Sum of two tensors; the second may be repeated along the leading axes (a bias, a position table).
+
+use super::column_sum;
+use crate::gpu::KernelKey;
+use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+
+uniform!(
+    /// Uniform of the kernel.
+    Params in "add" { length: u32, row: u32, period: u32 }
+);
+
+/// `a + b`, where the shape of `b` is that of the last axes of `a` (leading ones aside).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Add;
+
+/// Whether `b`, leading ones aside, has the shape of the last axes of `a`.
+fn repeats(a: &[usize], b: &[usize]) -> bool {
+    let ones = b.iter().take_while(|extent| **extent == 1).count();
+    a.ends_with(&b[ones..])
+}
+
+impl Op for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        let [a, b] = inputs else { return Err(format!("takes two tensors, got {}", inputs.len())) };
+        if a.dtype == b.dtype && repeats(&a.shape, &b.shape) {
+            Ok(vec![(*a).clone()])
+        } else {
+            Err(format!("{:?} cannot be added to the last axes of {:?}", b.shape, a.shape))
+        }
+    }
+
+    fn gradient(
+        &self,
+        graph: &mut Graph,
+        node: &Node,
+        grads: &[Option<Var>],
+        wants: &[bool],
+    ) -> Result<Vec<Option<Var>>, GraphError> {
+        let Some(dy) = grads[0] else { return Ok(vec![None; 2]) };
+        let b = graph.ty(node.inputs[1]).clone();
+        let db = match wants[1] {
+            true if b.len() == graph.ty(dy).len() => Some(dy),
+            true => Some(column_sum(graph, dy, &b.shape)?),
+            false => None,
+        };
+        Ok(vec![Some(dy), db])
+    }
+
+    fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
+        let length = launcher.output_type(0).len();
+        let (workgroups, row) = launcher.spread(length, 256);
+        let params = Params { length: length as u32, row, period: launcher.input_type(1).len() as u32 };
+        let args = [launcher.input(0), launcher.input(1), launcher.output(0)];
+        launcher.call(KernelKey::new("add"), &params, &args, workgroups)
+    }
+
+    fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
+        inputs[0].len() as u64
+    }
+}
+
+/// `a + b`, with `b` repeated along the leading axes of `a`.
+pub fn add(graph: &mut Graph, a: Var, b: Var) -> Result<Var, GraphError> {
+    graph.add1(Add, &[a, b])
+}

@@ -1,0 +1,40 @@
+//! A tensor of one value.
+
+use crate::gpu::KernelKey;
+use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
+
+uniform!(
+    /// Uniform of the kernel.
+    Params in "fill" { length: u32, row: u32, value: f32 }
+);
+
+/// A tensor of type `ty` with every element `value`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fill {
+    /// Shape; f32.
+    pub ty: TensorType,
+    /// The value.
+    pub value: f32,
+}
+
+impl Op for Fill {
+    fn name(&self) -> &'static str {
+        "fill"
+    }
+
+    fn output_types(&self, _inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        Ok(vec![self.ty.clone()])
+    }
+
+    fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
+        let length = self.ty.len();
+        let (workgroups, row) = launcher.spread(length, 256);
+        let params = Params { length: length as u32, row, value: self.value };
+        launcher.call(KernelKey::new("fill"), &params, &[launcher.output(0)], workgroups)
+    }
+}
+
+/// A tensor of `shape` with every element `value`.
+pub fn fill(graph: &mut Graph, shape: &[usize], value: f32) -> Result<Var, GraphError> {
+    graph.add1(Fill { ty: TensorType::f32(shape), value }, &[])
+}

@@ -1,0 +1,80 @@
+//! Exact GELU, `x Φ(x)`: the erf form, not the tanh approximation (Hendrycks and Gimpel 2016).
+
+use crate::gpu::KernelKey;
+use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+
+uniform!(
+    /// Uniform of the kernel.
+    Params in "gelu" { length: u32, row: u32 }
+);
+
+/// `y = x Φ(x)`, element by element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gelu;
+
+/// `dx = dy (Φ(x) + x φ(x))`; inputs `x`, `dy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GeluGradient;
+
+impl Op for Gelu {
+    fn name(&self) -> &'static str {
+        "gelu"
+    }
+
+    fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn gradient(
+        &self,
+        graph: &mut Graph,
+        node: &Node,
+        grads: &[Option<Var>],
+        _wants: &[bool],
+    ) -> Result<Vec<Option<Var>>, GraphError> {
+        let Some(dy) = grads[0] else { return Ok(vec![None]) };
+        Ok(vec![Some(graph.add1(GeluGradient, &[node.inputs[0], dy])?)])
+    }
+
+    fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
+        let length = launcher.input_type(0).len();
+        let (workgroups, row) = launcher.spread(length, 256);
+        let args = [launcher.input(0), launcher.output(0)];
+        launcher.call(KernelKey::new("gelu"), &Params { length: length as u32, row }, &args, workgroups)
+    }
+
+    fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
+        20 * inputs[0].len() as u64
+    }
+}
+
+impl Op for GeluGradient {
+    fn name(&self) -> &'static str {
+        "gelu"
+    }
+
+    fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        if inputs[0] == inputs[1] {
+            Ok(vec![inputs[0].clone()])
+        } else {
+            Err(format!("x has shape {:?}, dy {:?}; expected the same", inputs[0].shape, inputs[1].shape))
+        }
+    }
+
+    fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
+        let length = launcher.input_type(0).len();
+        let (workgroups, row) = launcher.spread(length, 256);
+        let args = [launcher.input(0), launcher.output(0), launcher.input(1)];
+        let key = KernelKey::new("gelu").when("GRADIENT", true);
+        launcher.call(key, &Params { length: length as u32, row }, &args, workgroups)
+    }
+
+    fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
+        20 * inputs[0].len() as u64
+    }
+}
+
+/// `x Φ(x)`.
+pub fn gelu(graph: &mut Graph, x: Var) -> Result<Var, GraphError> {
+    graph.add1(Gelu, &[x])
+}

@@ -1,0 +1,38 @@
+//! Uniform structs shared by Rust and WGSL.
+
+/// Names and WGSL types of the fields of one shader's `Params`, for the test that compares both sides.
+#[derive(Clone, Copy, Debug)]
+pub struct UniformLayout {
+    /// Shader file, without ending.
+    pub shader: &'static str,
+    /// Fields in order, each 4 bytes: name and `u32` or `f32`.
+    pub fields: &'static [(&'static str, &'static str)],
+}
+
+/// Declares the uniform `Params` of a shader: fields of 4 bytes, in the order of the WGSL struct.
+macro_rules! uniform {
+    ($(#[$meta:meta])* $name:ident in $shader:literal { $($field:ident: $ty:ident),* $(,)? }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+        pub(crate) struct $name { $(pub $field: $ty),* }
+
+        impl $name {
+            /// Fields as the WGSL struct must have them.
+            pub(crate) const LAYOUT: $crate::ops::UniformLayout = $crate::ops::UniformLayout {
+                shader: $shader,
+                fields: &[$((stringify!($field), stringify!($ty))),*],
+            };
+        }
+    };
+}
+
+/// Every uniform struct of the ops.
+pub fn layouts() -> Vec<UniformLayout> {
+    vec![
+        super::add::Params::LAYOUT,
+        super::column_sum::Params::LAYOUT,
+        super::fill::Params::LAYOUT,
+        super::gelu::Params::LAYOUT,
+    ]
+}

@@ -1,0 +1,220 @@
+//! Runs an op on the adapter and compares it with a plain f64 twin, and its gradient rule with central differences.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::sync::{Arc, OnceLock};
+
+use unmask::gpu::{BufferSlice, Gpu, GpuOptions, Uploads};
+use unmask::graph::{DType, Externals, Graph, GraphError, Plan, TensorType, Var};
+use unmask::ops;
+
+/// The adapter of the tests, opened once; its name is printed so that a log tells what was tested.
+pub fn gpu() -> Arc<Gpu> {
+    static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
+    GPU.get_or_init(|| {
+        let gpu = pollster::block_on(Gpu::open(&GpuOptions::default())).expect("an adapter");
+        println!("adapter: {:?}", gpu.summary());
+        gpu
+    })
+    .clone()
+}
+
+/// Pseudo-random numbers for inputs.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn bits(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let x = (self.0 >> 33) ^ (self.0 >> 45);
+        (x as u32).wrapping_mul(0x9E37_79B1) ^ (self.0 >> 32) as u32
+    }
+
+    /// Uniform in [-1, 1).
+    pub fn signed(&mut self) -> f32 {
+        self.bits() as f32 / 2147483648.0 - 1.0
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        self.bits() as usize % n
+    }
+
+    pub fn vec(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| self.signed()).collect()
+    }
+
+    pub fn permutation(&mut self, n: usize) -> Vec<u32> {
+        let mut p: Vec<u32> = (0..n as u32).collect();
+        for i in (1..n).rev() {
+            p.swap(i, self.below(i + 1));
+        }
+        p
+    }
+}
+
+/// Data of an external tensor.
+#[derive(Clone, Debug)]
+pub enum Data {
+    F32(Vec<f32>),
+    U32(Vec<u32>),
+}
+
+impl Data {
+    pub fn f32(&self) -> &[f32] {
+        match self {
+            Data::F32(v) => v,
+            Data::U32(_) => panic!("u32 data where f32 was expected"),
+        }
+    }
+}
+
+/// Fills a slice with garbage: large numbers and NaNs, so that a kernel that relies on zeroed memory shows.
+pub fn poison(gpu: &Gpu, slice: &BufferSlice, random: &mut Random) {
+    let noise: Vec<u32> =
+        (0..slice.bytes / 4).map(|i| if i % 3 == 0 { 0x7fc0_dead } else { random.bits() | 0x4000_0000 }).collect();
+    gpu.upload(slice, &noise);
+}
+
+/// Runs `graph` with the external tensors `inputs` and returns the `roots`; all memory is poisoned before.
+pub fn run(graph: &Graph, inputs: &[(&str, Data)], roots: &[Var]) -> Vec<Vec<f32>> {
+    run_bits(graph, inputs, roots).into_iter().map(|bits| bits.into_iter().map(f32::from_bits).collect()).collect()
+}
+
+/// As [`run`], but raw words.
+pub fn run_bits(graph: &Graph, inputs: &[(&str, Data)], roots: &[Var]) -> Vec<Vec<u32>> {
+    let gpu = gpu();
+    let mut random = Random(99);
+    let mut externals = Externals::new();
+    let plan = pollster::block_on(Plan::build(&gpu, graph, roots, &mut externals)).expect("a plan");
+    for slot in plan.slots() {
+        poison(&gpu, slot, &mut random);
+    }
+    for root in roots {
+        poison(&gpu, plan.slice(*root).expect("a root"), &mut random);
+    }
+    for (name, data) in inputs {
+        let slice = externals.get(name).expect("an input");
+        match data {
+            Data::F32(values) => gpu.upload(slice, values),
+            Data::U32(values) => gpu.upload(slice, values),
+        }
+    }
+    plan.run(&gpu);
+    let slices: Vec<BufferSlice> = roots.iter().map(|root| plan.slice(*root).expect("a root").clone()).collect();
+    let read = pollster::block_on(gpu.read("roots", &slices)).expect("a readback");
+    read.iter().map(|bytes| bytemuck::pod_collect_to_vec(bytes)).collect()
+}
+
+/// An op under test.
+pub struct Case<'a> {
+    /// Shape and data of each input.
+    pub inputs: Vec<(TensorType, Data)>,
+    /// Which inputs get their gradient checked.
+    pub wants: Vec<bool>,
+    /// Builds the op; its first result is compared, the others too.
+    pub build: &'a dyn Fn(&mut Graph, &[Var]) -> Result<Vec<Var>, GraphError>,
+    /// The same in f64: flattened f32 inputs (u32 inputs as numbers) to the flattened results.
+    pub twin: &'a dyn Fn(&[Vec<f64>]) -> Vec<Vec<f64>>,
+}
+
+/// An f32 input of random numbers.
+pub fn random_input(random: &mut Random, shape: &[usize]) -> (TensorType, Data) {
+    let ty = TensorType::f32(shape);
+    let data = Data::F32(random.vec(ty.len()));
+    (ty, data)
+}
+
+fn relative(got: &[f32], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let error: f64 = got.iter().zip(want).map(|(g, w)| (f64::from(*g) - w).powi(2)).sum();
+    let norm: f64 = want.iter().map(|w| w * w).sum();
+    if error.is_finite() { (error / (norm + 1e-12)).sqrt() } else { f64::INFINITY }
+}
+
+/// Asserts that two vectors agree in relative L2 norm.
+pub fn assert_close(what: &str, got: &[f32], want: &[f64], tolerance: f64) {
+    let error = relative(got, want);
+    if error > tolerance {
+        let at = got.iter().zip(want).position(|(g, w)| !((f64::from(*g) - w).abs() <= tolerance * (1.0 + w.abs())));
+        let detail = at.map(|i| format!("first at {i}: got {}, want {}", got[i], want[i])).unwrap_or_default();
+        panic!("{what}: relative error {error:.3e} > {tolerance:.0e}; {detail}");
+    }
+}
+
+/// Checks the results of a case against its twin, and its gradients against central differences of the twin.
+pub fn check(what: &str, case: &Case<'_>) {
+    check_to(what, case, 2e-6, 2e-5);
+}
+
+/// As [`check`], with tolerances of its own.
+pub fn check_to(what: &str, case: &Case<'_>, forward: f64, backward: f64) {
+    let names: Vec<String> = (0..case.inputs.len()).map(|i| format!("input {i}")).collect();
+    let mut graph = Graph::new();
+    let vars: Vec<Var> =
+        case.inputs.iter().zip(&names).map(|((ty, _), name)| graph.external(name.clone(), ty.clone())).collect();
+    let outputs = (case.build)(&mut graph, &vars).expect(what);
+    let mut inputs: Vec<(&str, Data)> =
+        names.iter().map(String::as_str).zip(case.inputs.iter().map(|(_, data)| data.clone())).collect();
+    let exact: Vec<Vec<f64>> = case
+        .inputs
+        .iter()
+        .map(|(_, data)| match data {
+            Data::F32(v) => v.iter().map(|x| f64::from(*x)).collect(),
+            Data::U32(v) => v.iter().map(|x| f64::from(*x)).collect(),
+        })
+        .collect();
+    let want = (case.twin)(&exact);
+    let got = run(&graph, &inputs, &outputs);
+    assert_eq!(got.len(), want.len(), "{what}: number of results");
+    for (index, (got, want)) in got.iter().zip(&want).enumerate() {
+        assert_close(&format!("{what}, result {index}"), got, want, forward);
+    }
+    if !case.wants.contains(&true) {
+        return;
+    }
+
+    let seed_type = graph.ty(outputs[0]).clone();
+    assert_eq!(seed_type.dtype, DType::F32);
+    let dy = Random(7).vec(seed_type.len());
+    let seed = graph.external("seed", seed_type);
+    let wrt: Vec<Var> = vars.iter().zip(&case.wants).filter(|(_, wanted)| **wanted).map(|(var, _)| *var).collect();
+    let grads = ops::gradients_from(&mut graph, &[(outputs[0], seed)], &wrt).expect(what);
+    let roots: Vec<Var> = grads.iter().map(|grad| grad.expect("a gradient")).collect();
+    inputs.push(("seed", Data::F32(dy.clone())));
+    let got = run(&graph, &inputs, &roots);
+    let wanted: Vec<usize> = (0..case.inputs.len()).filter(|i| case.wants[*i]).collect();
+    for (input, got) in wanted.into_iter().zip(&got) {
+        let mut moved = exact.clone();
+        let step = 1e-4;
+        let want: Vec<f64> = (0..exact[input].len())
+            .map(|i| {
+                let mut at = |delta: f64| -> f64 {
+                    moved[input][i] = exact[input][i] + delta;
+                    (case.twin)(&moved)[0].iter().zip(&dy).map(|(y, d)| y * f64::from(*d)).sum()
+                };
+                let slope = (at(step) - at(-step)) / (2.0 * step);
+                moved[input][i] = exact[input][i];
+                slope
+            })
+            .collect();
+        assert_close(&format!("{what}, gradient of input {input}"), got, &want, backward);
+    }
+}
+
+/// erf in f64 by its Maclaurin series or continued fraction: accurate to about 1e-15.
+pub fn erf(x: f64) -> f64 {
+    let z = x.abs();
+    let value = if z < 3.0 {
+        let (mut term, mut sum) = (z, z);
+        for n in 1..200 {
+            term *= -z * z / f64::from(n);
+            sum += term / f64::from(2 * n + 1);
+        }
+        sum * 2.0 / std::f64::consts::PI.sqrt()
+    } else {
+        let mut fraction = 0.0;
+        for n in (1..60).rev() {
+            fraction = f64::from(n) / 2.0 / (z + fraction);
+        }
+        1.0 - (-z * z).exp() / std::f64::consts::PI.sqrt() / (z + fraction)
+    };
+    value.copysign(x)
+}

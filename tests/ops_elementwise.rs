@@ -1,0 +1,62 @@
+//! Elementwise ops and column sums against their twins.
+
+mod common;
+
+use common::{Case, Random, check, erf, random_input};
+use unmask::ops;
+
+#[test]
+fn gelu_is_the_exact_one() {
+    let mut random = Random(1);
+    for length in [1usize, 7, 300, 1025] {
+        let (ty, data) = random_input(&mut random, &[length]);
+        let wide = common::Data::F32(data.f32().iter().map(|x| x * 4.0).collect());
+        check(
+            &format!("gelu of {length}"),
+            &Case {
+                inputs: vec![(ty, wide)],
+                wants: vec![true],
+                build: &|graph, v| Ok(vec![ops::gelu(graph, v[0])?]),
+                twin: &|x| vec![x[0].iter().map(|x| 0.5 * x * (1.0 + erf(x / 2f64.sqrt()))).collect()],
+            },
+        );
+    }
+}
+
+#[test]
+fn add_repeats_its_second_operand() {
+    let mut random = Random(2);
+    for (a, b) in [
+        (vec![3, 5], vec![3, 5]),
+        (vec![2, 7, 12], vec![12]),
+        (vec![2, 7, 12], vec![1, 1, 12]),
+        (vec![130, 3, 2], vec![3, 2]),
+        (vec![4, 3], vec![1]),
+    ] {
+        check(
+            &format!("add {a:?} {b:?}"),
+            &Case {
+                inputs: vec![random_input(&mut random, &a), random_input(&mut random, &b)],
+                wants: vec![true, true],
+                build: &|graph, v| Ok(vec![ops::add(graph, v[0], v[1])?]),
+                twin: &|x| vec![x[0].iter().enumerate().map(|(i, a)| a + x[1][i % x[1].len()]).collect()],
+            },
+        );
+    }
+}
+
+#[test]
+fn column_sums_over_any_number_of_rows() {
+    let mut random = Random(3);
+    for (rows, columns) in [(1, 5), (64, 64), (65, 3), (1000, 130)] {
+        check(
+            &format!("column_sum {rows}x{columns}"),
+            &Case {
+                inputs: vec![random_input(&mut random, &[rows, columns])],
+                wants: vec![false],
+                build: &|graph, v| Ok(vec![ops::column_sum(graph, v[0], &[columns])?]),
+                twin: &|x| vec![(0..columns).map(|c| (0..rows).map(|r| x[0][r * columns + c]).sum()).collect()],
+            },
+        );
+    }
+}
