@@ -1,8 +1,10 @@
 //! Links every `shaders/*.wgsl` with the pieces of `shaders/lib` it imports.
 //!
-//! A shader lists its conditions on a line `// conditions: A B`; every subset of them is linked, so that a kernel
-//! is chosen at run time by name and conditions, and tests can go through all of them.
+//! A shader lists its conditions in its header: `// conditions: A B` links every subset of them, `// one of: A | B+C | -`
+//! exactly one of the alternatives (`-` for none). Several such lines multiply. So a kernel is chosen at run time by
+//! name and conditions, and tests can go through all of them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
@@ -20,15 +22,10 @@ pub fn generate(shaders: &Path, out: &Path) -> io::Result<()> {
     let mut table = String::from("pub(crate) static LINKED: &[(&str, &str, &str)] = &[\n");
     for name in &names {
         let source = fs::read_to_string(shaders.join(format!("{name}.wgsl")))?;
-        let conditions: Vec<&str> = source
-            .lines()
-            .find_map(|line| line.strip_prefix("// conditions:"))
-            .map(|list| list.split_whitespace().collect())
-            .unwrap_or_default();
-        for subset in 0..1u32 << conditions.len() {
-            let chosen: Vec<&str> =
-                (0..conditions.len()).filter(|bit| subset >> bit & 1 == 1).map(|bit| conditions[bit]).collect();
-            let wgsl = link(shaders, name, &conditions, &chosen)?;
+        let variants = variants(&source);
+        let conditions: BTreeSet<&str> = variants.iter().flatten().copied().collect();
+        for chosen in &variants {
+            let wgsl = link(shaders, name, &conditions, chosen)?;
             writeln!(table, "    ({name:?}, {:?}, {wgsl:?}),", chosen.join("+")).map_err(io::Error::other)?;
         }
     }
@@ -36,7 +33,28 @@ pub fn generate(shaders: &Path, out: &Path) -> io::Result<()> {
     fs::write(out.join("shaders.rs"), table)
 }
 
-fn link(shaders: &Path, name: &str, conditions: &[&str], chosen: &[&str]) -> io::Result<String> {
+/// Every choice of conditions that the header of `source` allows.
+fn variants(source: &str) -> Vec<Vec<&str>> {
+    let mut variants = vec![Vec::new()];
+    for line in source.lines().take_while(|line| line.starts_with("//")) {
+        let choices: Vec<Vec<&str>> = if let Some(list) = line.strip_prefix("// conditions:") {
+            let names: Vec<&str> = list.split_whitespace().collect();
+            let subset = |bits: u32| (0..names.len()).filter(|bit| bits >> bit & 1 == 1).map(|bit| names[bit]).collect();
+            (0..1u32 << names.len()).map(subset).collect()
+        } else if let Some(list) = line.strip_prefix("// one of:") {
+            list.split('|').map(|choice| choice.trim().split('+').filter(|name| *name != "-").collect()).collect()
+        } else {
+            continue;
+        };
+        variants = variants
+            .iter()
+            .flat_map(|chosen| choices.iter().map(|choice| [chosen.as_slice(), choice].concat()))
+            .collect();
+    }
+    variants
+}
+
+fn link(shaders: &Path, name: &str, conditions: &BTreeSet<&str>, chosen: &[&str]) -> io::Result<String> {
     let path: ModulePath =
         format!("package::{name}").parse().map_err(|error| io::Error::other(format!("shader {name}: {error:?}")))?;
     let mut linker = Wesl::new(shaders);

@@ -35,14 +35,14 @@ pub struct Slices {
 const MAX_SUBMIT: usize = 256;
 
 impl DispatchList {
-    /// Adds a launch of `key` with `params` (the uniform at binding 0) and `buffers` (bindings from 1 on).
+    /// Adds a launch of `key` with `params` (the uniform at binding 0) and `buffers` by binding.
     pub fn push(
         &mut self,
         gpu: &Gpu,
         op: &'static str,
         key: &KernelKey,
         params: &[u8],
-        buffers: &[BufferSlice],
+        buffers: &[(u32, BufferSlice)],
         workgroups: [u32; 3],
     ) -> Result<(), GpuError> {
         let kernel = gpu.kernel(key)?;
@@ -56,8 +56,8 @@ impl DispatchList {
         let uniform = gpu.uniform(&kernel.name, params);
         let entries: Vec<wgpu::BindGroupEntry<'_>> =
             std::iter::once(wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() })
-                .chain(buffers.iter().enumerate().map(|(index, slice)| wgpu::BindGroupEntry {
-                    binding: index as u32 + 1,
+                .chain(buffers.iter().map(|(binding, slice)| wgpu::BindGroupEntry {
+                    binding: *binding,
                     resource: slice.binding(),
                 }))
                 .collect();

@@ -44,7 +44,7 @@ pub struct Call {
     /// The uniform at binding 0.
     pub params: Vec<u8>,
     /// Bindings from 1 on.
-    pub args: Vec<Arg>,
+    pub args: Vec<(u32, Arg)>,
     /// Workgroups in x, y, z.
     pub workgroups: [u32; 3],
 }
@@ -104,6 +104,18 @@ impl Launcher<'_> {
         key: KernelKey,
         params: &P,
         args: &[Arg],
+        workgroups: [u32; 3],
+    ) -> Result<(), GraphError> {
+        let numbered: Vec<(u32, Arg)> = (1..).zip(args.iter().copied()).collect();
+        self.call_at(key, params, &numbered, workgroups)
+    }
+
+    /// As [`Launcher::call`], with a binding number for each argument: conditions may leave some out.
+    pub fn call_at<P: bytemuck::NoUninit>(
+        &mut self,
+        key: KernelKey,
+        params: &P,
+        args: &[(u32, Arg)],
         workgroups: [u32; 3],
     ) -> Result<(), GraphError> {
         if workgroups.contains(&0) {

@@ -103,7 +103,7 @@ impl Layout {
             }
             let calls = launcher.calls;
             tensors.extend(launcher.scratch.into_iter().map(|ty| (ty, Place::Nowhere)));
-            for arg in calls.iter().flat_map(|call| &call.args) {
+            for (_, arg) in calls.iter().flat_map(|call| &call.args) {
                 let span = spans.entry(arg.0).or_insert((position, position));
                 span.1 = position;
             }

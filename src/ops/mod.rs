@@ -8,10 +8,12 @@ mod calculus;
 mod column_sum;
 mod fill;
 mod gelu;
+mod matmul;
 
 pub use add::{Add, add};
 pub use calculus::{gradients, gradients_from};
 pub use column_sum::{ColumnSum, column_sum};
 pub use fill::{Fill, fill};
 pub use gelu::{Gelu, GeluGradient, gelu};
+pub use matmul::{Form, MatMul, TILES, Tile, batched_matmul, matmul};
 pub use uniform::{UniformLayout, layouts};

@@ -34,5 +34,7 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::column_sum::Params::LAYOUT,
         super::fill::Params::LAYOUT,
         super::gelu::Params::LAYOUT,
+        super::matmul::Params::LAYOUT,
+        super::matmul::DirectParams::LAYOUT,
     ]
 }

@@ -1,0 +1,219 @@
+// Matrix product C = A B for processor adapters: register tiles read straight from memory, no barriers.
+//
+// NN: A [m, k], B [k, n]; NT: A [m, k], B [n, k]; TN: A [k, m], B [k, n]; C [m, n], all f32, row-major, batched.
+// One invocation computes ROWS rows of 4 columns. The invocations of a workgroup share their rows of A, whose loads
+// are then uniform, and lie side by side along n. Workgroup z runs over batches and, within a batch, over `splits`
+// parts of k, whose partial products a later launch adds up in order.
+//
+// Epilogue: BIAS adds bias [n]; RESIDUAL adds residual [residual_rows, n], repeated over rows; GELU applies the exact
+// GELU (KEEP also writes its argument to `kept`); GELU_GRADIENT multiplies by GELU'(argument [m, n]).
+// SCALAR reads and writes single elements, for rows whose length is no multiple of 4.
+// one of: NN | NT | TN
+// one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT
+// one of: - | SCALAR
+
+import package::lib::gelu::gelu;
+import package::lib::gelu::gelu_derivative;
+
+const LANES: u32 = 8u;
+const ROWS: u32 = 8u;
+
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    k_split: u32,
+    splits: u32,
+    a_stride: u32,
+    b_stride: u32,
+    residual_rows: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@if(!SCALAR) @group(0) @binding(1) var<storage, read> a: array<vec4f>;
+@if(!SCALAR) @group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@if(!SCALAR) @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
+@if(SCALAR) @group(0) @binding(1) var<storage, read> a: array<f32>;
+@if(SCALAR) @group(0) @binding(2) var<storage, read> b: array<f32>;
+@if(SCALAR) @group(0) @binding(3) var<storage, read_write> c: array<f32>;
+@if(!SCALAR && BIAS) @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
+@if(SCALAR && BIAS) @group(0) @binding(4) var<storage, read> bias: array<f32>;
+@if(!SCALAR && RESIDUAL) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
+@if(SCALAR && RESIDUAL) @group(0) @binding(5) var<storage, read> residual: array<f32>;
+@if(!SCALAR && KEEP) @group(0) @binding(6) var<storage, read_write> kept: array<vec4f>;
+@if(SCALAR && KEEP) @group(0) @binding(6) var<storage, read_write> kept: array<f32>;
+@if(!SCALAR && GELU_GRADIENT) @group(0) @binding(7) var<storage, read> argument: array<vec4f>;
+@if(SCALAR && GELU_GRADIENT) @group(0) @binding(7) var<storage, read> argument: array<f32>;
+
+// Elements i .. i + 3 of A; those from `valid` on are zero.
+fn a4(i: u32, valid: u32) -> vec4f {
+    @if(!SCALAR) {
+        return a[i / 4u];
+    }
+    @if(SCALAR) {
+        var v = vec4f();
+        for (var j = 0u; j < min(valid, 4u); j += 1u) {
+            v[j] = a[i + j];
+        }
+        return v;
+    }
+}
+
+fn b4(i: u32, valid: u32) -> vec4f {
+    @if(!SCALAR) {
+        return b[i / 4u];
+    }
+    @if(SCALAR) {
+        var v = vec4f();
+        for (var j = 0u; j < min(valid, 4u); j += 1u) {
+            v[j] = b[i + j];
+        }
+        return v;
+    }
+}
+
+@if(BIAS)
+fn bias4(column: u32) -> vec4f {
+    @if(!SCALAR) {
+        return bias[column / 4u];
+    }
+    @if(SCALAR) {
+        var v = vec4f();
+        for (var j = 0u; j < min(params.n - column, 4u); j += 1u) {
+            v[j] = bias[column + j];
+        }
+        return v;
+    }
+}
+
+@if(RESIDUAL)
+fn residual4(i: u32, valid: u32) -> vec4f {
+    @if(!SCALAR) {
+        return residual[i / 4u];
+    }
+    @if(SCALAR) {
+        var v = vec4f();
+        for (var j = 0u; j < min(valid, 4u); j += 1u) {
+            v[j] = residual[i + j];
+        }
+        return v;
+    }
+}
+
+@if(GELU_GRADIENT)
+fn argument4(i: u32, valid: u32) -> vec4f {
+    @if(!SCALAR) {
+        return argument[i / 4u];
+    }
+    @if(SCALAR) {
+        var v = vec4f();
+        for (var j = 0u; j < min(valid, 4u); j += 1u) {
+            v[j] = argument[i + j];
+        }
+        return v;
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
+    let row0 = group.y * ROWS;
+    let column = (group.x * LANES + lane.x) * 4u;
+    let batch = group.z / params.splits;
+    let split = group.z % params.splits;
+    if (column >= params.n || row0 >= params.m) {
+        return;
+    }
+    let k0 = split * params.k_split;
+    let k1 = min(params.k, k0 + params.k_split);
+    let rows = min(ROWS, params.m - row0);
+    let columns = params.n - column;
+    let a0 = batch * params.a_stride;
+    let b0 = batch * params.b_stride;
+    var sum: array<vec4f, ROWS>;
+    for (var r = 0u; r < ROWS; r += 1u) {
+        sum[r] = vec4f();
+    }
+
+    @if(TN) {
+        for (var k = k0; k < k1; k += 1u) {
+            let y = b4(b0 + k * params.n + column, columns);
+            let line = a0 + k * params.m + row0;
+            for (var r = 0u; r < ROWS; r += 4u) {
+                if (r < rows) {
+                    let x = a4(line + r, rows - r);
+                    sum[r] += x.x * y;
+                    sum[r + 1u] += x.y * y;
+                    sum[r + 2u] += x.z * y;
+                    sum[r + 3u] += x.w * y;
+                }
+            }
+        }
+    }
+    @if(!TN) {
+        for (var k = k0; k < k1; k += 4u) {
+            let left = k1 - k;
+            // Rows of B beyond k meet zeros of A, but must not be read.
+            @if(NN) let last = k1 - 1u;
+            @if(NN) let y0 = b4(b0 + k * params.n + column, columns);
+            @if(NN) let y1 = b4(b0 + min(k + 1u, last) * params.n + column, columns);
+            @if(NN) let y2 = b4(b0 + min(k + 2u, last) * params.n + column, columns);
+            @if(NN) let y3 = b4(b0 + min(k + 3u, last) * params.n + column, columns);
+            // Columns beyond n repeat the last one and are not written.
+            @if(NT) let last = params.n - 1u;
+            @if(NT) let z0 = b4(b0 + column * params.k + k, left);
+            @if(NT) let z1 = b4(b0 + min(column + 1u, last) * params.k + k, left);
+            @if(NT) let z2 = b4(b0 + min(column + 2u, last) * params.k + k, left);
+            @if(NT) let z3 = b4(b0 + min(column + 3u, last) * params.k + k, left);
+            @if(NT) let y0 = vec4f(z0.x, z1.x, z2.x, z3.x);
+            @if(NT) let y1 = vec4f(z0.y, z1.y, z2.y, z3.y);
+            @if(NT) let y2 = vec4f(z0.z, z1.z, z2.z, z3.z);
+            @if(NT) let y3 = vec4f(z0.w, z1.w, z2.w, z3.w);
+            for (var r = 0u; r < ROWS; r += 1u) {
+                // Rows beyond m repeat the last one and are not written.
+                let x = a4(a0 + (row0 + min(r, rows - 1u)) * params.k + k, left);
+                sum[r] += x.x * y0 + x.y * y1 + x.z * y2 + x.w * y3;
+            }
+        }
+    }
+
+    let c0 = group.z * params.m * params.n;
+    for (var r = 0u; r < ROWS; r += 1u) {
+        if (r >= rows) {
+            break;
+        }
+        let row = row0 + r;
+        let at = row * params.n + column;
+        var value = sum[r];
+        @if(BIAS) {
+            value += bias4(column);
+        }
+        @if(RESIDUAL) {
+            value += residual4((row % params.residual_rows) * params.n + column, columns);
+        }
+        @if(KEEP) {
+            @if(!SCALAR) {
+                kept[at / 4u] = value;
+            }
+            @if(SCALAR) {
+                for (var j = 0u; j < min(columns, 4u); j += 1u) {
+                    kept[at + j] = value[j];
+                }
+            }
+        }
+        @if(GELU) {
+            value = vec4f(gelu(value.x), gelu(value.y), gelu(value.z), gelu(value.w));
+        }
+        @if(GELU_GRADIENT) {
+            let z = argument4(at, columns);
+            value *= vec4f(gelu_derivative(z.x), gelu_derivative(z.y), gelu_derivative(z.z), gelu_derivative(z.w));
+        }
+        @if(!SCALAR) {
+            c[(c0 + at) / 4u] = value;
+        }
+        @if(SCALAR) {
+            for (var j = 0u; j < min(columns, 4u); j += 1u) {
+                c[c0 + at + j] = value[j];
+            }
+        }
+    }
+}
