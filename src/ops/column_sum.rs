@@ -54,6 +54,11 @@ impl Op for ColumnSum {
     }
 }
 
+/// Rows a strip: strips of about sqrt(rows) make both stages of a sum equally long.
+pub(super) fn strips(rows: usize) -> usize {
+    if rows <= 64 { rows } else { ((rows as f64).sqrt().ceil() as usize).next_multiple_of(16) }
+}
+
 /// Launches that sum `x` `[rows, columns]` over its rows into `y` `[columns]`, for use inside other ops.
 pub(super) fn column_sum_calls(
     launcher: &mut Launcher<'_>,
@@ -62,8 +67,7 @@ pub(super) fn column_sum_calls(
     (rows, columns): (usize, usize),
     masked: Option<(Arg, u32)>,
 ) -> Result<(), GraphError> {
-    // Strips of about sqrt(rows) make both stages equally long.
-    let strip = if rows <= 64 { rows } else { ((rows as f64).sqrt().ceil() as usize).next_multiple_of(16) };
+    let strip = strips(rows);
     let strips = rows.div_ceil(strip);
     let x_groups = columns.div_ceil(64) as u32;
     let limit = masked.map_or(0, |(_, limit)| limit);

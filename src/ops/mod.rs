@@ -3,17 +3,34 @@
 #[macro_use]
 mod uniform;
 
+mod accumulate;
+mod adamw;
 mod add;
 mod calculus;
 mod column_sum;
+mod concat_rows;
 mod fill;
+mod gather_rows;
 mod gelu;
+mod global_norm;
+mod layer_norm;
+mod masked_mse;
 mod matmul;
+mod shard;
+mod slice_rows;
 
+pub use accumulate::push_accumulate;
+pub use adamw::{AdamW, AdamWShard, DECAY_BLOCK};
 pub use add::{Add, add};
 pub use calculus::{gradients, gradients_from};
 pub use column_sum::{ColumnSum, column_sum};
+pub use concat_rows::{ConcatRows, concat_rows};
 pub use fill::{Fill, fill};
+pub use gather_rows::{GatherRows, gather_rows};
 pub use gelu::{Gelu, GeluGradient, gelu};
+pub use global_norm::{global_norm_partials, push_global_norm};
+pub use layer_norm::{LayerNorm, LayerNormColumns, LayerNormGradient, layer_norm};
+pub use masked_mse::{MaskedMse, MaskedMseGradient, MaskedMseVars, masked_mse};
 pub use matmul::{Form, MatMul, TILES, Tile, batched_matmul, matmul};
+pub use slice_rows::{SliceRows, slice_rows};
 pub use uniform::{UniformLayout, layouts};

@@ -30,11 +30,21 @@ macro_rules! uniform {
 /// Every uniform struct of the ops.
 pub fn layouts() -> Vec<UniformLayout> {
     vec![
+        super::accumulate::Params::LAYOUT,
+        super::adamw::Params::LAYOUT,
         super::add::Params::LAYOUT,
         super::column_sum::Params::LAYOUT,
+        super::concat_rows::Params::LAYOUT,
         super::fill::Params::LAYOUT,
+        super::gather_rows::Params::LAYOUT,
         super::gelu::Params::LAYOUT,
+        super::global_norm::Params::LAYOUT,
+        super::layer_norm::Params::LAYOUT,
+        super::layer_norm::GradientParams::LAYOUT,
+        super::layer_norm::ColumnsParams::LAYOUT,
+        super::masked_mse::Params::LAYOUT,
         super::matmul::Params::LAYOUT,
         super::matmul::DirectParams::LAYOUT,
+        super::slice_rows::Params::LAYOUT,
     ]
 }

@@ -1,0 +1,28 @@
+// Gradient accumulation over a flat shard: sum[i] += x[i], or with FIRST sum[i] = x[i].
+//
+// x, sum [length] f32. One invocation an element.
+// conditions: FIRST
+
+const WORKGROUP: u32 = 256u;
+
+struct Params {
+    length: u32,
+    row: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> sum: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+    let i = id.y * params.row + id.x;
+    if (id.x < params.row && i < params.length) {
+        @if(FIRST) {
+            sum[i] = x[i];
+        }
+        @if(!FIRST) {
+            sum[i] += x[i];
+        }
+    }
+}

@@ -1,0 +1,43 @@
+// One AdamW step (Loshchilov and Hutter 2019) over a flat shard of weights.
+//
+// weights, gradients, first, second [length / 4] vec4f; decays: a flag for every BLOCK elements; schedule f32:
+// (lr, 1 - beta1^t, 1 - beta2^t); norm f32: (norm, clip factor, 1 if finite). A gradient that is not finite leaves
+// everything as it was. One invocation a vec4.
+
+const WORKGROUP: u32 = 256u;
+const BLOCK: u32 = 64u;
+
+struct Params {
+    length: u32,
+    row: u32,
+    beta1: f32,
+    beta2: f32,
+    eps: f32,
+    weight_decay: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> weights: array<vec4f>;
+@group(0) @binding(2) var<storage, read> gradients: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> first: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> second: array<vec4f>;
+@group(0) @binding(5) var<storage, read> decays: array<u32>;
+@group(0) @binding(6) var<storage, read> schedule: array<f32>;
+@group(0) @binding(7) var<storage, read> norm: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+    let i = id.y * params.row + id.x;
+    if (id.x >= params.row || i >= params.length / 4u || norm[2] == 0.0) {
+        return;
+    }
+    let lr = schedule[0];
+    let g = gradients[i] * norm[1];
+    let m = params.beta1 * first[i] + (1.0 - params.beta1) * g;
+    let v = params.beta2 * second[i] + (1.0 - params.beta2) * g * g;
+    let decay = select(0.0, params.weight_decay, decays[i / (BLOCK / 4u)] != 0u);
+    let denominator = sqrt(v) / sqrt(schedule[2]) + params.eps;
+    weights[i] = weights[i] * (1.0 - lr * decay) - (lr / schedule[1]) * m / denominator;
+    first[i] = m;
+    second[i] = v;
+}

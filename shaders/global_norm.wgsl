@@ -1,0 +1,58 @@
+// L2 norm over all gradients, and the factor that clips it.
+//
+// With SQUARES: partial[workgroup] = sum of squares of a strip of gradients [length]; invocations stride over the strip,
+// then a tree in workgroup memory. Without (one workgroup): norm = (sqrt(sum of partials), clip factor, 1 if finite).
+// Fixed order throughout, so the same bits every time.
+// conditions: SQUARES
+
+const WORKGROUP: u32 = 64u;
+const EXPONENT: u32 = 0x7f800000u;
+
+struct Params {
+    length: u32,
+    strip: u32,
+    offset: u32,
+    max_norm: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@if(SQUARES) @group(0) @binding(1) var<storage, read> gradients: array<f32>;
+@if(SQUARES) @group(0) @binding(2) var<storage, read_write> partial: array<f32>;
+@if(!SQUARES) @group(0) @binding(1) var<storage, read> partial: array<f32>;
+@if(!SQUARES) @group(0) @binding(2) var<storage, read_write> norm: array<f32>;
+
+var<workgroup> sums: array<f32, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+    var sum = 0.0;
+    let end = min(params.length, (group.x + 1u) * params.strip);
+    for (var i = group.x * params.strip + thread; i < end; i += WORKGROUP) {
+        @if(SQUARES) {
+            sum += gradients[i] * gradients[i];
+        }
+        @if(!SQUARES) {
+            sum += partial[i];
+        }
+    }
+    sums[thread] = sum;
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (thread < half) {
+            sums[thread] += sums[thread + half];
+        }
+    }
+    if (thread == 0u) {
+        @if(SQUARES) {
+            partial[params.offset + group.x] = sums[0];
+        }
+        @if(!SQUARES) {
+            let total = sqrt(sums[0]);
+            // Bits, not comparisons: shaders may assume that there is no NaN or infinity.
+            let finite = (bitcast<u32>(sums[0]) & EXPONENT) != EXPONENT;
+            norm[0] = total;
+            norm[1] = select(1.0, min(1.0, params.max_norm / (total + 1e-6)), params.max_norm > 0.0);
+            norm[2] = select(0.0, 1.0, finite);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Sums of gradients over micro-batches.
+
+use super::shard::spread;
+use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey};
+
+uniform!(
+    /// Uniform of the kernel.
+    Params in "accumulate" { length: u32, row: u32 }
+);
+
+/// Adds `sum += x` to `list`, or `sum = x` where `first`.
+pub fn push_accumulate(
+    gpu: &Gpu,
+    list: &mut DispatchList,
+    x: &BufferSlice,
+    sum: &BufferSlice,
+    first: bool,
+) -> Result<(), GpuError> {
+    let length = (x.bytes / 4) as usize;
+    let (workgroups, row) = spread(gpu, length, 256);
+    let params = Params { length: length as u32, row };
+    let key = KernelKey::new("accumulate").when("FIRST", first);
+    list.push(gpu, "accumulate", &key, bytemuck::bytes_of(&params), &[(1, x.clone()), (2, sum.clone())], workgroups)
+}

@@ -1,0 +1,79 @@
+//! AdamW over flat shards (Loshchilov and Hutter 2019), as PyTorch computes it.
+
+use super::shard::spread;
+use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey};
+
+uniform!(
+    /// Uniform of the kernel.
+    Params in "adamw" { length: u32, row: u32, beta1: f32, beta2: f32, eps: f32, weight_decay: f32 }
+);
+
+/// Elements that share one decay flag; parameters start at multiples of it.
+pub const DECAY_BLOCK: usize = 64;
+
+/// The optimiser's constants.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct AdamW {
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub eps: f32,
+    /// Decoupled weight decay.
+    pub weight_decay: f32,
+}
+
+impl Default for AdamW {
+    /// The recipe of He et al. 2021, table 8.
+    fn default() -> Self {
+        AdamW { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.05 }
+    }
+}
+
+/// Memory of one shard.
+#[derive(Clone, Debug)]
+pub struct AdamWShard {
+    /// Weights, f32.
+    pub weights: BufferSlice,
+    /// Their gradients.
+    pub gradients: BufferSlice,
+    /// First moments.
+    pub first: BufferSlice,
+    /// Second moments.
+    pub second: BufferSlice,
+    /// A u32 flag every [`DECAY_BLOCK`] elements: 1 where weights decay.
+    pub decays: BufferSlice,
+}
+
+impl AdamW {
+    /// What the kernel reads of the schedule at optimiser step `t` (from 1): `[lr, 1 - beta1^t, 1 - beta2^t, 0]`.
+    pub fn schedule(&self, lr: f64, t: u64) -> [f32; 4] {
+        let correction = |beta: f32| (1.0 - f64::from(beta).powf(t as f64)) as f32;
+        [lr as f32, correction(self.beta1), correction(self.beta2), 0.0]
+    }
+
+    /// Adds the step of one shard to `list`; `schedule` and `norm` are small buffers read by the kernel.
+    pub fn push(
+        &self,
+        gpu: &Gpu,
+        list: &mut DispatchList,
+        shard: &AdamWShard,
+        schedule: &BufferSlice,
+        norm: &BufferSlice,
+    ) -> Result<(), GpuError> {
+        let length = (shard.weights.bytes / 4) as usize;
+        let (workgroups, row) = spread(gpu, length / 4, 256);
+        let params = Params {
+            length: length as u32,
+            row,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            eps: self.eps,
+            weight_decay: self.weight_decay,
+        };
+        let buffers = [&shard.weights, &shard.gradients, &shard.first, &shard.second, &shard.decays, schedule, norm];
+        let buffers: Vec<(u32, BufferSlice)> = (1..).zip(buffers.into_iter().cloned()).collect();
+        list.push(gpu, "adamw", &KernelKey::new("adamw"), bytemuck::bytes_of(&params), &buffers, workgroups)
+    }
+}

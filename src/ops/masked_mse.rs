@@ -1,0 +1,110 @@
+//! Mean square error over the rows that a mask selects: the loss of He et al. 2021, section 3.
+
+use crate::gpu::KernelKey;
+use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+
+uniform!(
+    /// Uniform of all three kernels.
+    Params in "masked_mse" { rows: u32, width: u32, groups: u32 }
+);
+
+/// Inputs `pred [.., P]`, `target` alike, `mask` of one number a row; outputs `loss [1]`, `per_row [rows]` and
+/// `count [1]`.
+///
+/// `per_row` is the mean square error of each row; `loss = sum(mask per_row) / sum(mask)`, zero where the mask is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaskedMse;
+
+/// Gradient for `pred`; inputs `pred`, `target`, `mask`, `count`, `dloss`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaskedMseGradient;
+
+/// What [`masked_mse`] computes.
+#[derive(Clone, Copy, Debug)]
+pub struct MaskedMseVars {
+    /// `[1]`.
+    pub loss: Var,
+    /// Mean square error of each row `[rows]`.
+    pub per_row: Var,
+}
+
+impl Op for MaskedMse {
+    fn name(&self) -> &'static str {
+        "masked_mse"
+    }
+
+    fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        let [pred, target, mask] = inputs else { return Err(format!("takes three tensors, got {}", inputs.len())) };
+        if pred.len() != target.len() || pred.last() != target.last() || mask.len() != pred.rows() {
+            return Err(format!(
+                "prediction {:?}, target {:?} and mask {:?} do not belong together",
+                pred.shape, target.shape, mask.shape
+            ));
+        }
+        Ok(vec![TensorType::f32(&[1]), TensorType::f32(&[pred.rows()]), TensorType::f32(&[1])])
+    }
+
+    fn gradient(
+        &self,
+        graph: &mut Graph,
+        node: &Node,
+        grads: &[Option<Var>],
+        wants: &[bool],
+    ) -> Result<Vec<Option<Var>>, GraphError> {
+        let mut found = vec![None; 3];
+        if let Some(input) = [1, 2].into_iter().find(|input| wants[*input]) {
+            return Err(GraphError::NoGradient { op: self.name(), input });
+        }
+        if let (Some(dloss), true) = (grads[0], wants[0]) {
+            let inputs = [node.inputs[0], node.inputs[1], node.inputs[2], node.outputs[2], dloss];
+            found[0] = Some(graph.add1(MaskedMseGradient, &inputs)?);
+        }
+        Ok(found)
+    }
+
+    fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
+        let (rows, width) = (launcher.input_type(0).rows(), launcher.input_type(0).last());
+        let cpu = launcher.caps().cpu;
+        let (workgroups, line) = launcher.spread(rows, if cpu { 64 } else { 1 });
+        let params = Params { rows: rows as u32, width: width as u32, groups: if cpu { line / 64 } else { line } };
+        let key = KernelKey::new("masked_mse").when("ROWS", true).when("DIRECT", cpu);
+        let args = [(1, launcher.input(0)), (2, launcher.input(1)), (4, launcher.output(1))];
+        launcher.call_at(key, &params, &args, workgroups)?;
+        let args =
+            [(3, launcher.input(2)), (4, launcher.output(1)), (5, launcher.output(0)), (6, launcher.output(2))];
+        launcher.call_at(KernelKey::new("masked_mse"), &params, &args, [1, 1, 1])
+    }
+
+    fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
+        3 * inputs[0].len() as u64
+    }
+}
+
+impl Op for MaskedMseGradient {
+    fn name(&self) -> &'static str {
+        "masked_mse"
+    }
+
+    fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
+        let (rows, width) = (launcher.input_type(0).rows(), launcher.input_type(0).last());
+        let (workgroups, line) = launcher.spread(rows * width, 64);
+        let params = Params { rows: rows as u32, width: width as u32, groups: line / 64 };
+        let mut args = vec![(1, launcher.input(0)), (2, launcher.input(1)), (3, launcher.input(2))];
+        args.extend([(5, launcher.input(3)), (6, launcher.input(4)), (7, launcher.output(0))]);
+        launcher.call_at(KernelKey::new("masked_mse").when("GRADIENT", true), &params, &args, workgroups)
+    }
+
+    fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
+        3 * inputs[0].len() as u64
+    }
+}
+
+/// Mean square error over the rows that `mask` selects.
+pub fn masked_mse(graph: &mut Graph, pred: Var, target: Var, mask: Var) -> Result<MaskedMseVars, GraphError> {
+    let outputs = graph.add(MaskedMse, &[pred, target, mask])?;
+    Ok(MaskedMseVars { loss: outputs[0], per_row: outputs[1] })
+}

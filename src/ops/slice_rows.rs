@@ -1,0 +1,71 @@
+//! A range of tokens of each batch element, and its reverse, padding with zeros.
+
+use crate::gpu::KernelKey;
+use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+
+uniform!(
+    /// Uniform of the kernel.
+    Params in "slice_rows" { length: u32, row: u32, outer: u32, inner: u32, start: u32, width: u32 }
+);
+
+/// `[B, N, D]` to `[B, count, D]`, rows from `start` on; reversed (`pad`), `[B, count, D]` to `[B, total, D]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SliceRows {
+    /// First row.
+    pub start: usize,
+    /// Rows of the smaller tensor.
+    pub count: usize,
+    /// Rows of the larger tensor.
+    pub total: usize,
+    /// From the smaller to the larger tensor, zeros elsewhere.
+    pub pad: bool,
+}
+
+impl Op for SliceRows {
+    fn name(&self) -> &'static str {
+        "slice_rows"
+    }
+
+    fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        let [batches, rows, width] = *inputs[0].shape.as_slice() else {
+            return Err(format!("expected [B, N, D], got {:?}", inputs[0].shape));
+        };
+        let (from, to) = if self.pad { (self.count, self.total) } else { (self.total, self.count) };
+        if rows != from || self.start + self.count > self.total {
+            return Err(format!("rows {}..{} of {rows}", self.start, self.start + self.count));
+        }
+        Ok(vec![TensorType::f32(&[batches, to, width])])
+    }
+
+    fn gradient(
+        &self,
+        graph: &mut Graph,
+        _node: &Node,
+        grads: &[Option<Var>],
+        _wants: &[bool],
+    ) -> Result<Vec<Option<Var>>, GraphError> {
+        let Some(dy) = grads[0] else { return Ok(vec![None]) };
+        Ok(vec![Some(graph.add1(SliceRows { pad: !self.pad, ..*self }, &[dy])?)])
+    }
+
+    fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
+        let length = launcher.output_type(0).len();
+        let (workgroups, row) = launcher.spread(length, 64);
+        let params = Params {
+            length: length as u32,
+            row,
+            outer: self.total as u32,
+            inner: self.count as u32,
+            start: self.start as u32,
+            width: launcher.output_type(0).last() as u32,
+        };
+        let key = KernelKey::new("slice_rows").when("PAD", self.pad);
+        launcher.call(key, &params, &[launcher.input(0), launcher.output(0)], workgroups)
+    }
+}
+
+/// Rows `start .. start + count` of each batch element of `x [B, N, D]`.
+pub fn slice_rows(graph: &mut Graph, x: Var, start: usize, count: usize) -> Result<Var, GraphError> {
+    let total = graph.shape(x).get(1).copied().unwrap_or(0);
+    graph.add1(SliceRows { start, count, total, pad: false }, &[x])
+}

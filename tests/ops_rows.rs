@@ -1,0 +1,202 @@
+//! Ops on rows of tokens: layer norm, gather, slice, concat, loss.
+
+mod common;
+
+use common::{Case, Data, Random, check, random_input};
+use unmask::graph::TensorType;
+use unmask::ops;
+
+#[test]
+fn layer_norm_of_any_width() {
+    let mut random = Random(1);
+    for (rows, width) in [(1, 4), (3, 12), (70, 130), (130, 64)] {
+        let big = rows * width > 200;
+        check(
+            &format!("layer_norm {rows}x{width}"),
+            &Case {
+                inputs: vec![
+                    random_input(&mut random, &[rows, width]),
+                    random_input(&mut random, &[width]),
+                    random_input(&mut random, &[width]),
+                ],
+                wants: vec![!big, !big || rows == 70, !big || rows == 70],
+                build: &|graph, v| Ok(vec![ops::layer_norm(graph, v[0], v[1], v[2], 1e-6)?]),
+                twin: &|x| {
+                    let rows = x[0].chunks(width).flat_map(|row| {
+                        let mean = row.iter().sum::<f64>() / width as f64;
+                        let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / width as f64;
+                        let scale = 1.0 / (variance + 1e-6).sqrt();
+                        row.iter().enumerate().map(move |(i, v)| (v - mean) * scale * x[1][i] + x[2][i])
+                    });
+                    vec![rows.collect()]
+                },
+            },
+        );
+    }
+}
+
+#[test]
+fn residual_gradients_join_in_the_layer_norm() {
+    let mut random = Random(9);
+    let (rows, width) = (3, 8);
+    check(
+        "x + layer_norm(x)",
+        &Case {
+            inputs: vec![
+                random_input(&mut random, &[rows, width]),
+                random_input(&mut random, &[width]),
+                random_input(&mut random, &[width]),
+            ],
+            wants: vec![true, true, true],
+            build: &|graph, v| {
+                let y = ops::layer_norm(graph, v[0], v[1], v[2], 1e-6)?;
+                Ok(vec![ops::add(graph, v[0], y)?])
+            },
+            twin: &|x| {
+                let rows = x[0].chunks(width).flat_map(|row| {
+                    let mean = row.iter().sum::<f64>() / width as f64;
+                    let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / width as f64;
+                    let scale = 1.0 / (variance + 1e-6).sqrt();
+                    row.iter().enumerate().map(move |(i, v)| v + (v - mean) * scale * x[1][i] + x[2][i])
+                });
+                vec![rows.collect()]
+            },
+        },
+    );
+}
+
+/// An index that picks `k` of `n` rows for each of `b` batch elements, and its inverse.
+fn pick(random: &mut Random, b: usize, n: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut shuffle = Vec::new();
+    let mut restore = vec![0; b * n];
+    for i in 0..b {
+        let order = random.permutation(n);
+        for (rank, patch) in order.iter().enumerate() {
+            restore[i * n + *patch as usize] = rank as u32;
+        }
+        shuffle.extend(order);
+    }
+    (shuffle, restore)
+}
+
+#[test]
+fn gather_picks_and_its_gradient_puts_back() {
+    let mut random = Random(4);
+    for (b, bx, n, k, d) in [(2, 2, 6, 3, 4), (3, 1, 5, 2, 3), (1, 1, 1, 1, 1), (2, 2, 4, 4, 5)] {
+        let (shuffle, restore) = pick(&mut random, b, n);
+        let keep: Vec<u32> = shuffle.chunks(n).flat_map(|row| row[..k].to_vec()).collect();
+        check(
+            &format!("gather {b} {bx} {n} {k} {d}"),
+            &Case {
+                inputs: vec![
+                    random_input(&mut random, &[bx, n, d]),
+                    (TensorType::u32(&[b, k]), Data::U32(keep)),
+                    (TensorType::u32(&[b, n]), Data::U32(restore)),
+                ],
+                wants: vec![true, false, false],
+                build: &|graph, v| Ok(vec![ops::gather_rows(graph, v[0], v[1], v[2], None)?]),
+                twin: &|x| {
+                    let rows = (0..b * k).flat_map(|line| {
+                        let (batch, row) = ((line / k) % bx, x[1][line] as usize);
+                        (0..d).map(move |c| x[0][(batch * n + row) * d + c])
+                    });
+                    vec![rows.collect()]
+                },
+            },
+        );
+    }
+}
+
+#[test]
+fn gather_fills_what_is_missing() {
+    let mut random = Random(5);
+    let (b, n, k, d) = (2, 7, 3, 4);
+    let (shuffle, restore) = pick(&mut random, b, n);
+    let keep: Vec<u32> = shuffle.chunks(n).flat_map(|row| row[..k].to_vec()).collect();
+    check(
+        "gather with fill",
+        &Case {
+            inputs: vec![
+                random_input(&mut random, &[b, k, d]),
+                (TensorType::u32(&[b, n]), Data::U32(restore)),
+                (TensorType::u32(&[b, k]), Data::U32(keep)),
+                random_input(&mut random, &[1, 1, d]),
+            ],
+            wants: vec![true, false, false, true],
+            build: &|graph, v| Ok(vec![ops::gather_rows(graph, v[0], v[1], v[2], Some(v[3]))?]),
+            twin: &|x| {
+                let rows = (0..b * n).flat_map(|line| {
+                    let row = x[1][line] as usize;
+                    (0..d).map(move |c| if row < k { x[0][(line / n * k + row) * d + c] } else { x[3][c] })
+                });
+                vec![rows.collect()]
+            },
+        },
+    );
+}
+
+#[test]
+fn slices_and_concatenations() {
+    let mut random = Random(6);
+    let (b, m, n, d) = (3, 2, 4, 5);
+    for shared in [1, b] {
+        check(
+            &format!("concat then slice, {shared} first"),
+            &Case {
+                inputs: vec![random_input(&mut random, &[shared, m, d]), random_input(&mut random, &[b, n, d])],
+                wants: vec![true, true],
+                build: &|graph, v| {
+                    let joined = ops::concat_rows(graph, v[0], v[1])?;
+                    Ok(vec![ops::slice_rows(graph, joined, 1, m + n - 2)?, joined])
+                },
+                twin: &|x| {
+                    let at = |batch: usize, row: usize, c: usize| {
+                        if row < m { x[0][((batch % shared) * m + row) * d + c] } else { x[1][(batch * n + row - m) * d + c] }
+                    };
+                    let range = |rows: std::ops::Range<usize>| -> Vec<f64> {
+                        (0..b).flat_map(|batch| rows.clone().flat_map(move |r| (0..d).map(move |c| (batch, r, c))))
+                            .map(|(batch, r, c)| at(batch, r, c))
+                            .collect()
+                    };
+                    vec![range(1..m + n - 1), range(0..m + n)]
+                },
+            },
+        );
+    }
+}
+
+#[test]
+fn masked_loss_counts_hidden_rows_alone() {
+    let mut random = Random(7);
+    for (b, l, p) in [(2, 5, 3), (1, 1, 7), (3, 90, 20)] {
+        for hidden in [0usize, 1, 3] {
+            let mask: Vec<f32> = (0..b * l).map(|i| if i % 4 < hidden { 1.0 } else { 0.0 }).collect();
+            let big = b * l * p > 100;
+            check(
+                &format!("masked_mse {b} {l} {p}, {hidden} of 4 hidden"),
+                &Case {
+                    inputs: vec![
+                        random_input(&mut random, &[b, l, p]),
+                        random_input(&mut random, &[b, l, p]),
+                        (TensorType::f32(&[b, l]), Data::F32(mask)),
+                    ],
+                    wants: vec![!big, false, false],
+                    build: &|graph, v| {
+                        let vars = ops::masked_mse(graph, v[0], v[1], v[2])?;
+                        Ok(vec![vars.loss, vars.per_row])
+                    },
+                    twin: &|x| {
+                        let per_row: Vec<f64> = x[0]
+                            .chunks(p)
+                            .zip(x[1].chunks(p))
+                            .map(|(a, b)| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / p as f64)
+                            .collect();
+                        let count: f64 = x[2].iter().sum();
+                        let sum: f64 = per_row.iter().zip(&x[2]).map(|(e, m)| e * m).sum();
+                        vec![vec![sum / count.max(1.0)], per_row]
+                    },
+                },
+            );
+        }
+    }
+}
