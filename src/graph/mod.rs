@@ -8,6 +8,7 @@ mod layout;
 mod memory;
 mod op;
 mod plan;
+mod shards;
 mod tensor;
 
 pub use error::GraphError;
@@ -16,4 +17,5 @@ pub use launch::{Arg, Call, Caps, Launcher};
 pub use layout::Layout;
 pub use op::{Absorption, Node, Op};
 pub use plan::{Externals, Plan};
+pub use shards::{SHARD_ALIGN, ShardLayout, ShardPlace, Shards};
 pub use tensor::{DType, Graph, TensorType, Var};

@@ -1,1 +1,13 @@
-//! The masked autoencoder: presets, encoder, decoder, masking and losses.
+//! The masked autoencoder: presets, encoder, decoder, masking and losses. Knows no files.
+
+mod config;
+mod error;
+mod masking;
+mod model;
+mod presets;
+
+pub use config::MaeConfig;
+pub use error::MaeError;
+pub use masking::{Masks, given_masks, random_masks};
+pub use model::{MaeVars, autoencoder, encoder};
+pub use presets::{PRESETS, Preset, preset};

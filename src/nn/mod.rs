@@ -1,1 +1,13 @@
-//! Layers as functions from graph variables to graph variables, and parameters.
+//! Layers as functions from graph variables to graph variables; parameters with names and initialisers.
+
+mod block;
+mod builder;
+mod init;
+mod param;
+mod position;
+
+pub use block::{BlockShape, block};
+pub use builder::Builder;
+pub use init::{Init, Stream};
+pub use param::{ParamPart, ParamSpec};
+pub use position::sincos_positions;

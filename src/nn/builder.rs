@@ -1,0 +1,98 @@
+//! A graph under construction together with the parameters that its layers declare.
+
+use std::collections::HashMap;
+
+use super::{Init, ParamSpec};
+use crate::graph::{Graph, GraphError, TensorType, Var};
+use crate::ops::{self, Form};
+
+/// Builds a model: layers add ops to `graph` and declare parameters by name.
+///
+/// Two models built the same way declare the same parameters in the same order, so graphs of several batch sizes can
+/// share one set of weights.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    /// The graph so far.
+    pub graph: Graph,
+    params: Vec<ParamSpec>,
+    vars: HashMap<String, Var>,
+}
+
+impl Builder {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Builder::default()
+    }
+
+    /// The parameter `spec`, declared on first use.
+    pub fn param(&mut self, spec: ParamSpec) -> Var {
+        if let Some(var) = self.vars.get(&spec.name) {
+            return *var;
+        }
+        let var = self.graph.external(spec.name.clone(), TensorType::f32(&spec.shape));
+        self.vars.insert(spec.name.clone(), var);
+        self.params.push(spec);
+        var
+    }
+
+    /// Parameters in the order they were declared.
+    pub fn params(&self) -> &[ParamSpec] {
+        &self.params
+    }
+
+    /// The variable of parameter `name`.
+    pub fn var(&self, name: &str) -> Option<Var> {
+        self.vars.get(name).copied()
+    }
+
+    /// `y = x Wᵀ + b` with Xavier-uniform `W [outputs, inputs]` and zero `b`, named `{name}.weight` and `{name}.bias`.
+    pub fn linear(&mut self, name: &str, x: Var, outputs: usize) -> Result<Var, GraphError> {
+        let inputs = self.graph.ty(x).last();
+        let shape = [outputs, inputs];
+        let init = Init::XavierUniform { fan_in: inputs, fan_out: outputs };
+        let weight = self.param(ParamSpec::new(format!("{name}.weight"), &shape, &shape, init));
+        let bias = self.param(ParamSpec::new(format!("{name}.bias"), &[outputs], &[outputs], Init::Zeros));
+        self.affine(x, weight, bias)
+    }
+
+    /// `x Wᵀ + b`.
+    pub fn affine(&mut self, x: Var, weight: Var, bias: Var) -> Result<Var, GraphError> {
+        let product = ops::matmul(&mut self.graph, Form::NT, x, weight)?;
+        ops::add(&mut self.graph, product, bias)
+    }
+
+    /// Layer normalisation named `{name}.weight` and `{name}.bias`.
+    pub fn layer_norm(&mut self, name: &str, x: Var, eps: f32) -> Result<Var, GraphError> {
+        let width = [self.graph.ty(x).last()];
+        let gamma = self.param(ParamSpec::new(format!("{name}.weight"), &width, &width, Init::Ones));
+        let beta = self.param(ParamSpec::new(format!("{name}.bias"), &width, &width, Init::Zeros));
+        ops::layer_norm(&mut self.graph, x, gamma, beta, eps)
+    }
+
+    /// Gradients of `loss` for every trained parameter, stored under [`Builder::gradient_name`].
+    ///
+    /// `seed` is the gradient of the loss itself, `[1]`: 1 for one batch, 1/K for a mean over K micro-batches.
+    pub fn store_gradients(&mut self, loss: Var, seed: Var) -> Result<(), GraphError> {
+        let trained: Vec<(String, Var)> =
+            self.params.iter().filter(|spec| spec.trained).map(|spec| (spec.name.clone(), self.vars[&spec.name])).collect();
+        let wrt: Vec<Var> = trained.iter().map(|(_, var)| *var).collect();
+        let grads = ops::gradients_from(&mut self.graph, &[(loss, seed)], &wrt)?;
+        for ((name, var), grad) in trained.iter().zip(grads) {
+            let grad = match grad {
+                Some(grad) => grad,
+                // Nothing depends on it: its gradient is zero.
+                None => {
+                    let shape = self.graph.shape(*var).to_vec();
+                    ops::fill(&mut self.graph, &shape, 0.0)?
+                }
+            };
+            self.graph.store(grad, Builder::gradient_name(name));
+        }
+        Ok(())
+    }
+
+    /// Name of the external tensor that holds the gradient of parameter `name`.
+    pub fn gradient_name(name: &str) -> String {
+        format!("gradient of {name}")
+    }
+}
