@@ -1,14 +1,21 @@
-//! Links the shaders.
+//! Links the shaders and lists the sample photographs.
 
+use std::env;
+use std::error::Error;
 use std::path::PathBuf;
 
+#[path = "build/photos.rs"]
+mod photos;
 #[path = "build/shaders.rs"]
 mod shaders;
 
-fn main() -> std::io::Result<()> {
-    println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=build");
-    println!("cargo::rerun-if-changed=shaders");
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or_else(|| std::io::Error::other("OUT_DIR is not set"))?);
-    shaders::generate("shaders".as_ref(), &out)
+fn main() -> Result<(), Box<dyn Error>> {
+    for path in ["build.rs", "build", "shaders", "assets/photos"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    shaders::generate(&root.join("shaders"), &out)?;
+    photos::generate(&root.join("assets/photos"), &out.join("photos.rs"))?;
+    Ok(())
 }

@@ -1,1 +1,32 @@
 //! Sources of pictures, decoding, sampling and prefetch. Knows nothing of the GPU.
+//!
+//! A [`Source`] is a numbered list of pictures: the sample photographs inside the program
+//! ([`SampleSource`]) or a folder ([`FolderSource`]). [`split()`] sets a tenth of it aside,
+//! [`Sampler`] shuffles the rest epoch by epoch, and [`load_all`] or [`Prefetch`] decode it on
+//! worker threads into [`Picture`]s.
+
+mod decode;
+mod error;
+mod folder;
+mod jpeg;
+mod loader;
+mod open;
+mod picture;
+mod prefetch;
+mod sample;
+mod sampler;
+mod shrink;
+mod source;
+mod split;
+
+pub use decode::{MAX_PIXELS, decode};
+pub use error::DataError;
+pub use folder::{EXTENSIONS, FolderSource, MAX_FILE_BYTES};
+pub use loader::{Loaded, load_all};
+pub use open::{SAMPLE, open};
+pub use picture::Picture;
+pub use prefetch::Prefetch;
+pub use sample::SampleSource;
+pub use sampler::Sampler;
+pub use source::Source;
+pub use split::{Split, split};

@@ -8,3 +8,39 @@ pub use signal::{Notifier, Waiter, signal};
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
+
+/// Number of threads worth starting for work that keeps a processor busy, at least 1.
+///
+/// 1 in the browser, which offers a page no threads.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get())
+}
+
+/// Seconds since this function was first called, on a clock that never goes back.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn now_seconds() -> f64 {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_secs_f64()
+}
+
+/// Always 0: the standard library has no clock in the browser.
+#[cfg(target_arch = "wasm32")]
+pub fn now_seconds() -> f64 {
+    0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_thread_and_the_clock_never_goes_back() {
+        assert!(threads() >= 1);
+        let earlier = now_seconds();
+        assert!(earlier >= 0.0);
+        assert!(now_seconds() >= earlier);
+    }
+}

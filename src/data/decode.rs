@@ -1,0 +1,139 @@
+//! From the bytes of a picture file to pixels.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbaImage};
+
+use super::jpeg::is_whole;
+use super::shrink::{limited_size, shrink};
+use super::{DataError, Picture};
+
+/// The most pixels a picture may have. A larger one is refused before its pixels are allocated.
+pub const MAX_PIXELS: u64 = 100_000_000;
+
+/// The most bytes a decoder may allocate: [`MAX_PIXELS`] of four 16 bit channels, and room to work.
+const MAX_ALLOC_BYTES: u64 = 1 << 30;
+
+/// Transparent parts show this grey, the middle of each channel.
+const BACKGROUND: u32 = 128;
+
+/// Decodes a JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF file, told apart by content.
+///
+/// The picture comes out upright (EXIF orientation is applied), in 8 bit RGB whatever the file's
+/// channels and depth, with transparency composited onto mid grey. Where `limit` is given and the
+/// short side exceeds it, the picture is downscaled by area averaging until its short side has
+/// `limit` pixels. `name` is the picture's name in its source and begins every error's message.
+///
+/// # Errors
+/// [`DataError::Unrecognised`] for any other content, [`DataError::Size`] for a picture without
+/// pixels or of more than [`MAX_PIXELS`], [`DataError::Decode`] for a damaged or truncated file.
+pub fn decode(name: &str, bytes: &[u8], limit: Option<u32>) -> Result<Picture, DataError> {
+    let (format, format_name) = recognise(name, bytes)?;
+    let damaged = |reason: String| DataError::Decode {
+        name: name.to_owned(),
+        format: format_name,
+        reason,
+    };
+    let undecodable = |error: ImageError| damaged(error.to_string());
+
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_ALLOC_BYTES);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(undecodable)?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 || pixels > MAX_PIXELS {
+        return Err(DataError::Size {
+            name: name.to_owned(),
+            width,
+            height,
+        });
+    }
+    if decoder.total_bytes() > MAX_ALLOC_BYTES {
+        return Err(damaged(format!(
+            "{} bytes of pixels, expected at most {MAX_ALLOC_BYTES}",
+            decoder.total_bytes()
+        )));
+    }
+    if format == ImageFormat::Jpeg && !is_whole(bytes) {
+        return Err(damaged("the file ends before the picture does".to_owned()));
+    }
+    // Metadata beyond repair says nothing of the pixels.
+    let orientation = decoder.orientation().ok();
+
+    let mut opaque = flatten(DynamicImage::from_decoder(decoder).map_err(undecodable)?);
+    if let Some(limit) = limit {
+        opaque = limited(opaque, limit);
+    }
+    let mut upright = DynamicImage::ImageRgba8(opaque);
+    if let Some(orientation) = orientation {
+        upright.apply_orientation(orientation);
+    }
+    Ok(Picture {
+        name: name.to_owned(),
+        width: upright.width(),
+        height: upright.height(),
+        pixels: upright.into_rgba8().into_raw(),
+    })
+}
+
+/// Tells the format by the first bytes.
+fn recognise(name: &str, bytes: &[u8]) -> Result<(ImageFormat, &'static str), DataError> {
+    let format = image::guess_format(bytes).ok();
+    let format_name = match format {
+        Some(ImageFormat::Jpeg) => "JPEG",
+        Some(ImageFormat::Png) => "PNG",
+        Some(ImageFormat::WebP) => "WebP",
+        Some(ImageFormat::Bmp) => "BMP",
+        Some(ImageFormat::Gif) => "GIF",
+        Some(ImageFormat::Tiff) => "TIFF",
+        _ => "",
+    };
+    match format {
+        Some(format) if !format_name.is_empty() => Ok((format, format_name)),
+        _ => Err(DataError::Unrecognised {
+            name: name.to_owned(),
+            found: first_bytes(bytes),
+        }),
+    }
+}
+
+/// The first bytes of a file, in words.
+fn first_bytes(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "an empty file".to_owned();
+    }
+    let hex: Vec<String> = bytes.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    format!("the bytes {}", hex.join(" "))
+}
+
+/// Converts to 8 bit RGB on an opaque background.
+fn flatten(decoded: DynamicImage) -> RgbaImage {
+    let transparent = decoded.color().has_alpha();
+    let mut image = decoded.into_rgba8();
+    if transparent {
+        for pixel in image.pixels_mut() {
+            let alpha = u32::from(pixel.0[3]);
+            for channel in &mut pixel.0[..3] {
+                let sum = u32::from(*channel) * alpha + BACKGROUND * (255 - alpha);
+                *channel = ((sum + 127) / 255) as u8;
+            }
+            pixel.0[3] = 255;
+        }
+    }
+    image
+}
+
+/// Downscales an opaque picture whose short side exceeds `limit` pixels.
+fn limited(image: RgbaImage, limit: u32) -> RgbaImage {
+    let (old, new) = {
+        let (width, height) = image.dimensions();
+        ((width, height), limited_size(width, height, limit))
+    };
+    if new == old {
+        return image;
+    }
+    let pixels = shrink(image.as_raw(), old, new);
+    RgbaImage::from_raw(new.0, new.1, pixels).unwrap_or(image)
+}

@@ -1,0 +1,93 @@
+//! What can go wrong between a data set and its pixels.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a picture or a data set cannot be used. Each message names the file or folder, what was
+/// found there and what was expected.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The file's first bytes are those of no supported format.
+    #[error("{name}: not a picture: expected JPEG, PNG, WebP, BMP, GIF or TIFF, found {found}")]
+    Unrecognised {
+        /// Name of the picture in its source.
+        name: String,
+        /// The first bytes, in words.
+        found: String,
+    },
+
+    /// The file announces a picture without pixels, or too large a one.
+    #[error(
+        "{name}: {width}x{height} pixels, expected 1 to {} million pixels",
+        super::MAX_PIXELS / 1_000_000
+    )]
+    Size {
+        /// Name of the picture in its source.
+        name: String,
+        /// Announced width in pixels.
+        width: u32,
+        /// Announced height in pixels.
+        height: u32,
+    },
+
+    /// The file is damaged, cut short, or uses a part of its format that is not supported.
+    #[error("{name}: cannot be decoded as {format}: {reason}")]
+    Decode {
+        /// Name of the picture in its source.
+        name: String,
+        /// The format that its first bytes announce.
+        format: &'static str,
+        /// The decoder's explanation.
+        reason: String,
+    },
+
+    /// The file or folder cannot be read.
+    #[error("{name}: cannot be read: {reason}")]
+    Read {
+        /// Name of the picture in its source, or the folder's path.
+        name: String,
+        /// The system's explanation.
+        reason: String,
+    },
+
+    /// The data set's folder does not exist.
+    #[error("{}: no such folder, expected a folder of pictures", path.display())]
+    NoSuchFolder {
+        /// The folder asked for.
+        path: PathBuf,
+    },
+
+    /// The data set's path leads to something other than a folder.
+    #[error("{}: not a folder, expected a folder of pictures", path.display())]
+    NotAFolder {
+        /// The folder asked for.
+        path: PathBuf,
+    },
+
+    /// The folder and those below it hold no file with a picture's extension.
+    #[error(
+        "{}: no picture in this folder or below, expected files ending in {}",
+        path.display(),
+        super::EXTENSIONS.join(", ")
+    )]
+    NoPictures {
+        /// The folder asked for.
+        path: PathBuf,
+    },
+
+    /// The folder holds picture files, but not one that decodes.
+    #[error(
+        "{}: none of its {files} picture files can be decoded, expected at least one; the first: {first}",
+        path.display()
+    )]
+    NoReadablePicture {
+        /// The folder asked for.
+        path: PathBuf,
+        /// Number of files with a picture's extension.
+        files: usize,
+        /// What is wrong with the first of them.
+        first: Box<DataError>,
+    },
+}

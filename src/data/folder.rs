@@ -1,0 +1,142 @@
+//! A folder of pictures.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use super::{DataError, Picture, Source, decode};
+
+/// Extensions of the files that a [`FolderSource`] takes, in lower or upper case.
+pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
+
+/// The most bytes a picture file may have: more than any picture of
+/// [`MAX_PIXELS`](super::MAX_PIXELS) needs.
+pub const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// The picture files in a folder and all folders below it, sorted by relative path.
+///
+/// A picture's name is its path relative to the folder, with `/` between folders on every
+/// platform, so that names, and what is drawn from them, do not depend on where the folder lies.
+#[derive(Clone, Debug)]
+pub struct FolderSource {
+    files: Vec<(String, PathBuf)>,
+}
+
+impl FolderSource {
+    /// Lists the picture files under `dir` and checks that at least one of them decodes.
+    ///
+    /// Symbolic links are followed, but not in circles. What cannot be listed (a broken link, a
+    /// closed folder) is logged and left out.
+    ///
+    /// # Errors
+    /// When `dir` does not exist, is not a folder or cannot be listed, has no file with one of
+    /// the [`EXTENSIONS`], or none that decodes.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, DataError> {
+        let dir = dir.as_ref();
+        check_folder(dir)?;
+        let source = Self { files: list(dir) };
+        source.check_readable(dir)?;
+        Ok(source)
+    }
+
+    /// Fails unless at least one picture decodes. Stops at the first that does.
+    fn check_readable(&self, dir: &Path) -> Result<(), DataError> {
+        let mut first = None;
+        for index in 0..self.len() {
+            match self.load(index, Some(1)) {
+                Ok(_) => return Ok(()),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        let path = dir.to_owned();
+        Err(match first {
+            None => DataError::NoPictures { path },
+            Some(first) => DataError::NoReadablePicture {
+                path,
+                files: self.len(),
+                first: Box::new(first),
+            },
+        })
+    }
+}
+
+impl Source for FolderSource {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn name(&self, index: usize) -> &str {
+        &self.files[index].0
+    }
+
+    fn load(&self, index: usize, limit: Option<u32>) -> Result<Picture, DataError> {
+        let (name, path) = &self.files[index];
+        let bytes = read(path).map_err(|error| DataError::Read {
+            name: name.clone(),
+            reason: error.to_string(),
+        })?;
+        decode(name, &bytes, limit)
+    }
+}
+
+/// Fails unless `dir` is a folder that can be listed.
+fn check_folder(dir: &Path) -> Result<(), DataError> {
+    let path = dir.to_owned();
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => DataError::NoSuchFolder { path: path.clone() },
+        io::ErrorKind::NotADirectory => DataError::NotAFolder { path: path.clone() },
+        _ => DataError::Read {
+            name: dir.display().to_string(),
+            reason: error.to_string(),
+        },
+    };
+    if !fs::metadata(dir).map_err(unreadable)?.is_dir() {
+        return Err(DataError::NotAFolder { path: path.clone() });
+    }
+    fs::read_dir(dir).map_err(unreadable)?;
+    Ok(())
+}
+
+/// Relative name and path of each picture file under `dir`, sorted by name.
+fn list(dir: &Path) -> Vec<(String, PathBuf)> {
+    let mut files = Vec::new();
+    for entry in WalkDir::new(dir).follow_links(true) {
+        match entry {
+            Ok(entry) if entry.file_type().is_file() && has_extension(entry.path()) => {
+                let path = entry.into_path();
+                files.push((relative_name(dir, &path), path));
+            }
+            Ok(_) => {}
+            Err(error) => log::warn!("left out of {}: {error}", dir.display()),
+        }
+    }
+    files.sort();
+    files
+}
+
+fn has_extension(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|found| EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(found)))
+}
+
+fn relative_name(dir: &Path, path: &Path) -> String {
+    let relative = path.strip_prefix(dir).unwrap_or(path);
+    let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}
+
+/// Reads a whole file, unless it has more than [`MAX_FILE_BYTES`].
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if length > MAX_FILE_BYTES {
+        let message = format!("{length} bytes, expected at most {MAX_FILE_BYTES}");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    // The file may grow while it is read.
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
