@@ -9,7 +9,14 @@ mod photos;
 #[path = "build/shaders.rs"]
 mod shaders;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() {
+    if let Err(error) = generate() {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+fn generate() -> Result<(), Box<dyn Error>> {
     for path in ["build.rs", "build", "shaders", "assets/photos"] {
         println!("cargo::rerun-if-changed={path}");
     }

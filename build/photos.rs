@@ -39,10 +39,8 @@ fn list(assets: &Path) -> io::Result<Vec<(String, PathBuf)>> {
         for photo in fs::read_dir(class.path())? {
             let path = photo?.path();
             if path.extension().is_some_and(|extension| extension == "jpg")
-                && let (Some(class), Some(file)) = (
-                    class.file_name().to_str(),
-                    path.file_name().and_then(|f| f.to_str()),
-                )
+                && let (Some(class), Some(file)) =
+                    (class.file_name().to_str(), path.file_name().and_then(|f| f.to_str()))
             {
                 photos.push((format!("{class}/{file}"), path.clone()));
             }

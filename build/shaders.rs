@@ -39,7 +39,8 @@ fn variants(source: &str) -> Vec<Vec<&str>> {
     for line in source.lines().take_while(|line| line.starts_with("//")) {
         let choices: Vec<Vec<&str>> = if let Some(list) = line.strip_prefix("// conditions:") {
             let names: Vec<&str> = list.split_whitespace().collect();
-            let subset = |bits: u32| (0..names.len()).filter(|bit| bits >> bit & 1 == 1).map(|bit| names[bit]).collect();
+            let subset =
+                |bits: u32| (0..names.len()).filter(|bit| bits >> bit & 1 == 1).map(|bit| names[bit]).collect();
             (0..1u32 << names.len()).map(subset).collect()
         } else if let Some(list) = line.strip_prefix("// one of:") {
             list.split('|').map(|choice| choice.trim().split('+').filter(|name| *name != "-").collect()).collect()

@@ -151,10 +151,15 @@ fn slices_and_concatenations() {
                 },
                 twin: &|x| {
                     let at = |batch: usize, row: usize, c: usize| {
-                        if row < m { x[0][((batch % shared) * m + row) * d + c] } else { x[1][(batch * n + row - m) * d + c] }
+                        if row < m {
+                            x[0][((batch % shared) * m + row) * d + c]
+                        } else {
+                            x[1][(batch * n + row - m) * d + c]
+                        }
                     };
                     let range = |rows: std::ops::Range<usize>| -> Vec<f64> {
-                        (0..b).flat_map(|batch| rows.clone().flat_map(move |r| (0..d).map(move |c| (batch, r, c))))
+                        (0..b)
+                            .flat_map(|batch| rows.clone().flat_map(move |r| (0..d).map(move |c| (batch, r, c))))
                             .map(|(batch, r, c)| at(batch, r, c))
                             .collect()
                     };

@@ -29,11 +29,7 @@ const BACKGROUND: u32 = 128;
 /// pixels or of more than [`MAX_PIXELS`], [`DataError::Decode`] for a damaged or truncated file.
 pub fn decode(name: &str, bytes: &[u8], limit: Option<u32>) -> Result<Picture, DataError> {
     let (format, format_name) = recognise(name, bytes)?;
-    let damaged = |reason: String| DataError::Decode {
-        name: name.to_owned(),
-        format: format_name,
-        reason,
-    };
+    let damaged = |reason: String| DataError::Decode { name: name.to_owned(), format: format_name, reason };
     let undecodable = |error: ImageError| damaged(error.to_string());
 
     let mut limits = Limits::no_limits();
@@ -44,17 +40,10 @@ pub fn decode(name: &str, bytes: &[u8], limit: Option<u32>) -> Result<Picture, D
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 || pixels > MAX_PIXELS {
-        return Err(DataError::Size {
-            name: name.to_owned(),
-            width,
-            height,
-        });
+        return Err(DataError::Size { name: name.to_owned(), width, height });
     }
     if decoder.total_bytes() > MAX_ALLOC_BYTES {
-        return Err(damaged(format!(
-            "{} bytes of pixels, expected at most {MAX_ALLOC_BYTES}",
-            decoder.total_bytes()
-        )));
+        return Err(damaged(format!("{} bytes of pixels, expected at most {MAX_ALLOC_BYTES}", decoder.total_bytes())));
     }
     if format == ImageFormat::Jpeg && !is_whole(bytes) {
         return Err(damaged("the file ends before the picture does".to_owned()));
@@ -92,10 +81,7 @@ fn recognise(name: &str, bytes: &[u8]) -> Result<(ImageFormat, &'static str), Da
     };
     match format {
         Some(format) if !format_name.is_empty() => Ok((format, format_name)),
-        _ => Err(DataError::Unrecognised {
-            name: name.to_owned(),
-            found: first_bytes(bytes),
-        }),
+        _ => Err(DataError::Unrecognised { name: name.to_owned(), found: first_bytes(bytes) }),
     }
 }
 

@@ -53,11 +53,7 @@ impl FolderSource {
         let path = dir.to_owned();
         Err(match first {
             None => DataError::NoPictures { path },
-            Some(first) => DataError::NoReadablePicture {
-                path,
-                files: self.len(),
-                first: Box::new(first),
-            },
+            Some(first) => DataError::NoReadablePicture { path, files: self.len(), first: Box::new(first) },
         })
     }
 }
@@ -73,10 +69,7 @@ impl Source for FolderSource {
 
     fn load(&self, index: usize, limit: Option<u32>) -> Result<Picture, DataError> {
         let (name, path) = &self.files[index];
-        let bytes = read(path).map_err(|error| DataError::Read {
-            name: name.clone(),
-            reason: error.to_string(),
-        })?;
+        let bytes = read(path).map_err(|error| DataError::Read { name: name.clone(), reason: error.to_string() })?;
         decode(name, &bytes, limit)
     }
 }
@@ -87,10 +80,7 @@ fn check_folder(dir: &Path) -> Result<(), DataError> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => DataError::NoSuchFolder { path: path.clone() },
         io::ErrorKind::NotADirectory => DataError::NotAFolder { path: path.clone() },
-        _ => DataError::Read {
-            name: dir.display().to_string(),
-            reason: error.to_string(),
-        },
+        _ => DataError::Read { name: dir.display().to_string(), reason: error.to_string() },
     };
     if !fs::metadata(dir).map_err(unreadable)?.is_dir() {
         return Err(DataError::NotAFolder { path: path.clone() });

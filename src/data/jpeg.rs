@@ -14,10 +14,7 @@ pub(super) fn is_whole(bytes: &[u8]) -> bool {
     };
     // The marker cannot occur within entropy-coded data, where 0xff is followed by 0 or a
     // restart marker.
-    bytes[scan..]
-        .windows(2)
-        .rev()
-        .any(|pair| pair == [0xff, END_OF_IMAGE])
+    bytes[scan..].windows(2).rev().any(|pair| pair == [0xff, END_OF_IMAGE])
 }
 
 /// Offset of the first start-of-scan marker.
@@ -58,9 +55,7 @@ mod tests {
         let scan = [0xff, 0xda, 0, 2, 1, 2, 0xff, 0x00, 3];
         let end = [0xff, 0xd9];
         assert!(is_whole(&[&start[..], &segment, &scan, &end].concat()));
-        assert!(is_whole(
-            &[&start[..], &segment, &scan, &end, b"trailer"].concat()
-        ));
+        assert!(is_whole(&[&start[..], &segment, &scan, &end, b"trailer"].concat()));
         assert!(!is_whole(&[&start[..], &segment, &scan].concat()));
         assert!(!is_whole(&[&start[..], &segment].concat()));
         assert!(!is_whole(&start));

@@ -23,12 +23,7 @@ pub struct Loaded {
 ///
 /// # Panics
 /// When an index is not below the source's length.
-pub fn load_all(
-    source: &dyn Source,
-    indices: &[usize],
-    limit: Option<u32>,
-    threads: usize,
-) -> Loaded {
+pub fn load_all(source: &dyn Source, indices: &[usize], limit: Option<u32>, threads: usize) -> Loaded {
     let next = AtomicUsize::new(0);
     // Each worker takes the next picture that nobody has taken, so that none idles while another
     // is held up by a large one.

@@ -27,11 +27,7 @@ impl Sampler {
         assert!(len > 0, "cannot draw samples from 0 pictures");
         let len = len as u64;
         let bits = u64::BITS - (len - 1).leading_zeros();
-        Self {
-            len,
-            seed,
-            half_bits: bits.div_ceil(2),
-        }
+        Self { len, seed, half_bits: bits.div_ceil(2) }
     }
 
     /// Index of the `k`-th sample: position `k % len` of epoch `k / len`. Below `len`; each
@@ -73,9 +69,7 @@ mod tests {
 
     fn epoch(sampler: Sampler, len: usize, epoch: u64) -> Vec<usize> {
         let first = epoch * len as u64;
-        (first..first + len as u64)
-            .map(|k| sampler.index(k))
-            .collect()
+        (first..first + len as u64).map(|k| sampler.index(k)).collect()
     }
 
     #[test]
@@ -110,10 +104,7 @@ mod tests {
             *counts.entry(epoch(sampler, 4, e)).or_insert(0) += 1;
         }
         assert_eq!(counts.len(), 24);
-        assert!(
-            counts.values().all(|count| (850..1150).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.values().all(|count| (850..1150).contains(count)), "{counts:?}");
     }
 
     #[test]

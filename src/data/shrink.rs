@@ -36,10 +36,7 @@ fn covers(from: u32, to: u32) -> Vec<Cover> {
                     overlap as f32 / from as f32
                 })
                 .collect();
-            Cover {
-                start: first as usize,
-                weights,
-            }
+            Cover { start: first as usize, weights }
         })
         .collect()
 }
@@ -48,11 +45,7 @@ fn covers(from: u32, to: u32) -> Vec<Cover> {
 ///
 /// Each output pixel is the mean of the area that it covers, so that fine texture averages out
 /// instead of aliasing. The new sides must not exceed the old ones. The fourth byte becomes 255.
-pub(super) fn shrink(
-    pixels: &[u8],
-    (width, height): (u32, u32),
-    (new_width, new_height): (u32, u32),
-) -> Vec<u8> {
+pub(super) fn shrink(pixels: &[u8], (width, height): (u32, u32), (new_width, new_height): (u32, u32)) -> Vec<u8> {
     let stride = width as usize * 4;
     let columns = covers(width, new_width);
     let mut out = Vec::with_capacity(new_width as usize * new_height as usize * 4);
@@ -112,12 +105,7 @@ mod tests {
 
     #[test]
     fn pixels_are_averaged() {
-        let pixels = [
-            [0, 10, 100, 255],
-            [100, 20, 100, 255],
-            [200, 30, 0, 255],
-            [100, 41, 0, 255],
-        ];
+        let pixels = [[0, 10, 100, 255], [100, 20, 100, 255], [200, 30, 0, 255], [100, 41, 0, 255]];
         let out = shrink(pixels.as_flattened(), (2, 2), (1, 1));
         assert_eq!(out, [100, 25, 50, 255]);
         let out = shrink(pixels.as_flattened(), (4, 1), (2, 1));

@@ -37,9 +37,7 @@ fn split_names(names: &[&str]) -> Split {
 
 /// 64 bit FNV-1a of a name's UTF-8 bytes.
 fn fnv1a(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -63,15 +61,7 @@ mod tests {
 
     #[test]
     fn a_tenth_is_held_out_rounded_up() {
-        let counts = [
-            (0, 0),
-            (1, 0),
-            (2, 1),
-            (10, 1),
-            (11, 2),
-            (100, 10),
-            (231, 24),
-        ];
+        let counts = [(0, 0), (1, 0), (2, 1), (10, 1), (11, 2), (100, 10), (231, 24)];
         for (count, held_out) in counts {
             let split = split_of(&names(count));
             assert_eq!(split.held_out.len(), held_out, "of {count}");
@@ -91,9 +81,6 @@ mod tests {
             picked.sort();
             picked
         };
-        assert_eq!(
-            pick(&forward, &split_of(&forward)),
-            pick(&backward, &split_of(&backward))
-        );
+        assert_eq!(pick(&forward, &split_of(&forward)), pick(&backward, &split_of(&backward)));
     }
 }

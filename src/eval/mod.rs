@@ -1,1 +1,7 @@
-//! Metrics and baselines a reconstruction is judged by.
+//! Metrics, baselines and the self-test against golden cases.
+
+mod baseline;
+mod golden;
+
+pub use baseline::{Baselines, baselines, psnr_db};
+pub use golden::{CaseReport, GoldenError, run_case};

@@ -56,10 +56,11 @@ impl DispatchList {
         let uniform = gpu.uniform(&kernel.name, params);
         let entries: Vec<wgpu::BindGroupEntry<'_>> =
             std::iter::once(wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() })
-                .chain(buffers.iter().map(|(binding, slice)| wgpu::BindGroupEntry {
-                    binding: *binding,
-                    resource: slice.binding(),
-                }))
+                .chain(
+                    buffers
+                        .iter()
+                        .map(|(binding, slice)| wgpu::BindGroupEntry { binding: *binding, resource: slice.binding() }),
+                )
                 .collect();
         let bind_group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&kernel.name),

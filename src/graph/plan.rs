@@ -78,8 +78,11 @@ impl Plan {
         let mut list = DispatchList::default();
         for step in &layout.steps {
             for call in &step.calls {
-                let buffers: Vec<(u32, BufferSlice)> =
-                    call.args.iter().map(|(binding, arg)| Ok((*binding, slice_of(arg.0)?))).collect::<Result<_, GraphError>>()?;
+                let buffers: Vec<(u32, BufferSlice)> = call
+                    .args
+                    .iter()
+                    .map(|(binding, arg)| Ok((*binding, slice_of(arg.0)?)))
+                    .collect::<Result<_, GraphError>>()?;
                 list.push(gpu, step.op, &call.key, &call.params, &buffers, call.workgroups)?;
             }
         }

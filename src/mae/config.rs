@@ -115,7 +115,11 @@ impl MaeConfig {
             }
         }
         if self.image_size % self.patch_size != 0 {
-            return fail("image_size", &self.image_size, format!("expected a multiple of patch_size {}", self.patch_size));
+            return fail(
+                "image_size",
+                &self.image_size,
+                format!("expected a multiple of patch_size {}", self.patch_size),
+            );
         }
         for (field, width, heads_field, heads) in [
             ("width", self.width, "heads", self.heads),

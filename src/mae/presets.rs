@@ -59,7 +59,8 @@ mod tests {
     #[test]
     fn visible_counts_truncate_like_the_reference() {
         let at = |image: usize, patch: usize, ratio: f64| {
-            let config = MaeConfig { image_size: image, patch_size: patch, mask_ratio: ratio, ..preset("base").expect("base") };
+            let config =
+                MaeConfig { image_size: image, patch_size: patch, mask_ratio: ratio, ..preset("base").expect("base") };
             config.visible()
         };
         assert_eq!(at(224, 16, 0.75), 49);
@@ -92,7 +93,10 @@ mod tests {
         let text = message(MaeConfig { mask_ratio: 1.0, ..micro.clone() });
         assert_eq!(text, "model: mask_ratio = 1: expected 0 to under 1");
         let text = message(MaeConfig { decoder_heads: 32, ..micro });
-        assert_eq!(text, "model: decoder_heads = 32: gives heads of size 2; expected a multiple of 4 between 4 and 128");
+        assert_eq!(
+            text,
+            "model: decoder_heads = 32: gives heads of size 2; expected a multiple of 4 between 4 and 128"
+        );
         let text = preset("giant").expect_err("unknown").to_string();
         assert!(text.contains("\"giant\"") && text.contains("micro, mini"), "{text}");
     }

@@ -73,8 +73,12 @@ impl Builder {
     ///
     /// `seed` is the gradient of the loss itself, `[1]`: 1 for one batch, 1/K for a mean over K micro-batches.
     pub fn store_gradients(&mut self, loss: Var, seed: Var) -> Result<(), GraphError> {
-        let trained: Vec<(String, Var)> =
-            self.params.iter().filter(|spec| spec.trained).map(|spec| (spec.name.clone(), self.vars[&spec.name])).collect();
+        let trained: Vec<(String, Var)> = self
+            .params
+            .iter()
+            .filter(|spec| spec.trained)
+            .map(|spec| (spec.name.clone(), self.vars[&spec.name]))
+            .collect();
         let wrt: Vec<Var> = trained.iter().map(|(_, var)| *var).collect();
         let grads = ops::gradients_from(&mut self.graph, &[(loss, seed)], &wrt)?;
         for ((name, var), grad) in trained.iter().zip(grads) {

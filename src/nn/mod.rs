@@ -5,9 +5,11 @@ mod builder;
 mod init;
 mod param;
 mod position;
+mod store;
 
 pub use block::{BlockShape, block};
 pub use builder::Builder;
 pub use init::{Init, Stream};
 pub use param::{ParamPart, ParamSpec};
 pub use position::sincos_positions;
+pub use store::{ParamStore, State, param_bytes};

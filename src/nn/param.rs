@@ -63,10 +63,7 @@ impl ParamSpec {
             shape: shape.to_vec(),
             offset: index * each,
         };
-        ParamSpec {
-            parts: names.iter().enumerate().map(part).collect(),
-            ..ParamSpec::new(name, shape, &seen, init)
-        }
+        ParamSpec { parts: names.iter().enumerate().map(part).collect(), ..ParamSpec::new(name, shape, &seen, init) }
     }
 
     /// Not trained.

@@ -95,13 +95,7 @@ impl Op for GatherRows {
 }
 
 /// `y[b, k] = x[b, index[b, k]]`, `fill` (zeros without one) where the index is out of range; see [`GatherRows`].
-pub fn gather_rows(
-    graph: &mut Graph,
-    x: Var,
-    index: Var,
-    inverse: Var,
-    fill: Option<Var>,
-) -> Result<Var, GraphError> {
+pub fn gather_rows(graph: &mut Graph, x: Var, index: Var, inverse: Var, fill: Option<Var>) -> Result<Var, GraphError> {
     let inputs: Vec<Var> = [x, index, inverse].into_iter().chain(fill).collect();
     graph.add1(GatherRows { fill: fill.is_some() }, &inputs)
 }

@@ -88,8 +88,7 @@ impl Op for LayerNorm {
         let (workgroups, groups) = row_groups(launcher, rows);
         let params = Params { rows: rows as u32, width: width as u32, groups, eps: self.eps };
         let key = KernelKey::new("layer_norm").when("DIRECT", launcher.caps().cpu);
-        let args =
-            [launcher.input(0), launcher.input(1), launcher.input(2), launcher.output(0), launcher.output(1)];
+        let args = [launcher.input(0), launcher.input(1), launcher.input(2), launcher.output(0), launcher.output(1)];
         launcher.call(key, &params, &args, workgroups)
     }
 
@@ -111,9 +110,8 @@ impl Op for LayerNormGradient {
         let (rows, width) = (launcher.input_type(0).rows(), launcher.input_type(0).last());
         let (workgroups, groups) = row_groups(launcher, rows);
         let params = GradientParams { rows: rows as u32, width: width as u32, groups };
-        let key = KernelKey::new("layer_norm_gradient")
-            .when("DIRECT", launcher.caps().cpu)
-            .when("RESIDUAL", self.residual);
+        let key =
+            KernelKey::new("layer_norm_gradient").when("DIRECT", launcher.caps().cpu).when("RESIDUAL", self.residual);
         let mut args: Vec<_> = (0..4).map(|index| launcher.input(index)).collect();
         args.push(launcher.output(0));
         if self.residual {

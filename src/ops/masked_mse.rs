@@ -70,8 +70,7 @@ impl Op for MaskedMse {
         let key = KernelKey::new("masked_mse").when("ROWS", true).when("DIRECT", cpu);
         let args = [(1, launcher.input(0)), (2, launcher.input(1)), (4, launcher.output(1))];
         launcher.call_at(key, &params, &args, workgroups)?;
-        let args =
-            [(3, launcher.input(2)), (4, launcher.output(1)), (5, launcher.output(0)), (6, launcher.output(2))];
+        let args = [(3, launcher.input(2)), (4, launcher.output(1)), (5, launcher.output(0)), (6, launcher.output(2))];
         launcher.call_at(KernelKey::new("masked_mse"), &params, &args, [1, 1, 1])
     }
 

@@ -235,7 +235,8 @@ impl Op for MatMul {
         let caps = launcher.caps();
         let tile = self.tile.unwrap_or_else(|| Tile::choose(caps, e.m, e.n));
         // Vector loads run along the last axes of A, B and C.
-        let scalar = [launcher.input_type(0).last(), launcher.input_type(1).last(), e.n].iter().any(|last| last % 4 != 0);
+        let scalar =
+            [launcher.input_type(0).last(), launcher.input_type(1).last(), e.n].iter().any(|last| last % 4 != 0);
         let plain = self.epilogue == Epilogue::default();
         let splits = if plain && e.batch == 1 { splits(caps, tile, e) } else { 1 };
         let k_split = e.k.div_ceil(splits).next_multiple_of(16);

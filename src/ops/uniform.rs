@@ -33,6 +33,8 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::accumulate::Params::LAYOUT,
         super::adamw::Params::LAYOUT,
         super::add::Params::LAYOUT,
+        super::attention::Params::LAYOUT,
+        super::attention::GradientParams::LAYOUT,
         super::column_sum::Params::LAYOUT,
         super::concat_rows::Params::LAYOUT,
         super::fill::Params::LAYOUT,
@@ -42,9 +44,13 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::layer_norm::Params::LAYOUT,
         super::layer_norm::GradientParams::LAYOUT,
         super::layer_norm::ColumnsParams::LAYOUT,
+        super::mask_noise::Params::LAYOUT,
+        super::mask_rank::Params::LAYOUT,
         super::masked_mse::Params::LAYOUT,
         super::matmul::Params::LAYOUT,
         super::matmul::DirectParams::LAYOUT,
+        super::normalise_patches::Params::LAYOUT,
+        super::patchify::Params::LAYOUT,
         super::slice_rows::Params::LAYOUT,
     ]
 }

@@ -1,1 +1,9 @@
-//! Reading and writing weights.
+//! Reading and writing tensors by name. Knows nothing of the GPU.
+
+mod error;
+mod file;
+mod tensors;
+
+pub use error::WeightsError;
+pub use file::{read_tensors, write_tensors};
+pub use tensors::{Storage, Tensor, Tensors};

@@ -67,19 +67,12 @@ fn absurd_sizes_are_refused() {
     use ImageFormat::{Bmp, Gif, Jpeg, Png};
     for format in [Jpeg, Png, Bmp, Gif] {
         let error = decode("huge.img", &huge(format), None).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "huge.img: 60000x50000 pixels, expected 1 to 100 million pixels",
-            "{format:?}"
-        );
+        assert_eq!(error.to_string(), "huge.img: 60000x50000 pixels, expected 1 to 100 million pixels", "{format:?}");
     }
     let mut none = encode(&quarters(), Gif);
     none[6..8].fill(0);
     let error = decode("none.gif", &none, None).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "none.gif: 0x32 pixels, expected 1 to 100 million pixels"
-    );
+    assert_eq!(error.to_string(), "none.gif: 0x32 pixels, expected 1 to 100 million pixels");
 }
 
 /// Photographs differ from plain colours in how a decoder meets damage.
@@ -104,10 +97,7 @@ fn files_cut_short_are_errors_that_name_them() {
             assert!(decode("cut.img", &bytes[..length], None).is_err(), "{name}");
         }
         let error = decode("cut.img", &bytes[..bytes.len() / 2], None).unwrap_err();
-        assert!(
-            matches!(&error, DataError::Decode { format, .. } if *format == name),
-            "{error}"
-        );
+        assert!(matches!(&error, DataError::Decode { format, .. } if *format == name), "{error}");
     }
 }
 
@@ -115,9 +105,7 @@ fn files_cut_short_are_errors_that_name_them() {
 fn damaged_files_never_panic() {
     let mut state = 12345u64;
     let mut random = |below: usize| {
-        state = state
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (state >> 33) as usize % below
     };
     for (format, name) in FORMATS {
@@ -130,11 +118,9 @@ fn damaged_files_never_panic() {
                 bytes[random(reach.min(whole.len()))] ^= 1 << random(8);
             }
             match decode("bad.img", &bytes, Some(16)) {
-                Ok(picture) => assert_eq!(
-                    picture.pixels.len(),
-                    picture.width as usize * picture.height as usize * 4,
-                    "{name}"
-                ),
+                Ok(picture) => {
+                    assert_eq!(picture.pixels.len(), picture.width as usize * picture.height as usize * 4, "{name}")
+                }
                 Err(error) => assert!(error.to_string().starts_with("bad.img: "), "{error}"),
             }
         }

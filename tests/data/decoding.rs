@@ -19,10 +19,7 @@ fn centres(picture: &Picture) -> [[u8; 4]; 4] {
 
 fn assert_near(got: [[u8; 4]; 4], want: [[u8; 3]; 4], tolerance: u8, what: &str) {
     for (got, want) in got.iter().zip(want) {
-        let near = want
-            .iter()
-            .zip(got)
-            .all(|(w, g)| w.abs_diff(*g) <= tolerance);
+        let near = want.iter().zip(got).all(|(w, g)| w.abs_diff(*g) <= tolerance);
         assert!(near && got[3] == 255, "{what}: {got:?}, expected {want:?}");
     }
 }
@@ -48,12 +45,7 @@ fn every_format_round_trips() {
         assert_eq!((picture.width, picture.height), (48, 32), "{name}");
         assert_eq!(picture.pixels.len(), 48 * 32 * 4, "{name}");
         let tolerance = if format == ImageFormat::Jpeg { 6 } else { 0 };
-        assert_near(
-            centres(&picture),
-            [RED, GREEN, BLUE, WHITE],
-            tolerance,
-            name,
-        );
+        assert_near(centres(&picture), [RED, GREEN, BLUE, WHITE], tolerance, name);
     }
 }
 
@@ -93,29 +85,15 @@ fn a_limit_shrinks_by_area() {
     assert!(picture.pixels.chunks(4).all(|p| p == [100, 100, 100, 255]));
     // A picture within the limit stays as it is.
     let bytes = png(quarters());
-    assert_eq!(
-        decode("a.png", &bytes, Some(32)),
-        decode("a.png", &bytes, None)
-    );
+    assert_eq!(decode("a.png", &bytes, Some(32)), decode("a.png", &bytes, None));
 }
 
 #[test]
 fn transparency_shows_mid_grey() {
-    let image = ImageBuffer::from_raw(
-        4,
-        1,
-        vec![
-            255u8, 0, 0, 0, 255, 255, 255, 128, 10, 20, 30, 255, 0, 0, 0, 51,
-        ],
-    );
+    let image = ImageBuffer::from_raw(4, 1, vec![255u8, 0, 0, 0, 255, 255, 255, 128, 10, 20, 30, 255, 0, 0, 0, 51]);
     let image: ImageBuffer<Rgba<u8>, _> = image.unwrap();
     let picture = decode("alpha.png", &png(image.clone()), None).unwrap();
-    let want = [
-        [128, 128, 128, 255],
-        [192, 192, 192, 255],
-        [10, 20, 30, 255],
-        [102, 102, 102, 255],
-    ];
+    let want = [[128, 128, 128, 255], [192, 192, 192, 255], [10, 20, 30, 255], [102, 102, 102, 255]];
     assert_eq!(picture.pixels, want.concat());
 
     let grey = ImageBuffer::from_raw(2, 1, vec![255u8, 0, 200, 255]).unwrap();
@@ -130,8 +108,7 @@ fn grey_and_deep_channels_become_8_bit_rgb() {
     let want = [0u8, 77, 255].map(|v| [v, v, v, 255]).concat();
     assert_eq!(decode("g.png", &png(grey), None).unwrap().pixels, want);
 
-    let deep: ImageBuffer<Luma<u16>, _> =
-        ImageBuffer::from_raw(3, 1, vec![0, 77 * 257, 65535u16]).unwrap();
+    let deep: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_raw(3, 1, vec![0, 77 * 257, 65535u16]).unwrap();
     assert_eq!(decode("g.png", &png(deep), None).unwrap().pixels, want);
 
     let deep: ImageBuffer<Rgb<u16>, _> =

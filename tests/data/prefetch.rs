@@ -25,22 +25,13 @@ impl Source for Slow {
     fn load(&self, index: usize, _: Option<u32>) -> Result<Picture, DataError> {
         self.started.fetch_add(1, Ordering::SeqCst);
         assert!(index < 1000, "a decoder's own fault");
-        thread::sleep(Duration::from_millis(if index.is_multiple_of(5) {
-            8
-        } else {
-            1
-        }));
+        thread::sleep(Duration::from_millis(if index.is_multiple_of(5) { 8 } else { 1 }));
         let name = index.to_string();
         if index % 7 == 6 {
             let reason = "on purpose".to_owned();
             return Err(DataError::Read { name, reason });
         }
-        Ok(Picture {
-            name,
-            width: 1,
-            height: 1,
-            pixels: vec![0, 0, 0, 255],
-        })
+        Ok(Picture { name, width: 1, height: 1, pixels: vec![0, 0, 0, 255] })
     }
 }
 
@@ -50,8 +41,7 @@ fn prefetch_keeps_the_order_and_its_bound() {
         let source = Arc::new(Slow::default());
         let wanted: Vec<usize> = (0..60).map(|k| k * 37 % 60).collect();
         let mut order = wanted.clone().into_iter();
-        let mut stream =
-            Prefetch::start(source.clone(), move || order.next(), depth, threads, None);
+        let mut stream = Prefetch::start(source.clone(), move || order.next(), depth, threads, None);
         for (taken, &index) in wanted.iter().enumerate() {
             let ahead = source.started.load(Ordering::SeqCst) - taken;
             assert!(ahead <= depth.max(1), "{ahead} ahead");
@@ -59,10 +49,7 @@ fn prefetch_keeps_the_order_and_its_bound() {
                 Ok(picture) => assert_eq!(picture.name, index.to_string()),
                 Err(error) => {
                     assert_eq!(index % 7, 6);
-                    assert_eq!(
-                        error.to_string(),
-                        format!("{index}: cannot be read: on purpose")
-                    );
+                    assert_eq!(error.to_string(), format!("{index}: cannot be read: on purpose"));
                 }
             }
         }

@@ -52,13 +52,7 @@ fn names(source: &dyn Source) -> Vec<&str> {
 fn a_folder_is_listed_by_relative_path() {
     let dir = tempfile::tempdir().unwrap();
     let photo = png(quarters());
-    for name in [
-        "z.PNG",
-        "b/two.jpeg",
-        "b/c/deep.TiF",
-        "a-first.webp",
-        "b.gif",
-    ] {
+    for name in ["z.PNG", "b/two.jpeg", "b/c/deep.TiF", "a-first.webp", "b.gif"] {
         write(dir.path(), name, &photo);
     }
     write(dir.path(), "b/notes.txt", b"not a picture");
@@ -66,16 +60,7 @@ fn a_folder_is_listed_by_relative_path() {
     fs::create_dir(dir.path().join("folder.jpg")).unwrap();
 
     let source = open(dir.path().to_str().unwrap()).unwrap();
-    assert_eq!(
-        names(&*source),
-        [
-            "a-first.webp",
-            "b.gif",
-            "b/c/deep.TiF",
-            "b/two.jpeg",
-            "z.PNG"
-        ]
-    );
+    assert_eq!(names(&*source), ["a-first.webp", "b.gif", "b/c/deep.TiF", "b/two.jpeg", "z.PNG"]);
     let picture = source.load(2, None).unwrap();
     assert_eq!(picture.name, "b/c/deep.TiF");
     assert_eq!(Ok(picture), decode("b/c/deep.TiF", &photo, None));
@@ -103,10 +88,7 @@ fn folders_without_pictures_say_what_is_wrong() {
     let at = dir.path().display().to_string();
     let error = |path: &str| open(path).err().unwrap().to_string();
 
-    assert_eq!(
-        error(&format!("{at}/missing")),
-        format!("{at}/missing: no such folder, expected a folder of pictures")
-    );
+    assert_eq!(error(&format!("{at}/missing")), format!("{at}/missing: no such folder, expected a folder of pictures"));
     write(dir.path(), "notes.txt", b"some text");
     assert_eq!(
         error(&format!("{at}/notes.txt")),
@@ -158,11 +140,7 @@ fn undecodable_files_are_logged_counted_and_skipped() {
     let dir = tempfile::tempdir().unwrap();
     let photo = png(quarters());
     for (number, name) in ["a.png", "b.png", "c.png", "d.png"].iter().enumerate() {
-        let length = if number == 1 {
-            photo.len() / 2
-        } else {
-            photo.len()
-        };
+        let length = if number == 1 { photo.len() / 2 } else { photo.len() };
         write(dir.path(), name, &photo[..length]);
     }
     let source = FolderSource::open(dir.path()).unwrap();

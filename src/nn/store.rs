@@ -1,0 +1,199 @@
+//! Parameters in GPU memory: weights, gradients and AdamW moments in flat shards.
+
+use super::{Builder, ParamSpec};
+use crate::gpu::{BufferSlice, Gpu, GpuError, Uploads};
+use crate::graph::{Externals, ShardLayout, Shards};
+use crate::ops::{AdamWShard, DECAY_BLOCK};
+use crate::weights::{Tensors, WeightsError};
+
+/// Which of the state kept for every weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The weights.
+    Weights,
+    /// AdamW's first moments.
+    First,
+    /// AdamW's second moments.
+    Second,
+    /// The gradients of the last step.
+    Gradients,
+}
+
+/// What training needs beside weights.
+#[derive(Debug)]
+struct TrainingState {
+    gradients: Shards,
+    first: Shards,
+    second: Shards,
+    decays: Vec<BufferSlice>,
+}
+
+/// The parameters of one model on one device.
+#[derive(Debug)]
+pub struct ParamStore {
+    specs: Vec<ParamSpec>,
+    trained: ShardLayout,
+    fixed: ShardLayout,
+    weights: Shards,
+    tables: Shards,
+    training: Option<TrainingState>,
+}
+
+/// Bytes that a model's parameters take, for estimates.
+pub fn param_bytes(specs: &[ParamSpec], training: bool) -> u64 {
+    let bytes = |trained: bool| -> u64 {
+        specs.iter().filter(|spec| spec.trained == trained).map(|spec| spec.len() as u64 * 4).sum()
+    };
+    bytes(false) + bytes(true) * if training { 4 } else { 1 }
+}
+
+impl ParamStore {
+    /// Zeroed memory for `specs`, with gradients and moments where `training`.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`] for a parameter beyond one binding, and the device's own.
+    pub async fn new(gpu: &Gpu, specs: &[ParamSpec], training: bool) -> Result<ParamStore, GpuError> {
+        let layout = |trained: bool| {
+            let tensors =
+                specs.iter().filter(|spec| spec.trained == trained).map(|spec| (spec.name.as_str(), spec.len()));
+            ShardLayout::new(tensors, gpu.max_binding()).map_err(|(label, bytes)| GpuError::TooLarge {
+                label,
+                bytes,
+                adapter: gpu.name().to_owned(),
+                limit: gpu.max_binding(),
+                limit_name: "max_storage_buffer_binding_size",
+            })
+        };
+        let (trained, fixed) = (layout(true)?, layout(false)?);
+        let weights = trained.allocate(gpu, "weights").await?;
+        let tables = fixed.allocate(gpu, "tables").await?;
+        let training = if training {
+            let mut decays = Vec::new();
+            for flags in decay_flags(specs, &trained) {
+                let slice = gpu.buffer("decays", flags.len() as u64 * 4).await?;
+                gpu.upload(&slice, &flags);
+                decays.push(slice);
+            }
+            Some(TrainingState {
+                gradients: trained.allocate(gpu, "gradients").await?,
+                first: trained.allocate(gpu, "first moments").await?,
+                second: trained.allocate(gpu, "second moments").await?,
+                decays,
+            })
+        } else {
+            None
+        };
+        Ok(ParamStore { specs: specs.to_vec(), trained, fixed, weights, tables, training })
+    }
+
+    /// What the model says of its parameters.
+    pub fn specs(&self) -> &[ParamSpec] {
+        &self.specs
+    }
+
+    fn slice(&self, spec: &ParamSpec, state: State) -> Option<BufferSlice> {
+        if !spec.trained {
+            return (state == State::Weights)
+                .then(|| self.fixed.place(&spec.name))
+                .flatten()
+                .map(|p| self.tables.slice(p));
+        }
+        let training = self.training.as_ref();
+        let shards = match state {
+            State::Weights => Some(&self.weights),
+            State::First => training.map(|t| &t.first),
+            State::Second => training.map(|t| &t.second),
+            State::Gradients => training.map(|t| &t.gradients),
+        };
+        Some(shards?.slice(self.trained.place(&spec.name)?))
+    }
+
+    /// Memory for a model's graph: parameters by name, gradients by [`Builder::gradient_name`].
+    pub fn externals(&self) -> Externals {
+        let mut externals = Externals::new();
+        for spec in &self.specs {
+            if let Some(slice) = self.slice(spec, State::Weights) {
+                externals.insert(spec.name.clone(), slice);
+            }
+            if let Some(slice) = self.slice(spec, State::Gradients) {
+                externals.insert(Builder::gradient_name(&spec.name), slice);
+            }
+        }
+        externals
+    }
+
+    /// Sets every parameter to its initial values under `seed`.
+    pub fn initialise(&self, gpu: &Gpu, seed: u64) {
+        for spec in &self.specs {
+            if let Some(slice) = self.slice(spec, State::Weights) {
+                gpu.upload(&slice, &spec.initial(seed));
+            }
+        }
+    }
+
+    /// Sets `state` of every parameter from tensors named as in checkpoints.
+    ///
+    /// # Errors
+    /// [`WeightsError::Missing`] or [`WeightsError::Shape`]; nothing is changed then.
+    pub fn load(&self, gpu: &Gpu, state: State, tensors: &Tensors) -> Result<(), WeightsError> {
+        let mut blocks = Vec::new();
+        for spec in &self.specs {
+            let Some(slice) = self.slice(spec, state) else { continue };
+            let mut values = Vec::with_capacity(spec.len());
+            for part in &spec.parts {
+                values.extend_from_slice(&tensors.get(&part.name, &part.shape)?.data);
+            }
+            blocks.push((slice, values));
+        }
+        for (slice, values) in blocks {
+            gpu.upload(&slice, &values);
+        }
+        Ok(())
+    }
+
+    /// Reads `state` of every parameter back, named as in checkpoints.
+    pub async fn save(&self, gpu: &Gpu, state: State) -> Result<Tensors, GpuError> {
+        let mut tensors = Tensors::default();
+        let present: Vec<(&ParamSpec, BufferSlice)> =
+            self.specs.iter().filter_map(|spec| Some((spec, self.slice(spec, state)?))).collect();
+        let slices: Vec<BufferSlice> = present.iter().map(|(_, slice)| slice.clone()).collect();
+        for ((spec, _), bytes) in present.iter().zip(gpu.read("parameters", &slices).await?) {
+            let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
+            for part in &spec.parts {
+                tensors.insert(part.name.clone(), &part.shape, values[part.offset..part.offset + part.len()].to_vec());
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// What the optimiser passes over, a shard each; empty without training state.
+    pub fn optimiser_shards(&self) -> Vec<AdamWShard> {
+        let Some(training) = &self.training else { return Vec::new() };
+        (0..self.weights.buffers.len())
+            .map(|index| AdamWShard {
+                weights: self.weights.buffers[index].clone(),
+                gradients: training.gradients.buffers[index].clone(),
+                first: training.first.buffers[index].clone(),
+                second: training.second.buffers[index].clone(),
+                decays: training.decays[index].clone(),
+            })
+            .collect()
+    }
+
+    /// Elements of each shard of weights.
+    pub fn shard_lengths(&self) -> &[usize] {
+        self.trained.lengths()
+    }
+}
+
+/// A flag for every [`DECAY_BLOCK`] elements of each shard.
+fn decay_flags(specs: &[ParamSpec], layout: &ShardLayout) -> Vec<Vec<u32>> {
+    let mut flags: Vec<Vec<u32>> = layout.lengths().iter().map(|length| vec![0; length / DECAY_BLOCK]).collect();
+    for spec in specs.iter().filter(|spec| spec.decays) {
+        if let Some(place) = layout.place(&spec.name) {
+            let blocks = place.offset / DECAY_BLOCK..(place.offset + place.len).div_ceil(DECAY_BLOCK);
+            flags[place.shard][blocks].fill(1);
+        }
+    }
+    flags
+}

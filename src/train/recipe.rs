@@ -1,0 +1,233 @@
+//! Every setting of a run, one struct for the command line, recipe files and run folders.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Schedule, TrainError};
+use crate::mae::{self, MaeConfig};
+use crate::ops::AdamW;
+
+/// How pictures are cropped for training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Augment {
+    /// Random resized crop, scale 0.2 to 1, and flip: the paper's.
+    #[default]
+    RandomCrop,
+    /// The largest centred square, no flip.
+    CentreCrop,
+}
+
+/// Number formats of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 32-bit floats throughout.
+    #[default]
+    F32,
+}
+
+/// Settings of training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainRecipe {
+    /// `sample` for the built-in photographs, or a folder.
+    pub data: String,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Pictures a micro-batch.
+    pub batch: usize,
+    /// Micro-batches a step.
+    pub accumulate: usize,
+    /// Base learning rate, scaled by effective batch / 256.
+    pub blr: f64,
+    /// Learning rate at the end.
+    pub min_lr: f64,
+    /// Steps of warm-up.
+    pub warmup_steps: u64,
+    /// Decoupled weight decay.
+    pub weight_decay: f32,
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Largest gradient norm; 0 clips nothing.
+    pub clip_grad: f32,
+    /// Seed of initial weights, order, crops and masks.
+    pub seed: u64,
+    /// How pictures are cropped.
+    pub augment: Augment,
+    /// Number formats.
+    pub precision: Precision,
+    /// Steps between measurements on held-out pictures; 0 for none but at start and end.
+    pub eval_every: u64,
+    /// Steps between checkpoints; 0 for one at the end alone.
+    pub checkpoint_every: u64,
+    /// Checkpoints kept beside the best.
+    pub keep: usize,
+    /// Steps between preview pictures; 0 for start and end alone.
+    pub preview_every: u64,
+    /// MiB of GPU memory for pixels; data that needs more streams.
+    pub pixel_budget: u64,
+}
+
+impl Default for TrainRecipe {
+    fn default() -> Self {
+        TrainRecipe {
+            data: "sample".to_owned(),
+            steps: 1000,
+            batch: 32,
+            accumulate: 1,
+            blr: 1e-3,
+            min_lr: 0.0,
+            warmup_steps: 50,
+            weight_decay: 0.05,
+            beta1: 0.9,
+            beta2: 0.95,
+            clip_grad: 0.0,
+            seed: 0,
+            augment: Augment::RandomCrop,
+            precision: Precision::F32,
+            eval_every: 100,
+            checkpoint_every: 500,
+            keep: 3,
+            preview_every: 0,
+            pixel_budget: 1024,
+        }
+    }
+}
+
+/// Model and training: all that a run needs, and what `recipe.toml` holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Preset or file the model came from, for people.
+    #[serde(default)]
+    pub name: String,
+    /// The model.
+    pub model: MaeConfig,
+    /// The training.
+    #[serde(default)]
+    pub train: TrainRecipe,
+}
+
+impl Recipe {
+    /// Of a preset name, or of a TOML file where `spec` ends in `.toml`.
+    ///
+    /// # Errors
+    /// An unknown preset, an unreadable file, an unknown or missing key: each by name.
+    pub fn load(spec: &str) -> Result<Recipe, TrainError> {
+        if !spec.ends_with(".toml") {
+            return Ok(Recipe { name: spec.to_owned(), model: mae::preset(spec)?, train: TrainRecipe::default() });
+        }
+        let text = std::fs::read_to_string(Path::new(spec))
+            .map_err(|error| TrainError::Recipe { path: spec.to_owned(), reason: error.to_string() })?;
+        let mut recipe = Recipe::parse(spec, &text)?;
+        if recipe.name.is_empty() {
+            recipe.name = spec.to_owned();
+        }
+        Ok(recipe)
+    }
+
+    /// Of the text of a TOML file; `path` names it in messages.
+    pub fn parse(path: &str, text: &str) -> Result<Recipe, TrainError> {
+        let recipe: Recipe = toml::from_str(text)
+            .map_err(|error| TrainError::Recipe { path: path.to_owned(), reason: error.to_string().trim_end().to_owned() })?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// As TOML.
+    pub fn to_toml(&self) -> Result<String, TrainError> {
+        toml::to_string(self)
+            .map_err(|error| TrainError::Recipe { path: "recipe.toml".to_owned(), reason: error.to_string() })
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] or the model's own, naming field, value and what was expected.
+    pub fn check(&self) -> Result<(), TrainError> {
+        self.model.check()?;
+        let t = &self.train;
+        let fail = |field: &'static str, value: String, expected: &str| {
+            Err(TrainError::Setting { field, value, expected: expected.to_owned() })
+        };
+        if t.batch == 0 || t.batch > 16_384 {
+            return fail("batch", t.batch.to_string(), "expected 1 to 16384");
+        }
+        if t.accumulate == 0 || t.accumulate > 4096 {
+            return fail("accumulate", t.accumulate.to_string(), "expected 1 to 4096");
+        }
+        if t.steps == 0 {
+            return fail("steps", t.steps.to_string(), "expected at least 1");
+        }
+        for (field, value) in [("blr", t.blr), ("min_lr", t.min_lr), ("weight_decay", f64::from(t.weight_decay))] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return fail(field, value.to_string(), "expected a number of at least 0");
+            }
+        }
+        for (field, value) in [("beta1", t.beta1), ("beta2", t.beta2)] {
+            if !(0.0..1.0).contains(&value) {
+                return fail(field, value.to_string(), "expected 0 to under 1");
+            }
+        }
+        if !(t.clip_grad >= 0.0 && t.clip_grad.is_finite()) {
+            return fail("clip_grad", t.clip_grad.to_string(), "expected a number of at least 0");
+        }
+        if t.keep == 0 {
+            return fail("keep", t.keep.to_string(), "expected at least 1");
+        }
+        Ok(())
+    }
+
+    /// Pictures an optimiser step.
+    pub fn effective_batch(&self) -> usize {
+        self.train.batch * self.train.accumulate
+    }
+
+    /// The learning rate of every step.
+    pub fn schedule(&self) -> Schedule {
+        Schedule {
+            lr: self.train.blr * self.effective_batch() as f64 / 256.0,
+            min_lr: self.train.min_lr,
+            warmup: self.train.warmup_steps,
+            steps: self.train.steps,
+        }
+    }
+
+    /// The optimiser.
+    pub fn optimiser(&self) -> AdamW {
+        let t = &self.train;
+        AdamW { beta1: t.beta1, beta2: t.beta2, eps: 1e-8, weight_decay: t.weight_decay }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipes_come_back_as_they_were_written() {
+        let mut recipe = Recipe::load("mini").expect("a preset");
+        recipe.train.batch = 7;
+        recipe.model.mask_ratio = 0.5;
+        let text = recipe.to_toml().expect("toml");
+        assert_eq!(Recipe::parse("r.toml", &text).expect("a recipe"), recipe);
+    }
+
+    #[test]
+    fn bad_recipes_are_named() {
+        let good = Recipe::load("micro").expect("a preset").to_toml().expect("toml");
+        let message = |text: &str| Recipe::parse("r.toml", text).expect_err("bad").to_string();
+        let text = message(&good.replace("batch = 32", "bacth = 32"));
+        assert!(text.starts_with("r.toml:") && text.contains("bacth") && text.contains("batch"), "{text}");
+        let text = message(&good.replace("batch = 32", "batch = 0"));
+        assert_eq!(text, "recipe: batch = 0: expected 1 to 16384");
+        let text = message(&good.replace("width = 128", "width = 126"));
+        assert!(text.starts_with("model: width = 126"), "{text}");
+        let text = Recipe::load("no-such.toml").expect_err("missing").to_string();
+        assert!(text.starts_with("no-such.toml: "), "{text}");
+    }
+}

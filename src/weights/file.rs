@@ -1,0 +1,140 @@
+//! Safetensors files.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use half::{bf16, f16};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use super::{Storage, Tensor, Tensors, WeightsError};
+
+/// Reads a safetensors file from `bytes`; `path` names it in messages.
+///
+/// # Errors
+/// [`WeightsError::Format`] for anything but a whole file, [`WeightsError::Type`] for unknown element types.
+pub fn read_tensors(path: &str, bytes: &[u8]) -> Result<Tensors, WeightsError> {
+    let format = |reason: String| WeightsError::Format { path: path.to_owned(), reason };
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| format(error.to_string()))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| format(error.to_string()))?;
+    let mut tensors = Tensors { path: path.to_owned(), ..Tensors::default() };
+    tensors.metadata.extend(header.metadata().clone().unwrap_or_default());
+    for (name, view) in file.iter() {
+        let data = numbers(view.dtype(), view.data()).ok_or_else(|| WeightsError::Type {
+            path: path.to_owned(),
+            name: name.to_owned(),
+            dtype: format!("{:?}", view.dtype()),
+        })?;
+        tensors.tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data });
+    }
+    Ok(tensors)
+}
+
+/// Elements of `bytes` as f32.
+fn numbers(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+        bytes.as_chunks::<N>().0.iter().map(|chunk| number(*chunk)).collect()
+    }
+    Some(match dtype {
+        Dtype::F32 => each(bytes, f32::from_le_bytes),
+        Dtype::F16 => each(bytes, |b| f16::from_le_bytes(b).to_f32()),
+        Dtype::BF16 => each(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+        Dtype::F64 => each(bytes, |b| f64::from_le_bytes(b) as f32),
+        Dtype::I32 => each(bytes, |b| i32::from_le_bytes(b) as f32),
+        Dtype::U32 => each(bytes, |b| u32::from_le_bytes(b) as f32),
+        Dtype::I64 => each(bytes, |b| i64::from_le_bytes(b) as f32),
+        Dtype::U8 => each(bytes, |b: [u8; 1]| f32::from(b[0])),
+        _ => return None,
+    })
+}
+
+/// Writes `tensors` to `path`: into a file beside it, synced, then renamed, so that no torn file bears the name.
+///
+/// # Errors
+/// [`WeightsError::Io`] naming the file; what stood at `path` before stays whole.
+pub fn write_tensors(path: &Path, tensors: &Tensors, storage: Storage) -> Result<(), WeightsError> {
+    let io = |source: std::io::Error| WeightsError::Io { path: path.display().to_string(), source };
+    let stored: Vec<(&str, Dtype, &[usize], Vec<u8>)> = tensors
+        .tensors
+        .iter()
+        .map(|(name, tensor)| {
+            let (dtype, bytes) = match storage {
+                Storage::F32 => (Dtype::F32, tensor.data.iter().flat_map(|x| x.to_le_bytes()).collect()),
+                Storage::F16 => {
+                    (Dtype::F16, tensor.data.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect())
+                }
+            };
+            (name.as_str(), dtype, tensor.shape.as_slice(), bytes)
+        })
+        .collect();
+    let mut views = Vec::with_capacity(stored.len());
+    for (name, dtype, shape, bytes) in &stored {
+        let view = TensorView::new(*dtype, shape.to_vec(), bytes)
+            .map_err(|error| WeightsError::Format { path: path.display().to_string(), reason: error.to_string() })?;
+        views.push((*name, view));
+    }
+    let metadata: HashMap<String, String> = tensors.metadata.clone().into_iter().collect();
+    let bytes = safetensors::serialize(views, Some(metadata))
+        .map_err(|error| WeightsError::Format { path: path.display().to_string(), reason: error.to_string() })?;
+    let beside = path.with_extension("tmp");
+    let written = fs::File::create(&beside)
+        .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&beside, path));
+    written.map_err(|error| {
+        // The write failed; a leftover beside the real file helps nobody.
+        let _ = fs::remove_file(&beside);
+        io(error)
+    })
+}
+
+impl Tensors {
+    /// Reads the safetensors file at `path`.
+    ///
+    /// # Errors
+    /// As [`read_tensors`], and [`WeightsError::Io`].
+    pub fn open(path: &Path) -> Result<Tensors, WeightsError> {
+        let name = path.display().to_string();
+        let bytes = fs::read(path).map_err(|source| WeightsError::Io { path: name.clone(), source })?;
+        read_tensors(&name, &bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_come_back_as_they_were_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("w.safetensors");
+        let mut tensors = Tensors { path: path.display().to_string(), ..Tensors::default() };
+        tensors.insert("a", &[2, 2], vec![1.0, -2.5, 0.0, 65504.0]);
+        tensors.insert("b", &[1], vec![0.5]);
+        tensors.metadata.insert("steps".to_owned(), "3".to_owned());
+        for storage in [Storage::F32, Storage::F16] {
+            write_tensors(&path, &tensors, storage).expect("written");
+            assert_eq!(Tensors::open(&path).expect("read"), tensors);
+        }
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing is left beside the file");
+    }
+
+    #[test]
+    fn damage_is_an_error_that_names_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("w.safetensors");
+        let mut tensors = Tensors::default();
+        tensors.insert("a", &[8], vec![1.0; 8]);
+        write_tensors(&path, &tensors, Storage::F32).expect("written");
+        let whole = fs::read(&path).expect("read");
+        for length in [0, 4, 8, 20, whole.len() - 1] {
+            let error = read_tensors("torn.safetensors", &whole[..length]).expect_err("torn").to_string();
+            assert!(error.starts_with("torn.safetensors: not a whole safetensors file"), "{error}");
+        }
+        let missing = tensors.get("b", &[3]).expect_err("missing").to_string();
+        assert!(missing.contains("\"b\" is missing; expected shape [3]"), "{missing}");
+        let shape = tensors.get("a", &[2, 4]).expect_err("shape").to_string();
+        assert!(shape.contains("\"a\" has shape [8], expected [2, 4]"), "{shape}");
+    }
+}
