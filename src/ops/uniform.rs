@@ -37,6 +37,7 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::attention::GradientParams::LAYOUT,
         super::column_sum::Params::LAYOUT,
         super::concat_rows::Params::LAYOUT,
+        super::crop_boxes::Params::LAYOUT,
         super::fill::Params::LAYOUT,
         super::gather_rows::Params::LAYOUT,
         super::gelu::Params::LAYOUT,
@@ -51,6 +52,8 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::matmul::DirectParams::LAYOUT,
         super::normalise_patches::Params::LAYOUT,
         super::patchify::Params::LAYOUT,
+        super::preview::Params::LAYOUT,
+        super::resample::Params::LAYOUT,
         super::slice_rows::Params::LAYOUT,
     ]
 }

@@ -1,8 +1,10 @@
 //! The only place that knows on which platform the program runs.
 
 mod signal;
+mod task;
 
 pub use signal::{Notifier, Waiter, signal};
+pub use task::{sleep, spawn};
 
 /// The value of an environment variable; `None` in a browser or where it is unset or empty.
 pub fn variable(name: &str) -> Option<String> {

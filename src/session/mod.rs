@@ -1,1 +1,9 @@
-//! The actor that both faces drive: commands in, events out.
+//! The actor that both faces drive: commands in, events out. It owns model, data and trainer.
+
+mod actor;
+mod job;
+mod message;
+
+pub use actor::Session;
+pub use job::{Job, JobError, start_trainer};
+pub use message::{Command, Event, Started};

@@ -1,1 +1,23 @@
 //! Recipes, schedules, the trainer, run folders and checkpoints.
+
+mod checkpoint;
+mod error;
+mod estimate;
+mod feed;
+mod held_out;
+mod recipe;
+mod reconstruct;
+mod run_folder;
+mod schedule;
+mod trainer;
+
+pub use checkpoint::{Checkpoint, config_metadata, model_of};
+pub use error::TrainError;
+pub use estimate::{Estimate, estimate};
+pub use feed::{Feed, Pictures, decode_limit, packed};
+pub use held_out::{HeldOut, HeldOutResult};
+pub use recipe::{Augment, Precision, Recipe, TrainRecipe};
+pub use reconstruct::{Hidden, Reconstruction, Reconstructor};
+pub use run_folder::{MetricsLine, RunFolder};
+pub use schedule::Schedule;
+pub use trainer::{StepMetrics, Trainer};

@@ -1,0 +1,36 @@
+//! Long-running work beside the interface: a thread on the desktop, a task in the tab.
+
+use std::future::Future;
+
+/// Runs the future that `make` returns to its end, on a thread of its own.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn spawn<F: Future<Output = ()>>(make: impl FnOnce() -> F + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name("session".to_owned()).spawn(|| pollster::block_on(make())).map(drop)
+}
+
+/// Runs the future that `make` returns to its end, on the tab's event loop.
+#[cfg(target_arch = "wasm32")]
+pub fn spawn<F: Future<Output = ()> + 'static>(make: impl FnOnce() -> F + Send + 'static) -> std::io::Result<()> {
+    wasm_bindgen_futures::spawn_local(make());
+    Ok(())
+}
+
+/// Lets `seconds` pass; on the desktop it blocks the calling thread, which is the session's own.
+#[cfg(not(target_arch = "wasm32"))]
+pub async fn sleep(seconds: f64) {
+    std::thread::sleep(std::time::Duration::from_secs_f64(seconds));
+}
+
+/// Lets `seconds` pass, and the tab's event loop turn.
+#[cfg(target_arch = "wasm32")]
+pub async fn sleep(seconds: f64) {
+    use wasm_bindgen::{JsCast, JsValue};
+    let promise = js_sys::Promise::new(&mut |resolve, _| {
+        let timer = js_sys::Reflect::get(&js_sys::global(), &JsValue::from_str("setTimeout"));
+        if let Some(timer) = timer.ok().and_then(|timer| timer.dyn_into::<js_sys::Function>().ok()) {
+            // A timer that cannot be set resolves never; setTimeout does not fail on a function and a number.
+            let _ = timer.call2(&JsValue::NULL, &resolve, &JsValue::from_f64(seconds * 1000.0));
+        }
+    });
+    let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
+}

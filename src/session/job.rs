@@ -1,0 +1,97 @@
+//! What a session is asked to do, and getting ready for it.
+
+use std::path::PathBuf;
+
+use crate::data;
+use crate::gpu::{AdapterRequest, Gpu, GpuError, GpuOptions};
+use crate::graph::Caps;
+use crate::nn::State;
+use crate::train::{Estimate, Recipe, RunFolder, TrainError, Trainer, estimate};
+use crate::weights::Tensors;
+
+/// Errors of a session.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// Training.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The session's thread could not be started.
+    #[error("the session's thread could not be started: {0}")]
+    Thread(std::io::Error),
+}
+
+impl From<GpuError> for JobError {
+    fn from(error: GpuError) -> Self {
+        JobError::Train(error.into())
+    }
+}
+
+/// A training job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Settings; a resumed run takes those of its folder, with `steps` from here where it is larger.
+    pub recipe: Recipe,
+    /// Folder to write; none writes nothing.
+    pub out: Option<PathBuf>,
+    /// Go on with the run in `out`.
+    pub resume: bool,
+    /// Weights to start from.
+    pub init: Option<PathBuf>,
+    /// Which adapter.
+    pub adapter: AdapterRequest,
+    /// Stop after this many steps of this session, saved, as if asked to.
+    pub stop_after: Option<u64>,
+}
+
+/// A trainer ready to step.
+pub struct Prepared {
+    /// The trainer.
+    pub trainer: Trainer,
+    /// Its folder.
+    pub folder: Option<RunFolder>,
+    /// Estimated memory.
+    pub estimate: Estimate,
+}
+
+/// Opens device and data and builds the trainer of `job`.
+///
+/// # Errors
+/// Everything that can be wrong with a job, each naming what.
+pub async fn start_trainer(job: &Job) -> Result<Prepared, JobError> {
+    let resumed = match (&job.out, job.resume) {
+        (Some(out), true) => Some(RunFolder::resume(out)?),
+        (None, true) => {
+            let reason = "--resume needs the folder of the run, --out RUN".to_owned();
+            return Err(TrainError::RunFolder { path: "(none)".to_owned(), reason }.into());
+        }
+        (_, false) => None,
+    };
+    let mut recipe = resumed.as_ref().map_or(&job.recipe, |(_, checkpoint)| &checkpoint.recipe).clone();
+    recipe.train.steps = recipe.train.steps.max(if resumed.is_some() { job.recipe.train.steps } else { 0 });
+    recipe.check()?;
+    let init = job.init.as_deref().map(Tensors::open).transpose().map_err(TrainError::from)?;
+    let source = data::open(&recipe.train.data).map_err(TrainError::from)?;
+    let split = data::split(source.as_ref());
+
+    let gpu = Gpu::open(&GpuOptions { adapter: job.adapter.clone(), ..GpuOptions::default() }).await?;
+    let estimate = estimate(&recipe, Caps::of(&gpu))?;
+    log::info!("estimated memory: {estimate}");
+    let checkpoint = resumed.as_ref().map(|(_, checkpoint)| checkpoint);
+    let name = recipe.name.clone();
+    let batch = recipe.train.batch;
+    let trainer = Trainer::new(gpu, recipe.clone(), source, &split, checkpoint).await.map_err(|error| match error {
+        TrainError::Gpu(GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. }) => {
+            TrainError::DoesNotFit { model: name, batch, estimate: estimate.to_string(), source: Box::new(error) }
+        }
+        other => other,
+    })?;
+    if let Some(weights) = init.filter(|_| resumed.is_none()) {
+        trainer.store().load(trainer.gpu(), State::Weights, &weights).map_err(TrainError::from)?;
+    }
+    let folder = match (resumed, &job.out) {
+        (Some((folder, _)), _) => Some(folder),
+        (None, Some(out)) => Some(RunFolder::create(out, &recipe)?),
+        (None, None) => None,
+    };
+    Ok(Prepared { trainer, folder, estimate })
+}

@@ -1,0 +1,279 @@
+//! Pictures on their way into a batch: resident in GPU memory where they fit a budget, else streamed.
+//!
+//! Either way a batch ends up in the same two buffers: `pixels`, a slot of RGBX words a picture, and `sizes`.
+
+use std::sync::Arc;
+
+use super::TrainError;
+use crate::data::{Loaded, Picture, Prefetch, Sampler, Source, load_all};
+use crate::gpu::{BufferSlice, Gpu, GpuError, Uploads};
+use crate::platform;
+
+/// Longest side over shortest that a picture keeps; more is cut off at both ends, so that slots stay small.
+const MAX_ASPECT: u32 = 3;
+/// Pictures decoded at a time while it is open whether all of them fit the budget.
+const DECODE_CHUNK: usize = 256;
+/// Bytes of one buffer of resident pixels.
+const CHUNK_BYTES: u64 = 64 << 20;
+
+/// Short side to which large pictures are reduced when they are decoded, for a model of side `image_size`.
+///
+/// A crop of a fifth of the area still has about as many pixels as the model sees.
+pub fn decode_limit(image_size: usize) -> u32 {
+    (image_size as u32 * 2).max(160)
+}
+
+/// A picture with its aspect ratio cut down to [`MAX_ASPECT`].
+fn capped(picture: Picture) -> Picture {
+    let Picture { name, width, height, pixels } = picture;
+    let (w, h) = (width.min(height * MAX_ASPECT), height.min(width * MAX_ASPECT));
+    if (w, h) == (width, height) {
+        return Picture { name, width, height, pixels };
+    }
+    let (left, top) = ((width - w) / 2, (height - h) / 2);
+    let line = |y: u32| {
+        let start = ((top + y) * width + left) as usize * 4;
+        &pixels[start..start + w as usize * 4]
+    };
+    let pixels = (0..h).flat_map(line).copied().collect();
+    Picture { name, width: w, height: h, pixels }
+}
+
+/// The largest slot and the tallest row count of pictures decoded with short side `limit`.
+fn slot_for_limit(limit: u32) -> (usize, usize) {
+    ((limit * limit * MAX_ASPECT) as usize, (limit * MAX_ASPECT) as usize)
+}
+
+/// One picture's place in resident memory.
+#[derive(Clone, Debug)]
+struct Resident {
+    chunk: usize,
+    offset: u64,
+    width: u32,
+    height: u32,
+}
+
+/// Decoded pictures in GPU memory.
+#[derive(Debug)]
+pub struct Pictures {
+    chunks: Vec<BufferSlice>,
+    places: Vec<Resident>,
+    names: Vec<String>,
+}
+
+impl Pictures {
+    /// Uploads `pictures`.
+    pub async fn upload(gpu: &Gpu, pictures: Vec<Picture>) -> Result<Pictures, GpuError> {
+        let mut packed: Vec<Vec<u8>> = Vec::new();
+        let (mut places, mut names) = (Vec::new(), Vec::new());
+        for picture in pictures {
+            let room = packed.last().is_some_and(|chunk| (chunk.len() + picture.pixels.len()) as u64 <= CHUNK_BYTES);
+            if !room {
+                packed.push(Vec::new());
+            }
+            let chunk = packed.len() - 1;
+            let offset = packed[chunk].len() as u64;
+            places.push(Resident { chunk, offset, width: picture.width, height: picture.height });
+            packed[chunk].extend_from_slice(&picture.pixels);
+            names.push(picture.name);
+        }
+        let mut chunks = Vec::new();
+        for bytes in &packed {
+            let slice = gpu.buffer("pictures", bytes.len() as u64).await?;
+            gpu.upload(&slice, bytes.as_slice());
+            chunks.push(slice);
+        }
+        Ok(Pictures { chunks, places, names })
+    }
+
+    /// Number of pictures.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Their names.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Words of the largest picture and rows of the tallest.
+    pub fn slot(&self) -> (usize, usize) {
+        let words = self.places.iter().map(|p| (p.width * p.height) as usize).max().unwrap_or(1);
+        let rows = self.places.iter().map(|p| p.height as usize).max().unwrap_or(1);
+        (words, rows)
+    }
+
+    /// Copies the pictures `indices` into a batch's `pixels` and `sizes`, on the device.
+    pub fn fill(&self, gpu: &Gpu, indices: &[usize], slot: usize, pixels: &BufferSlice, sizes: &BufferSlice) {
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("feed") });
+        let mut table = Vec::with_capacity(indices.len() * 4);
+        for (position, index) in indices.iter().enumerate() {
+            let place = &self.places[*index];
+            let bytes = u64::from(place.width) * u64::from(place.height) * 4;
+            let to = pixels.offset + (position * slot) as u64 * 4;
+            encoder.copy_buffer_to_buffer(&self.chunks[place.chunk].buffer, place.offset, &pixels.buffer, to, bytes);
+            table.extend([place.width, place.height, *index as u32, 0]);
+        }
+        gpu.upload(sizes, &table);
+        gpu.queue().submit([encoder.finish()]);
+    }
+}
+
+/// Pictures as the device stores them: their pixels with capped aspect.
+pub fn packed(loaded: Loaded) -> Vec<Picture> {
+    loaded.pictures.into_iter().map(|(_, picture)| capped(picture)).collect()
+}
+
+enum Supply {
+    Resident { pictures: Pictures, sampler: Sampler },
+    Stream { prefetch: Prefetch },
+}
+
+/// Endless shuffled batches.
+pub struct Feed {
+    supply: Supply,
+    slot: usize,
+    max_height: usize,
+    batch: usize,
+    samples: u64,
+    skipped: Vec<String>,
+    pictures: usize,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("pictures", &self.pictures).field("samples", &self.samples).finish_non_exhaustive()
+    }
+}
+
+impl Feed {
+    /// Opens the pictures `indices` of `source`, resident if they fit `budget` bytes.
+    ///
+    /// `samples` is how many samples were drawn before, for resuming.
+    ///
+    /// # Errors
+    /// [`TrainError::NoPictures`] where none can be read.
+    pub async fn open(
+        gpu: &Gpu,
+        source: Arc<dyn Source>,
+        indices: &[usize],
+        batch: usize,
+        seed: u64,
+        samples: u64,
+        budget: u64,
+        limit: u32,
+    ) -> Result<Feed, TrainError> {
+        let threads = platform::threads();
+        let (mut pictures, mut skipped, mut bytes) = (Vec::new(), Vec::new(), 0u64);
+        let mut fits = true;
+        for chunk in indices.chunks(DECODE_CHUNK) {
+            let loaded = load_all(source.as_ref(), chunk, Some(limit), threads);
+            skipped.extend(loaded.skipped.iter().map(|(name, _)| name.clone()));
+            let decoded = packed(loaded);
+            bytes += decoded.iter().map(|picture| picture.pixels.len() as u64).sum::<u64>();
+            pictures.extend(decoded);
+            if bytes > budget {
+                fits = false;
+                break;
+            }
+        }
+        if pictures.is_empty() {
+            let reason = format!("{} files were tried and none could be decoded", indices.len());
+            return Err(TrainError::NoPictures(reason));
+        }
+        if fits {
+            let count = pictures.len();
+            let pictures = Pictures::upload(gpu, pictures).await?;
+            let (slot, max_height) = pictures.slot();
+            let sampler = Sampler::new(count, seed);
+            let supply = Supply::Resident { pictures, sampler };
+            return Ok(Feed { supply, slot, max_height, batch, samples, skipped, pictures: count });
+        }
+        log::info!("pictures exceed the budget of {} MiB and are streamed", budget >> 20);
+        let sampler = Sampler::new(indices.len(), seed);
+        let (order, mut next) = (indices.to_vec(), samples);
+        let order = move || {
+            next += 1;
+            Some(order[sampler.index(next - 1)])
+        };
+        let prefetch = Prefetch::start(source, order, batch * 2, threads, Some(limit));
+        let (slot, max_height) = slot_for_limit(limit);
+        Ok(Feed {
+            supply: Supply::Stream { prefetch },
+            slot,
+            max_height,
+            batch,
+            samples,
+            skipped: Vec::new(),
+            pictures: indices.len(),
+        })
+    }
+
+    /// Words of a slot and rows of the tallest picture.
+    pub fn slot(&self) -> (usize, usize) {
+        (self.slot, self.max_height)
+    }
+
+    /// Number of pictures.
+    pub fn pictures(&self) -> usize {
+        self.pictures
+    }
+
+    /// Names of files that could not be decoded.
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+
+    /// Samples drawn so far.
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// Puts the next batch into `pixels` and `sizes`.
+    ///
+    /// # Errors
+    /// [`TrainError::NoPictures`] where streamed files stop being readable.
+    pub fn next(&mut self, gpu: &Gpu, pixels: &BufferSlice, sizes: &BufferSlice) -> Result<(), TrainError> {
+        match &mut self.supply {
+            Supply::Resident { pictures, sampler } => {
+                let indices: Vec<usize> =
+                    (0..self.batch as u64).map(|i| sampler.index(self.samples + i)).collect();
+                pictures.fill(gpu, &indices, self.slot, pixels, sizes);
+                self.samples += self.batch as u64;
+            }
+            Supply::Stream { prefetch } => {
+                let (mut position, mut failed) = (0, 0);
+                let mut table = Vec::with_capacity(self.batch * 4);
+                while position < self.batch {
+                    let decoded = prefetch.next();
+                    self.samples += 1;
+                    match decoded {
+                        Some(Ok(picture)) => {
+                            let picture = capped(picture);
+                            let bytes = (self.slot * 4) as u64;
+                            gpu.upload(&pixels.part(position as u64 * bytes, bytes), picture.pixels.as_slice());
+                            table.extend([picture.width, picture.height, position as u32, 0]);
+                            position += 1;
+                        }
+                        Some(Err(error)) => {
+                            log::warn!("skipped: {error}");
+                            self.skipped.push(error.to_string());
+                            failed += 1;
+                        }
+                        None => failed = usize::MAX,
+                    }
+                    if failed > 100 + self.batch {
+                        return Err(TrainError::NoPictures("too many files in a row cannot be decoded".to_owned()));
+                    }
+                }
+                gpu.upload(sizes, &table);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! Loss on pictures that are never trained on, at fixed masks.
+
+use super::{Pictures, Recipe, TrainError};
+use crate::gpu::{BufferSlice, Gpu, Uploads};
+use crate::graph::{Caps, Layout, Plan, TensorType};
+use crate::mae;
+use crate::nn::{Builder, ParamStore};
+use crate::ops::{self, CropMode};
+
+/// Most pictures in one measuring batch.
+const BATCH: usize = 32;
+/// Sets the masks of held-out pictures apart from those of training, whatever the run's seed.
+const SEED: u32 = 0x756e_6d61;
+
+/// A forward pass over the held-out pictures.
+#[derive(Debug)]
+pub struct HeldOut {
+    pictures: Pictures,
+    plan: Plan,
+    batch: usize,
+    patches: usize,
+    side: usize,
+    slot: usize,
+    pixels: BufferSlice,
+    sizes: BufferSlice,
+    step: BufferSlice,
+    outputs: [BufferSlice; 3],
+}
+
+/// What a measurement found.
+#[derive(Clone, Debug)]
+pub struct HeldOutResult {
+    /// Mean square error over hidden patches, in the units of the training loss.
+    pub loss: f64,
+    /// Strips of the first pictures, RGBX, one under the other.
+    pub strips: Vec<u8>,
+    /// Width and height of `strips`.
+    pub size: [u32; 2],
+}
+
+impl HeldOut {
+    /// Prepares measuring `pictures` with the weights in `store`.
+    pub async fn new(gpu: &Gpu, recipe: &Recipe, store: &ParamStore, pictures: Pictures) -> Result<HeldOut, TrainError> {
+        let config = &recipe.model;
+        let batch = pictures.len().clamp(1, BATCH);
+        let (slot, max_height) = pictures.slot();
+        let mut b = Builder::new();
+        let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot]));
+        let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
+        let step = b.graph.external("step", TensorType::u32(&[4]));
+        let boxes = ops::crop_boxes(&mut b.graph, sizes, step, CropMode::CentreSquare)?;
+        let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, max_height)?;
+        let masks = mae::random_masks(&mut b.graph, config, batch, step)?;
+        let vars = mae::autoencoder(&mut b, config, image, masks)?;
+        let strips = ops::preview(&mut b.graph, image, vars.pred, masks.mask, vars.patch_stats, config.patch_size)?;
+        let roots = [vars.per_patch, masks.mask, strips];
+        let mut externals = store.externals();
+        externals.allocate(gpu, &b.graph).await?;
+        let layout = Layout::of(&b.graph, &roots, Caps::of(gpu))?;
+        let plan = Plan::new(gpu, &b.graph, &layout, &roots, &externals).await?;
+        let slice = |name: &str| externals.get(name).cloned().ok_or(crate::graph::GraphError::Unbound(name.to_owned()));
+        let output = |var| plan.slice(var).cloned().ok_or(crate::graph::GraphError::Unbound("output".to_owned()));
+        Ok(HeldOut {
+            outputs: [output(roots[0])?, output(roots[1])?, output(roots[2])?],
+            pixels: slice("pixels")?,
+            sizes: slice("sizes")?,
+            step: slice("step")?,
+            patches: config.patches(),
+            side: config.image_size,
+            pictures,
+            plan,
+            batch,
+            slot,
+        })
+    }
+
+    /// Measures all pictures.
+    pub async fn measure(&self, gpu: &Gpu) -> Result<HeldOutResult, TrainError> {
+        let (mut sum, mut count) = (0.0, 0.0);
+        let mut result = HeldOutResult { loss: 0.0, strips: Vec::new(), size: [0, 0] };
+        for first in (0..self.pictures.len()).step_by(self.batch) {
+            // A last batch that is not full wraps around; only its own rows count.
+            let indices: Vec<usize> = (first..first + self.batch).map(|i| i % self.pictures.len()).collect();
+            let valid = self.batch.min(self.pictures.len() - first);
+            self.pictures.fill(gpu, &indices, self.slot, &self.pixels, &self.sizes);
+            gpu.upload(&self.step, &[SEED, first as u32, 1, 0]);
+            self.plan.run(gpu);
+            let read = gpu.read("held-out loss", &self.outputs).await?;
+            let per_patch: Vec<f32> = bytemuck::pod_collect_to_vec(&read[0]);
+            let mask: Vec<f32> = bytemuck::pod_collect_to_vec(&read[1]);
+            for (error, hidden) in per_patch.iter().zip(&mask).take(valid * self.patches) {
+                sum += f64::from(*error) * f64::from(*hidden);
+                count += f64::from(*hidden);
+            }
+            if first == 0 {
+                let width = (ops::PANELS * self.side) as u32;
+                let shown = valid.min(8);
+                let bytes = shown * self.side * width as usize * 4;
+                result.strips = read[2][..bytes].to_vec();
+                result.size = [width, (shown * self.side) as u32];
+            }
+        }
+        result.loss = sum / f64::max(count, 1.0);
+        Ok(result)
+    }
+
+    /// Number of held-out pictures.
+    pub fn pictures(&self) -> usize {
+        self.pictures.len()
+    }
+}

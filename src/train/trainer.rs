@@ -1,0 +1,323 @@
+//! The training loop's body: one optimiser step at a time.
+
+use std::sync::Arc;
+
+use super::checkpoint::Checkpoint;
+use super::estimate::TrainGraph;
+use super::held_out::HeldOutResult;
+use super::{Feed, HeldOut, Pictures, Recipe, TrainError, decode_limit, packed};
+use crate::data::{Source, Split, load_all};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, Uploads};
+use crate::graph::{Caps, GraphError, Layout, Plan, ShardLayout, Shards};
+use crate::nn::{ParamStore, State};
+use crate::ops::{global_norm_partials, push_accumulate, push_global_norm};
+use crate::platform;
+
+/// Most held-out pictures that are measured.
+const MAX_HELD_OUT: usize = 512;
+/// Steps whose losses may wait on the device before they are read.
+const RING: usize = 16;
+
+/// What one step reports.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepMetrics {
+    /// Optimiser step, from 1.
+    pub step: u64,
+    /// Loss before the step, mean over its micro-batches.
+    pub loss: f64,
+    /// Learning rate of the step.
+    pub lr: f64,
+    /// Norm of all gradients before clipping.
+    pub grad_norm: f64,
+}
+
+/// A plan with the buffers that feed it.
+#[derive(Debug)]
+struct Running {
+    plan: Plan,
+    loss: BufferSlice,
+}
+
+/// A model in training.
+pub struct Trainer {
+    gpu: Arc<Gpu>,
+    recipe: Recipe,
+    store: ParamStore,
+    feed: Feed,
+    held_out: Option<HeldOut>,
+    running: Running,
+    inputs: [BufferSlice; 3],
+    loss_gradient: BufferSlice,
+    schedule: BufferSlice,
+    norm: BufferSlice,
+    ring: BufferSlice,
+    add_first: DispatchList,
+    add_next: DispatchList,
+    update: DispatchList,
+    step: u64,
+    pending: Vec<(u64, f64)>,
+}
+
+impl std::fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trainer").field("step", &self.step).field("recipe", &self.recipe.name).finish_non_exhaustive()
+    }
+}
+
+impl Trainer {
+    /// Prepares training `recipe` on `source`, from its initial weights, or from `checkpoint`.
+    ///
+    /// # Errors
+    /// Bad settings, no readable picture, a model that does not fit the adapter.
+    pub async fn new(
+        gpu: Arc<Gpu>,
+        recipe: Recipe,
+        source: Arc<dyn Source>,
+        split: &Split,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<Trainer, TrainError> {
+        recipe.check()?;
+        let limit = decode_limit(recipe.model.image_size);
+        let t = &recipe.train;
+        let samples = checkpoint.map_or(0, |checkpoint| checkpoint.samples);
+        let held = &split.held_out[..split.held_out.len().min(MAX_HELD_OUT)];
+        let held = packed(load_all(source.as_ref(), held, Some(limit), platform::threads()));
+        let feed =
+            Feed::open(&gpu, source, &split.train, t.batch, t.seed, samples, t.pixel_budget << 20, limit).await?;
+
+        let graph = TrainGraph::build(&recipe, feed.slot())?;
+        let store = ParamStore::new(&gpu, graph.builder.params(), true).await?;
+        match checkpoint {
+            Some(checkpoint) => checkpoint.restore(&gpu, &store)?,
+            None => store.initialise(&gpu, t.seed),
+        }
+        let held_out = match held.is_empty() {
+            true => None,
+            false => {
+                let pictures = Pictures::upload(&gpu, held).await?;
+                Some(HeldOut::new(&gpu, &recipe, &store, pictures).await?)
+            }
+        };
+
+        let (slot, _) = feed.slot();
+        let inputs = [
+            gpu.buffer("pixels", (t.batch * slot) as u64 * 4).await?,
+            gpu.buffer("sizes", t.batch as u64 * 16).await?,
+            gpu.buffer("step", 16).await?,
+        ];
+        let loss_gradient = gpu.buffer("loss gradient", 4).await?;
+        gpu.upload(&loss_gradient, &[1.0 / t.accumulate as f32]);
+        let running = run_plan(&gpu, &graph, &store, &inputs, &loss_gradient).await?;
+        let schedule = gpu.buffer("schedule", 16).await?;
+        let norm = gpu.buffer("norm", 16).await?;
+        let ring = gpu.buffer("losses", (RING * (t.accumulate + 4)) as u64 * 4).await?;
+        let (add_first, add_next, update) = optimiser_lists(&gpu, &recipe, &store, &schedule, &norm).await?;
+        let step = checkpoint.map_or(0, |checkpoint| checkpoint.step);
+        Ok(Trainer {
+            gpu,
+            recipe,
+            store,
+            feed,
+            held_out,
+            running,
+            inputs,
+            loss_gradient,
+            schedule,
+            norm,
+            ring,
+            add_first,
+            add_next,
+            update,
+            step,
+            pending: Vec::new(),
+        })
+    }
+
+    /// Submits one optimiser step; its metrics come from [`Trainer::collect`].
+    ///
+    /// # Errors
+    /// Data that stops being readable.
+    pub fn advance(&mut self) -> Result<(), TrainError> {
+        let accumulate = self.recipe.train.accumulate;
+        let lr = self.recipe.schedule().at(self.step);
+        let gpu = &self.gpu;
+        let stride = (accumulate + 4) as u64 * 4;
+        let slot = self.pending.len() as u64 * stride;
+        for micro in 0..accumulate {
+            self.feed.next(gpu, &self.inputs[0], &self.inputs[1])?;
+            let counter = self.step * accumulate as u64 + micro as u64;
+            gpu.upload(&self.inputs[2], &[self.recipe.train.seed as u32, counter as u32, 0, 0]);
+            self.running.plan.run(gpu);
+            self.copy(&self.running.loss, slot + micro as u64 * 4, 4);
+            if accumulate > 1 {
+                if micro == 0 { &self.add_first } else { &self.add_next }.run(gpu);
+            }
+        }
+        gpu.upload(&self.schedule, &self.recipe.optimiser().schedule(lr, self.step + 1));
+        self.update.run(gpu);
+        self.copy(&self.norm, slot + accumulate as u64 * 4, 16);
+        self.step += 1;
+        self.pending.push((self.step, lr));
+        Ok(())
+    }
+
+    fn copy(&self, from: &BufferSlice, to: u64, bytes: u64) {
+        let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &self.ring.buffer, to, bytes);
+        self.gpu.queue().submit([encoder.finish()]);
+    }
+
+    /// Whether losses must be collected before the next step.
+    pub fn is_full(&self) -> bool {
+        self.pending.len() == RING
+    }
+
+    /// Waits for the submitted steps and returns their metrics.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] where a loss or norm is not a number; the optimiser has skipped such steps.
+    pub async fn collect(&mut self) -> Result<Vec<StepMetrics>, TrainError> {
+        let stride = self.recipe.train.accumulate + 4;
+        let bytes = (self.pending.len() * stride) as u64 * 4;
+        if bytes == 0 {
+            return Ok(Vec::new());
+        }
+        let values: Vec<f32> = self.gpu.read_one("losses", &self.ring.part(0, bytes)).await?;
+        let pending = std::mem::take(&mut self.pending);
+        let mut metrics = Vec::with_capacity(pending.len());
+        for ((step, lr), numbers) in pending.into_iter().zip(values.chunks(stride)) {
+            let losses = &numbers[..stride - 4];
+            let loss = losses.iter().map(|loss| f64::from(*loss)).sum::<f64>() / losses.len() as f64;
+            let norm = &numbers[stride - 4..];
+            for (what, bad) in [("the loss", !loss.is_finite()), ("the gradient norm", norm[2] == 0.0)] {
+                if bad {
+                    return Err(TrainError::NotFinite { what, step, checkpoint: String::new() });
+                }
+            }
+            metrics.push(StepMetrics { step, loss, lr, grad_norm: f64::from(norm[0]) });
+        }
+        Ok(metrics)
+    }
+
+    /// Measures the held-out pictures; `None` where there are none.
+    pub async fn measure(&self) -> Result<Option<HeldOutResult>, TrainError> {
+        match &self.held_out {
+            Some(held_out) => Ok(Some(held_out.measure(&self.gpu).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The state to resume from.
+    pub async fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
+        Ok(Checkpoint {
+            recipe: self.recipe.clone(),
+            step: self.step,
+            samples: self.feed.samples(),
+            weights: self.store.save(&self.gpu, State::Weights).await?,
+            first: self.store.save(&self.gpu, State::First).await?,
+            second: self.store.save(&self.gpu, State::Second).await?,
+        })
+    }
+
+    /// Changes the share of hidden patches from the next step on; the graph is planned again.
+    pub async fn set_mask_ratio(&mut self, ratio: f64) -> Result<(), TrainError> {
+        let mut recipe = self.recipe.clone();
+        recipe.model.mask_ratio = ratio;
+        recipe.check()?;
+        let graph = TrainGraph::build(&recipe, self.feed.slot())?;
+        self.running = run_plan(&self.gpu, &graph, &self.store, &self.inputs, &self.loss_gradient).await?;
+        self.recipe = recipe;
+        Ok(())
+    }
+
+    /// Changes the base learning rate from the next step on.
+    pub fn set_base_learning_rate(&mut self, blr: f64) -> Result<(), TrainError> {
+        let mut recipe = self.recipe.clone();
+        recipe.train.blr = blr;
+        recipe.check()?;
+        self.recipe = recipe;
+        Ok(())
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Settings.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The parameters.
+    pub fn store(&self) -> &ParamStore {
+        &self.store
+    }
+
+    /// Where batches come from.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    /// Number of held-out pictures.
+    pub fn held_out_pictures(&self) -> usize {
+        self.held_out.as_ref().map_or(0, HeldOut::pictures)
+    }
+}
+
+async fn run_plan(
+    gpu: &Gpu,
+    graph: &TrainGraph,
+    store: &ParamStore,
+    inputs: &[BufferSlice; 3],
+    loss_gradient: &BufferSlice,
+) -> Result<Running, TrainError> {
+    let mut externals = store.externals();
+    for (name, slice) in ["pixels", "sizes", "step"].into_iter().zip(inputs) {
+        externals.insert(name, slice.clone());
+    }
+    externals.insert("loss gradient", loss_gradient.clone());
+    let roots = graph.roots();
+    let layout = Layout::of(&graph.builder.graph, &roots, Caps::of(gpu))?;
+    let plan = Plan::new(gpu, &graph.builder.graph, &layout, &roots, &externals).await?;
+    let loss = plan.slice(roots[0]).cloned().ok_or_else(|| GraphError::Unbound("loss".to_owned()))?;
+    Ok(Running { plan, loss })
+}
+
+/// Lists that start a sum of gradients, continue it, and update the weights.
+async fn optimiser_lists(
+    gpu: &Gpu,
+    recipe: &Recipe,
+    store: &ParamStore,
+    schedule: &BufferSlice,
+    norm: &BufferSlice,
+) -> Result<(DispatchList, DispatchList, DispatchList), TrainError> {
+    let mut shards = store.optimiser_shards();
+    let (mut first, mut next, mut update) =
+        (DispatchList::default(), DispatchList::default(), DispatchList::default());
+    if recipe.train.accumulate > 1 {
+        let lengths: Vec<(String, usize)> =
+            store.shard_lengths().iter().enumerate().map(|(i, length)| (i.to_string(), *length)).collect();
+        let sums: Shards = ShardLayout::new(lengths.iter().map(|(name, length)| (name.as_str(), *length)), gpu.max_binding())
+            .map_err(|(name, _)| GraphError::Unbound(name))?
+            .allocate(gpu, "gradient sums")
+            .await?;
+        for (shard, sum) in shards.iter_mut().zip(&sums.buffers) {
+            push_accumulate(gpu, &mut first, &shard.gradients, sum, true)?;
+            push_accumulate(gpu, &mut next, &shard.gradients, sum, false)?;
+            shard.gradients = sum.clone();
+        }
+    }
+    let partials = gpu.buffer("partial norms", global_norm_partials(store.shard_lengths()) as u64 * 4).await?;
+    let gradients: Vec<BufferSlice> = shards.iter().map(|shard| shard.gradients.clone()).collect();
+    push_global_norm(gpu, &mut update, &gradients, &partials, norm, recipe.train.clip_grad)?;
+    for shard in &shards {
+        recipe.optimiser().push(gpu, &mut update, shard, schedule, norm)?;
+    }
+    Ok((first, next, update))
+}
