@@ -1,1 +1,5 @@
-fn main() {}
+//! The `unmask` program; see `unmask --help`.
+
+fn main() -> std::process::ExitCode {
+    unmask::cli::main()
+}

@@ -1,5 +1,6 @@
 //! Recipes, schedules, the trainer, run folders and checkpoints.
 
+mod bench;
 mod checkpoint;
 mod error;
 mod estimate;
@@ -11,6 +12,7 @@ mod run_folder;
 mod schedule;
 mod trainer;
 
+pub use bench::{Bench, BenchResult, OpTime};
 pub use checkpoint::{Checkpoint, config_metadata, model_of};
 pub use error::TrainError;
 pub use estimate::{Estimate, estimate};

@@ -1,0 +1,302 @@
+//! The arguments of every command.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::gpu::{AdapterRequest, GpuOptions};
+use crate::ops::MaskStrategy;
+use crate::train::{Augment, Recipe, TrainError};
+
+/// Masked autoencoders that train and run on any GPU.
+///
+/// A masked autoencoder learns from pictures alone: three quarters of each picture are hidden, and the model learns to
+/// paint them back. Without a command, a small model is trained for a minute on the built-in photographs.
+#[derive(Debug, Parser)]
+#[command(name = "unmask", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Common {
+    /// Print machine-readable JSON on stdout: one object, or one a line for streams
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Use the adapter whose name contains TEXT; `unmask info` lists them
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub adapter: Option<String>,
+    /// No progress bars and no warnings
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+impl Common {
+    /// The wanted adapter.
+    pub fn request(&self) -> AdapterRequest {
+        AdapterRequest { name: self.adapter.clone() }
+    }
+
+    /// How to open it.
+    pub fn gpu_options(&self) -> GpuOptions {
+        GpuOptions { adapter: self.request(), ..GpuOptions::default() }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train the micro model for a minute on the built-in photographs, with pictures before and after
+    Demo(DemoArgs),
+    /// Train a model on a folder of pictures, or go on with a run
+    Train(TrainArgs),
+    /// Hide patches of pictures and let a trained model paint them back
+    Reconstruct(ReconstructArgs),
+    /// Check this adapter: kernels and golden cases against a reference
+    Selftest(SelftestArgs),
+    /// Show adapters, features and limits, and what the engine uses of them
+    Info,
+    /// Measure training speed and memory
+    Bench(BenchArgs),
+    /// Print completions for a shell, for example `unmask completions bash`
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// How long to train
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    pub seconds: f64,
+    /// Folder for the pictures and the run
+    #[arg(long, default_value = "runs/demo", value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+impl Default for DemoArgs {
+    fn default() -> Self {
+        DemoArgs { seconds: 60.0, out: PathBuf::from("runs/demo") }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Strategy {
+    /// Patch by patch
+    Random,
+    /// Large rectangles
+    Block,
+    /// All but one of every 2 x 2
+    Grid,
+}
+
+impl From<Strategy> for MaskStrategy {
+    fn from(strategy: Strategy) -> Self {
+        match strategy {
+            Strategy::Random => MaskStrategy::Random,
+            Strategy::Block => MaskStrategy::Block,
+            Strategy::Grid => MaskStrategy::Grid,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PrecisionArg {
+    /// 32-bit floats
+    F32,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct TrainArgs {
+    /// `sample` for the built-in photographs, or a folder of pictures, searched recursively
+    #[arg(long, value_name = "DIR|sample")]
+    pub data: Option<String>,
+    /// micro, mini, tiny, small, base, large, huge, or a recipe file ending in .toml
+    #[arg(long, default_value = "micro", value_name = "PRESET|FILE")]
+    pub model: String,
+    /// Optimiser steps in all
+    #[arg(long, value_name = "N", conflicts_with = "epochs")]
+    pub steps: Option<u64>,
+    /// Passes over the pictures, instead of steps
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u64>,
+    /// Pictures a micro-batch
+    #[arg(long, value_name = "B")]
+    pub batch: Option<usize>,
+    /// Micro-batches a step; the effective batch is B x K
+    #[arg(long, value_name = "K")]
+    pub accumulate: Option<usize>,
+    /// Share of hidden patches, 0 to under 1
+    #[arg(long, value_name = "R")]
+    pub mask_ratio: Option<f64>,
+    /// How hidden patches are chosen
+    #[arg(long)]
+    pub mask_strategy: Option<Strategy>,
+    /// Normalise targets patch by patch
+    #[arg(long)]
+    pub norm_pix_loss: bool,
+    /// Put mask tokens through the encoder, the paper's costly variant
+    #[arg(long)]
+    pub encoder_sees_masks: bool,
+    /// Base learning rate; the rate is this times effective batch / 256
+    #[arg(long, value_name = "RATE")]
+    pub blr: Option<f64>,
+    /// Learning rate at the end of the cosine
+    #[arg(long, value_name = "RATE")]
+    pub min_lr: Option<f64>,
+    /// Steps of linear warm-up
+    #[arg(long, value_name = "N")]
+    pub warmup_steps: Option<u64>,
+    /// Decoupled weight decay
+    #[arg(long, value_name = "W")]
+    pub weight_decay: Option<f32>,
+    /// Clip the norm of all gradients to this; 0 clips nothing
+    #[arg(long, value_name = "NORM")]
+    pub clip_grad: Option<f32>,
+    /// Seed of weights, order, crops and masks: the same seed gives the same run on the same adapter
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Use the largest centred square of each picture instead of random crops
+    #[arg(long)]
+    pub no_augment: bool,
+    /// Number formats
+    #[arg(long)]
+    pub precision: Option<PrecisionArg>,
+    /// Folder for checkpoints, metrics and previews [default: runs/MODEL-SEED]
+    #[arg(long, value_name = "RUN")]
+    pub out: Option<PathBuf>,
+    /// Go on with the run in --out, with its own settings
+    #[arg(long)]
+    pub resume: bool,
+    /// Start from these weights instead of random ones
+    #[arg(long, value_name = "WEIGHTS")]
+    pub init: Option<PathBuf>,
+    /// Steps between measurements on held-out pictures
+    #[arg(long, value_name = "N")]
+    pub eval_every: Option<u64>,
+    /// Steps between checkpoints
+    #[arg(long, value_name = "N")]
+    pub checkpoint_every: Option<u64>,
+    /// Steps between preview pictures; 0 for start and end alone
+    #[arg(long, value_name = "N")]
+    pub preview_every: Option<u64>,
+    /// Checkpoints kept
+    #[arg(long, value_name = "K")]
+    pub keep: Option<usize>,
+    /// MiB of GPU memory for pixels; data that needs more is streamed
+    #[arg(long, value_name = "MIB")]
+    pub pixel_budget: Option<u64>,
+    /// Save and stop after this many steps; --resume goes on
+    #[arg(long, value_name = "N")]
+    pub stop_after: Option<u64>,
+}
+
+impl TrainArgs {
+    /// The recipe of `--model` with every option that was given.
+    pub fn recipe(&self) -> Result<Recipe, TrainError> {
+        fn set<T>(target: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *target = value;
+            }
+        }
+        let mut recipe = Recipe::load(&self.model)?;
+        let (m, t) = (&mut recipe.model, &mut recipe.train);
+        set(&mut m.mask_ratio, self.mask_ratio);
+        set(&mut m.mask_strategy, self.mask_strategy.map(MaskStrategy::from));
+        m.norm_pix_loss |= self.norm_pix_loss;
+        m.encoder_sees_masks |= self.encoder_sees_masks;
+        set(&mut t.data, self.data.clone());
+        set(&mut t.steps, self.steps);
+        set(&mut t.batch, self.batch);
+        set(&mut t.accumulate, self.accumulate);
+        set(&mut t.blr, self.blr);
+        set(&mut t.min_lr, self.min_lr);
+        set(&mut t.warmup_steps, self.warmup_steps);
+        set(&mut t.weight_decay, self.weight_decay);
+        set(&mut t.clip_grad, self.clip_grad);
+        set(&mut t.seed, self.seed);
+        set(&mut t.eval_every, self.eval_every);
+        set(&mut t.checkpoint_every, self.checkpoint_every);
+        set(&mut t.preview_every, self.preview_every);
+        set(&mut t.keep, self.keep);
+        set(&mut t.pixel_budget, self.pixel_budget);
+        if self.no_augment {
+            t.augment = Augment::CentreCrop;
+        }
+        Ok(recipe)
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ReconstructArgs {
+    /// Pictures: files, or folders searched recursively
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<String>,
+    /// Trained weights or a checkpoint [default: the micro model that comes with the program]
+    #[arg(long, value_name = "PATH")]
+    pub weights: Option<PathBuf>,
+    /// Share of hidden patches, 0 to under 1
+    #[arg(long, default_value_t = 0.75, value_name = "R")]
+    pub mask_ratio: f64,
+    /// Seed of the mask
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u32,
+    /// Patches that stay visible, by raster index, for example 0,5,9
+    #[arg(long, value_delimiter = ',', value_name = "I,J,…", conflicts_with = "mask")]
+    pub keep: Option<Vec<usize>>,
+    /// A picture of the mask: patches that are dark in it are hidden
+    #[arg(long, value_name = "MASK.png")]
+    pub mask: Option<PathBuf>,
+    /// Where to write the strips: a .png for one picture, a folder for several
+    #[arg(long, default_value = "reconstruction.png", value_name = "OUT.png")]
+    pub out: PathBuf,
+    /// Also write input, mask and prediction as tensors
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub pixels: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SelftestArgs {
+    /// Golden cases to run instead of the built-in ones
+    #[arg(value_name = "CASE.safetensors")]
+    pub cases: Vec<PathBuf>,
+    /// Show every tensor, not only the worst
+    #[arg(long)]
+    pub full: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// Preset or recipe file
+    #[arg(long, default_value = "micro", value_name = "PRESET|FILE")]
+    pub model: String,
+    /// Pictures a step
+    #[arg(long, default_value_t = 16, value_name = "B")]
+    pub batch: usize,
+    /// Number formats
+    #[arg(long)]
+    pub precision: Option<PrecisionArg>,
+    /// Share of hidden patches
+    #[arg(long, value_name = "R")]
+    pub mask_ratio: Option<f64>,
+    /// Steps that are timed
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub steps: usize,
+    /// Also show milliseconds an op
+    #[arg(long)]
+    pub ops: bool,
+    /// Also time the variant whose encoder sees mask tokens, and print the ratio
+    #[arg(long)]
+    pub encoder_sees_masks: bool,
+    /// Seed of weights and inputs
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+    /// Write weights, inputs and loss as tensors, to be compared with another implementation
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub dump: Option<PathBuf>,
+}

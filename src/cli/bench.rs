@@ -1,0 +1,66 @@
+//! `unmask bench`: speed and memory of a training step, weights and inputs by seed.
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::args::{BenchArgs, Common};
+use super::progress::{json_line, say};
+use crate::train::{Bench, BenchResult, Recipe};
+use crate::weights::{Storage, write_tensors};
+
+/// Runs `unmask bench`.
+pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
+    let mut recipe = Recipe::load(&args.model)?;
+    recipe.train.batch = args.batch;
+    recipe.train.seed = args.seed;
+    if let Some(ratio) = args.mask_ratio {
+        recipe.model.mask_ratio = ratio;
+    }
+    recipe.check()?;
+    pollster::block_on(async {
+        let gpu = crate::gpu::Gpu::open(&common.gpu_options()).await?;
+        say(common, format_args!("adapter {}", gpu.name()));
+        recipe.model.encoder_sees_masks = false;
+        let bench = Bench::new(gpu.clone(), &recipe).await?;
+        say(common, format_args!("memory  {} estimated", bench.estimate()));
+        let result = bench.time(args.steps, args.ops).await?;
+        if let Some(path) = &args.dump {
+            write_tensors(path, &bench.dump().await?, Storage::F32)?;
+        }
+        drop(bench);
+        let all = if args.encoder_sees_masks {
+            recipe.model.encoder_sees_masks = true;
+            let bench = Bench::new(gpu.clone(), &recipe).await.context("encoder_sees_masks")?;
+            Some(bench.time(args.steps, args.ops).await?)
+        } else {
+            None
+        };
+        let speedup = all.as_ref().map(|all| all.step_ms / result.step_ms);
+        if common.json {
+            return json_line(&json!({
+                "adapter": gpu.summary(), "model": args.model, "batch": args.batch, "seed": args.seed,
+                "visible_only": result, "encoder_sees_masks": all, "visible_only_speedup": speedup,
+                "loss": result.loss, "step_ms": result.step_ms, "images_per_s": result.images_per_s,
+                "gflops": result.gflops, "peak_bytes": result.peak_bytes,
+            }));
+        }
+        show(&format!("{} batch {}", args.model, args.batch), &result);
+        if let (Some(all), Some(speedup)) = (&all, speedup) {
+            show("encoder sees masks", all);
+            println!("visible tokens only is {speedup:.2} times faster");
+        }
+        Ok(())
+    })
+}
+
+fn show(title: &str, result: &BenchResult) {
+    println!("{title}");
+    println!("  loss         {:.6}", result.loss);
+    println!("  step         {:.1} ms (median of {})", result.step_ms, result.steps);
+    println!("  speed        {:.2} images/s, {:.1} GFLOP/s", result.images_per_s, result.gflops);
+    println!("  memory       {:.0} MiB in buffers", result.peak_bytes as f64 / f64::from(1 << 20));
+    println!("  dispatches   {}", result.dispatches);
+    for op in &result.ops {
+        println!("  {:<22} {:9.2} ms {:5.1} % {:7.2} GFLOP/s", op.op, op.milliseconds, op.share * 100.0, op.gflops);
+    }
+}

@@ -1,0 +1,52 @@
+//! `unmask info`: what there is and what of it is used.
+
+use serde_json::json;
+
+use super::args::Common;
+use super::progress::json_line;
+use crate::gpu::{self, Gpu};
+
+/// Runs `unmask info`.
+pub fn run(common: &Common) -> anyhow::Result<()> {
+    pollster::block_on(async {
+        let adapters = gpu::adapters().await;
+        let gpu = Gpu::open(&common.gpu_options()).await?;
+        let limits = gpu.limits();
+        let features = [
+            ("timestamps", wgpu::Features::TIMESTAMP_QUERY, "milliseconds an op in `unmask bench --ops`"),
+            ("shader-f16", wgpu::Features::SHADER_F16, "not used: all arithmetic is f32"),
+        ];
+        let numbers = [
+            ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
+            ("max_buffer_size", limits.max_buffer_size),
+            ("max_compute_workgroup_storage_size", u64::from(limits.max_compute_workgroup_storage_size)),
+            ("max_compute_invocations_per_workgroup", u64::from(limits.max_compute_invocations_per_workgroup)),
+            ("max_compute_workgroups_per_dimension", u64::from(limits.max_compute_workgroups_per_dimension)),
+            ("max_storage_buffers_per_shader_stage", u64::from(limits.max_storage_buffers_per_shader_stage)),
+        ];
+        let kernels = if gpu.is_cpu() { "register tiles without barriers (processor)" } else { "workgroup-memory tiles (GPU)" };
+        if common.json {
+            let present: Vec<&str> =
+                features.iter().filter(|(_, flag, _)| gpu.features().contains(*flag)).map(|(name, _, _)| *name).collect();
+            let limits: serde_json::Map<String, serde_json::Value> =
+                numbers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+            return json_line(&json!({
+                "adapters": adapters, "chosen": gpu.summary(), "features": present, "limits": limits, "kernels": kernels,
+            }));
+        }
+        println!("adapters");
+        for adapter in &adapters {
+            let mark = if adapter.name == gpu.name() { '*' } else { ' ' };
+            println!("{mark} {} ({}, {}, {})", adapter.name, adapter.kind, adapter.backend, adapter.driver);
+        }
+        println!("\nchosen: {}", gpu.name());
+        for (name, flag, used) in features {
+            println!("  {name:<38} {}  {used}", if gpu.features().contains(flag) { "yes" } else { "no " });
+        }
+        for (name, value) in numbers {
+            println!("  {name:<38} {value}");
+        }
+        println!("  {:<38} {kernels}", "kernels");
+        Ok(())
+    })
+}

@@ -1,0 +1,156 @@
+//! `unmask reconstruct`: strips of pictures and what a model made of them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+
+use super::args::{Common, ReconstructArgs};
+use super::progress::{json_line, say};
+use crate::data::{self, FolderSource, Source as _};
+use crate::gpu::Gpu;
+use crate::train::{Hidden, Reconstruction, Reconstructor};
+use crate::weights::{Storage, Tensors, read_tensors, write_tensors};
+
+/// The model that comes with the program.
+static MICRO: &[u8] = include_bytes!("../../assets/weights/micro.safetensors");
+
+/// The shipped weights of the `micro` model.
+pub fn shipped_weights() -> anyhow::Result<Tensors> {
+    Ok(read_tensors("the built-in micro weights", MICRO)?)
+}
+
+/// Runs `unmask reconstruct`.
+pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
+    let weights = match &args.weights {
+        Some(path) => Tensors::open(path)?,
+        None => shipped_weights()?,
+    };
+    let files = files(&args.images)?;
+    let several = files.len() > 1;
+    if several && args.out.extension().is_some_and(|extension| extension == "png") && args.out != Path::new("reconstruction.png") {
+        bail!("--out {}: there are {} pictures; expected a folder", args.out.display(), files.len());
+    }
+    pollster::block_on(async {
+        let gpu = Gpu::open(&common.gpu_options()).await?;
+        let model = Reconstructor::new(gpu, &weights).await?;
+        let hidden = hidden(args, model.config().grid())?;
+        if model.config().norm_pix_loss {
+            say(common, "note: this model predicts normalised patches; they are shown with each patch's true mean and deviation");
+        }
+        let folder = match several {
+            true => Some(if args.out.extension().is_some() { PathBuf::from("reconstructions") } else { args.out.clone() }),
+            false => None,
+        };
+        if let Some(folder) = &folder {
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+        let (mut failed, mut tensors) = (0, Tensors::default());
+        for (number, file) in files.iter().enumerate() {
+            let name = file.display().to_string();
+            let bytes = std::fs::read(file).with_context(|| name.clone())?;
+            let picture = match data::decode(&name, &bytes, Some(model.decode_limit())) {
+                Ok(picture) => picture,
+                Err(error) if several => {
+                    log::warn!("skipped: {error}");
+                    failed += 1;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let result = model.reconstruct(picture, &hidden).await?;
+            let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            let out = match &folder {
+                Some(folder) => folder.join(format!("{number:04}-{stem}.png")),
+                None => args.out.clone(),
+            };
+            let [width, height] = result.strip_size;
+            image::save_buffer(&out, &result.strip, width, height, image::ExtendedColorType::Rgba8)
+                .with_context(|| format!("{} cannot be written", out.display()))?;
+            collect(&mut tensors, if several { format!("{number}/") } else { String::new() }, &result);
+            report(common, &name, &out, &result)?;
+        }
+        if failed == files.len() {
+            bail!("none of the {failed} files could be decoded");
+        }
+        if let Some(path) = &args.pixels {
+            write_tensors(path, &tensors, Storage::F32)?;
+        }
+        Ok(())
+    })
+}
+
+/// The pictures named by `images`, folders opened.
+fn files(images: &[String]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for image in images {
+        let path = PathBuf::from(image);
+        if path.is_dir() {
+            let folder = FolderSource::open(&path)?;
+            files.extend((0..folder.len()).map(|index| path.join(folder.name(index))));
+        } else if path.is_file() {
+            files.push(path);
+        } else {
+            bail!("{image}: no such file or folder");
+        }
+    }
+    Ok(files)
+}
+
+fn hidden(args: &ReconstructArgs, grid: usize) -> anyhow::Result<Hidden> {
+    if let Some(keep) = &args.keep {
+        return Ok(Hidden::Keep(keep.clone()));
+    }
+    let Some(path) = &args.mask else {
+        if !(0.0..1.0).contains(&args.mask_ratio) {
+            bail!("--mask-ratio {}: expected 0 to under 1", args.mask_ratio);
+        }
+        return Ok(Hidden::Ratio { ratio: args.mask_ratio, seed: args.seed });
+    };
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let mask = data::decode(&path.display().to_string(), &bytes, None)?;
+    let (width, height) = (mask.width as usize, mask.height as usize);
+    if width < grid || height < grid {
+        bail!("{}: {width} x {height} pixels; expected at least one a patch, {grid} x {grid}", path.display());
+    }
+    // A patch is visible where its part of the mask is bright on the whole.
+    let bright = |patch: usize| {
+        let (row, column) = (patch / grid, patch % grid);
+        let rows = row * height / grid..(row + 1) * height / grid;
+        let columns = column * width / grid..(column + 1) * width / grid;
+        let count = rows.len() * columns.len();
+        let sum: usize = rows
+            .flat_map(|y| columns.clone().map(move |x| (y * width + x) * 4))
+            .map(|at| mask.pixels[at..at + 3].iter().map(|value| usize::from(*value)).sum::<usize>())
+            .sum();
+        sum * 2 > count * 3 * 255
+    };
+    Ok(Hidden::Keep((0..grid * grid).filter(|patch| bright(*patch)).collect()))
+}
+
+fn collect(tensors: &mut Tensors, prefix: String, result: &Reconstruction) {
+    let Reconstruction { side, patches, image, pred, mask, .. } = result;
+    tensors.insert(format!("{prefix}input"), &[3, *side, *side], image.clone());
+    tensors.insert(format!("{prefix}mask"), &[*patches], mask.clone());
+    tensors.insert(format!("{prefix}pred"), &[*patches, pred.len() / patches], pred.clone());
+}
+
+fn report(common: &Common, name: &str, out: &Path, result: &Reconstruction) -> anyhow::Result<()> {
+    if common.json {
+        return json_line(&json!({
+            "image": name, "visible": result.keep.len(), "patches": result.patches, "keep": result.keep,
+            "hidden_mse": result.hidden_mse, "hidden_psnr_db": result.hidden_psnr_db, "baseline_mse": result.baselines,
+        }));
+    }
+    println!(
+        "{name}: {} of {} patches visible, hidden MSE {:.4} (mean colour {:.4}, interpolation {:.4}), PSNR {:.1} dB -> {}",
+        result.keep.len(),
+        result.patches,
+        result.hidden_mse,
+        result.baselines.mean_colour,
+        result.baselines.interpolation,
+        result.hidden_psnr_db,
+        out.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! `unmask train`: a session with a progress bar.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+
+use super::args::{Common, TrainArgs};
+use super::progress::{bar, json_line, say};
+use crate::data;
+use crate::session::{Command, Event, Job, Session};
+
+/// Runs `unmask train`.
+pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
+    let mut recipe = args.recipe()?;
+    if let Some(epochs) = args.epochs {
+        let pictures = data::split(data::open(&recipe.train.data)?.as_ref()).train.len();
+        recipe.train.steps = (epochs * pictures as u64).div_ceil(recipe.effective_batch().max(1) as u64).max(1);
+    } else if args.resume && args.steps.is_none() {
+        // The run's own number of steps stands.
+        recipe.train.steps = 1;
+    }
+    let name = recipe.name.rsplit('/').next().unwrap_or("run").trim_end_matches(".toml").to_owned();
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("runs/{name}-{}", recipe.train.seed)));
+    let job = Job {
+        recipe,
+        out: Some(out),
+        resume: args.resume,
+        init: args.init.clone(),
+        adapter: common.request(),
+        stop_after: args.stop_after,
+    };
+    drive(common, job)
+}
+
+/// Runs a session to its end; Ctrl-C finishes the step, saves and ends it.
+pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
+    let session = Session::start(job)?;
+    let stopped = Arc::new(AtomicBool::new(false));
+    let (commands, flag) = (session.commands(), stopped.clone());
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            // A second Ctrl-C means now.
+            std::process::exit(130);
+        }
+        // The session may have ended already.
+        let _ = commands.send(Command::Stop);
+    })
+    .context("Ctrl-C cannot be caught")?;
+
+    let mut progress = None;
+    let mut held_out: Option<f64> = None;
+    while let Some(event) = session.wait() {
+        if common.json {
+            report_json(&event)?;
+        }
+        match event {
+            Event::Started(start) => {
+                say(common, format_args!("adapter   {} ({}, {})", start.adapter.name, start.adapter.backend, start.adapter.driver));
+                let skipped = if start.skipped > 0 { format!(", {} unreadable", start.skipped) } else { String::new() };
+                say(common, format_args!("pictures  {} to train on, {} held out{skipped}", start.pictures, start.held_out));
+                say(common, format_args!("memory    {} estimated", start.estimate));
+                if let Some(out) = &start.out {
+                    say(common, format_args!("run       {}", out.display()));
+                }
+                progress = Some(bar(common, start.steps, start.step));
+            }
+            Event::Step(line) => {
+                if let Some(bar) = &progress {
+                    bar.set_position(line.step);
+                    let held = held_out.map(|loss| format!(" (held out {loss:.4})")).unwrap_or_default();
+                    bar.set_message(format!(
+                        "loss {:.4}{held} {:.0} images/s",
+                        line.loss.unwrap_or_default(),
+                        line.images_per_s.unwrap_or_default()
+                    ));
+                }
+            }
+            Event::HeldOut { step, loss } => {
+                held_out = Some(loss);
+                if let Some(bar) = &progress {
+                    bar.suspend(|| say(common, format_args!("step {step}: held-out loss {loss:.4}")));
+                }
+            }
+            Event::Saved(path) | Event::Preview(path) => log::info!("wrote {}", path.display()),
+            Event::Warning(text) => log::warn!("{text}"),
+            Event::Finished { step } => {
+                if let Some(bar) = progress.take() {
+                    bar.finish_and_clear();
+                }
+                let how = if stopped.load(Ordering::SeqCst) { "stopped" } else { "done" };
+                say(common, format_args!("{how} after {step} steps, everything saved"));
+                return Ok(());
+            }
+            Event::Failed(error) => {
+                if let Some(bar) = progress.take() {
+                    bar.abandon();
+                }
+                return Err(error.into());
+            }
+        }
+    }
+    bail!("the session ended without a word")
+}
+
+fn report_json(event: &Event) -> anyhow::Result<()> {
+    match event {
+        Event::Started(start) => json_line(&json!({
+            "event": "started", "adapter": start.adapter.name, "pictures": start.pictures, "held_out": start.held_out,
+            "skipped": start.skipped, "estimated_bytes": start.estimate.bytes(), "step": start.step, "steps": start.steps,
+            "out": start.out,
+        })),
+        Event::Step(line) => json_line(line),
+        Event::HeldOut { step, loss } => json_line(&json!({"step": step, "held_out_loss": loss})),
+        Event::Saved(path) => json_line(&json!({"event": "saved", "path": path})),
+        Event::Preview(path) => json_line(&json!({"event": "preview", "path": path})),
+        Event::Warning(text) => json_line(&json!({"event": "warning", "text": text})),
+        Event::Finished { step } => json_line(&json!({"event": "finished", "step": step})),
+        Event::Failed(_) => Ok(()),
+    }
+}

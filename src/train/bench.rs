@@ -1,0 +1,196 @@
+//! One training step on random inputs, timed; weights and inputs follow from the seed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Estimate, Recipe, TrainError};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, Timestamps, Uploads};
+use crate::graph::{Caps, GraphError, Layout, Plan, TensorType};
+use crate::mae::{self, MaeVars};
+use crate::nn::{Builder, ParamStore, State, Stream, param_bytes};
+use crate::ops::{global_norm_partials, push_global_norm};
+use crate::platform;
+use crate::weights::Tensors;
+
+/// Time of one op in a step.
+#[derive(Clone, Debug, Serialize)]
+pub struct OpTime {
+    /// The op.
+    pub op: &'static str,
+    /// Milliseconds a step.
+    pub milliseconds: f64,
+    /// Share of the sum over ops.
+    pub share: f64,
+    /// Arithmetic speed.
+    pub gflops: f64,
+}
+
+/// What a benchmark found.
+#[derive(Clone, Debug, Serialize)]
+pub struct BenchResult {
+    /// Loss of the first step.
+    pub loss: f64,
+    /// Median step, milliseconds.
+    pub step_ms: f64,
+    /// Steps timed.
+    pub steps: usize,
+    /// Pictures a second.
+    pub images_per_s: f64,
+    /// Arithmetic speed of the whole step.
+    pub gflops: f64,
+    /// Bytes of all buffers.
+    pub peak_bytes: u64,
+    /// Kernel launches a step.
+    pub dispatches: usize,
+    /// Milliseconds an op, most first, where asked for and the adapter has timestamps.
+    pub ops: Vec<OpTime>,
+}
+
+/// A training step ready to be timed.
+pub struct Bench {
+    gpu: Arc<Gpu>,
+    recipe: Recipe,
+    store: ParamStore,
+    plan: Plan,
+    vars: MaeVars,
+    update: DispatchList,
+    image: Vec<f32>,
+    noise: Vec<f32>,
+    estimate: Estimate,
+    op_flops: std::collections::HashMap<&'static str, u64>,
+}
+
+impl Bench {
+    /// Builds forward, backward and optimiser for `recipe`, with weights, pictures and noise by its seed.
+    pub async fn new(gpu: Arc<Gpu>, recipe: &Recipe) -> Result<Bench, TrainError> {
+        let config = &recipe.model;
+        let (batch, side) = (recipe.train.batch, config.image_size);
+        let mut b = Builder::new();
+        let image = b.graph.external("image", TensorType::f32(&[batch, 3, side, side]));
+        let noise = b.graph.external("noise", TensorType::f32(&[batch, config.patches()]));
+        let seed = b.graph.external("loss gradient", TensorType::f32(&[1]));
+        let masks = mae::given_masks(&mut b.graph, config, noise)?;
+        let vars = mae::autoencoder(&mut b, config, image, masks)?;
+        b.store_gradients(vars.loss, seed)?;
+        let roots = [vars.loss];
+        let fits = |error: GraphError| TrainError::DoesNotFit {
+            model: recipe.name.clone(),
+            batch,
+            estimate: "more than one binding".to_owned(),
+            source: Box::new(error.into()),
+        };
+        let layout = Layout::of(&b.graph, &roots, Caps::of(&gpu)).map_err(fits)?;
+        let trained = b.params().iter().filter(|spec| spec.trained).map(|spec| spec.len() as u64).sum();
+        let estimate = Estimate {
+            parameters: param_bytes(b.params(), true),
+            activations: layout.activation_bytes(),
+            trained,
+            flops: layout.flops(),
+        };
+        let store = ParamStore::new(&gpu, b.params(), true).await?;
+        store.initialise(&gpu, recipe.train.seed);
+        let mut externals = store.externals();
+        externals.allocate(&gpu, &b.graph).await?;
+        let plan = Plan::new(&gpu, &b.graph, &layout, &roots, &externals).await?;
+
+        let mut stream = Stream::new(recipe.train.seed, "bench image");
+        let image: Vec<f32> = (0..batch * 3 * side * side).map(|_| stream.normal() as f32).collect();
+        let mut stream = Stream::new(recipe.train.seed, "bench noise");
+        let noise: Vec<f32> = (0..batch * config.patches()).map(|_| stream.unit() as f32).collect();
+        for (name, values) in [("image", image.as_slice()), ("noise", &noise), ("loss gradient", &[1.0])] {
+            gpu.upload(externals.get(name).ok_or_else(|| GraphError::Unbound(name.to_owned()))?, values);
+        }
+        let schedule = gpu.buffer("schedule", 16).await?;
+        gpu.upload(&schedule, &recipe.optimiser().schedule(1e-4, 1));
+        let norm = gpu.buffer("norm", 16).await?;
+        let partials = gpu.buffer("partial norms", global_norm_partials(store.shard_lengths()) as u64 * 4).await?;
+        let mut update = DispatchList::default();
+        let shards = store.optimiser_shards();
+        let gradients: Vec<BufferSlice> = shards.iter().map(|shard| shard.gradients.clone()).collect();
+        push_global_norm(&gpu, &mut update, &gradients, &partials, &norm, 0.0)?;
+        for shard in &shards {
+            recipe.optimiser().push(&gpu, &mut update, shard, &schedule, &norm)?;
+        }
+        let op_flops = layout.op_flops().clone();
+        Ok(Bench { gpu, recipe: recipe.clone(), store, plan, vars, update, image, noise, estimate, op_flops })
+    }
+
+    /// Estimated memory.
+    pub fn estimate(&self) -> &Estimate {
+        &self.estimate
+    }
+
+    async fn loss(&self) -> Result<f64, TrainError> {
+        let slice = self.plan.slice(self.vars.loss).ok_or_else(|| GraphError::Unbound("loss".to_owned()))?;
+        let loss: Vec<f32> = self.gpu.read_one("loss", slice).await?;
+        Ok(f64::from(loss[0]))
+    }
+
+    /// Times `steps` steps after a first one that warms up, and each op where `ops`.
+    pub async fn time(&self, steps: usize, ops: bool) -> Result<BenchResult, TrainError> {
+        self.plan.run(&self.gpu);
+        let loss = self.loss().await?;
+        self.update.run(&self.gpu);
+        let mut times = Vec::with_capacity(steps);
+        for _ in 0..steps.max(1) {
+            let start = platform::now_seconds();
+            self.plan.run(&self.gpu);
+            self.update.run(&self.gpu);
+            // Reading the loss waits for all of the step.
+            self.loss().await?;
+            times.push((platform::now_seconds() - start) * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        let step_ms = times[times.len() / 2];
+        Ok(BenchResult {
+            loss,
+            step_ms,
+            steps: times.len(),
+            images_per_s: self.recipe.train.batch as f64 / step_ms * 1e3,
+            gflops: self.estimate.flops as f64 / step_ms / 1e6,
+            peak_bytes: self.estimate.bytes(),
+            dispatches: self.plan.list().dispatches.len() + self.update.dispatches.len(),
+            ops: if ops { self.op_times().await? } else { Vec::new() },
+        })
+    }
+
+    async fn op_times(&self) -> Result<Vec<OpTime>, TrainError> {
+        let mut sums: BTreeMap<&'static str, f64> = BTreeMap::new();
+        for list in [self.plan.list(), &self.update] {
+            for reading in Timestamps::measure(&self.gpu, list).await?.unwrap_or_default() {
+                *sums.entry(reading.op).or_default() += reading.milliseconds;
+            }
+        }
+        let total: f64 = sums.values().sum();
+        let gflops = |op: &str, ms: f64| self.op_flops.get(op).map_or(0.0, |flops| *flops as f64 / ms / 1e6);
+        let mut times: Vec<OpTime> = sums
+            .into_iter()
+            .map(|(op, ms)| OpTime { op, milliseconds: ms, share: ms / total, gflops: gflops(op, ms) })
+            .collect();
+        times.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
+        Ok(times)
+    }
+
+    /// Weights as they were initialised, inputs, and the loss of the first step.
+    ///
+    /// `param/NAME`, `input/pixel_values`, `input/noise` and `expect/loss`, as in a golden case.
+    pub async fn dump(&self) -> Result<Tensors, TrainError> {
+        let (config, batch) = (&self.recipe.model, self.recipe.train.batch);
+        self.store.initialise(&self.gpu, self.recipe.train.seed);
+        self.plan.run(&self.gpu);
+        let loss = self.loss().await?;
+        let weights = self.store.save(&self.gpu, State::Weights).await?;
+        let mut tensors = Tensors::default();
+        for (name, tensor) in weights.tensors {
+            tensors.tensors.insert(format!("param/{name}"), tensor);
+        }
+        let side = config.image_size;
+        tensors.insert("input/pixel_values", &[batch, 3, side, side], self.image.clone());
+        tensors.insert("input/noise", &[1, batch, config.patches()], self.noise.clone());
+        tensors.insert("expect/loss", &[1], vec![loss as f32]);
+        tensors.metadata.extend(super::config_metadata(config)?);
+        Ok(tensors)
+    }
+}
