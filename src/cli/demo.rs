@@ -23,14 +23,8 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
     recipe.train.checkpoint_every = 0;
     clear(&args.out)?;
     let out = args.out.clone();
-    let job = Job {
-        recipe,
-        out: Some(out.clone()),
-        resume: false,
-        init: None,
-        adapter: common.request(),
-        stop_after: None,
-    };
+    let job =
+        Job { recipe, out: Some(out.clone()), resume: false, init: None, adapter: common.request(), stop_after: None };
     let session = Session::start(job)?;
     let commands = session.commands();
     ctrlc::set_handler(move || {
@@ -82,7 +76,9 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
         println!("held-out loss  {first:.3} before, {last:.3} after");
     }
     println!("pictures       {}", out.join("previews").display());
-    println!("               visible patches | reconstruction | with visible patches | original, a row a held-out photograph");
+    println!(
+        "               visible patches | reconstruction | with visible patches | original, a row a held-out photograph"
+    );
     println!("run            {} (go on with `unmask train --resume --out {}`)", out.display(), out.display());
     Ok(())
 }

@@ -24,10 +24,14 @@ pub fn run(common: &Common) -> anyhow::Result<()> {
             ("max_compute_workgroups_per_dimension", u64::from(limits.max_compute_workgroups_per_dimension)),
             ("max_storage_buffers_per_shader_stage", u64::from(limits.max_storage_buffers_per_shader_stage)),
         ];
-        let kernels = if gpu.is_cpu() { "register tiles without barriers (processor)" } else { "workgroup-memory tiles (GPU)" };
+        let kernels =
+            if gpu.is_cpu() { "register tiles without barriers (processor)" } else { "workgroup-memory tiles (GPU)" };
         if common.json {
-            let present: Vec<&str> =
-                features.iter().filter(|(_, flag, _)| gpu.features().contains(*flag)).map(|(name, _, _)| *name).collect();
+            let present: Vec<&str> = features
+                .iter()
+                .filter(|(_, flag, _)| gpu.features().contains(*flag))
+                .map(|(name, _, _)| *name)
+                .collect();
             let limits: serde_json::Map<String, serde_json::Value> =
                 numbers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
             return json_line(&json!({

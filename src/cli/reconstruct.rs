@@ -28,7 +28,10 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     };
     let files = files(&args.images)?;
     let several = files.len() > 1;
-    if several && args.out.extension().is_some_and(|extension| extension == "png") && args.out != Path::new("reconstruction.png") {
+    if several
+        && args.out.extension().is_some_and(|extension| extension == "png")
+        && args.out != Path::new("reconstruction.png")
+    {
         bail!("--out {}: there are {} pictures; expected a folder", args.out.display(), files.len());
     }
     pollster::block_on(async {
@@ -36,10 +39,15 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
         let model = Reconstructor::new(gpu, &weights).await?;
         let hidden = hidden(args, model.config().grid())?;
         if model.config().norm_pix_loss {
-            say(common, "note: this model predicts normalised patches; they are shown with each patch's true mean and deviation");
+            say(
+                common,
+                "note: this model predicts normalised patches; they are shown with each patch's true mean and deviation",
+            );
         }
         let folder = match several {
-            true => Some(if args.out.extension().is_some() { PathBuf::from("reconstructions") } else { args.out.clone() }),
+            true => {
+                Some(if args.out.extension().is_some() { PathBuf::from("reconstructions") } else { args.out.clone() })
+            }
             false => None,
         };
         if let Some(folder) = &folder {

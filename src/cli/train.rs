@@ -58,9 +58,18 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
         }
         match event {
             Event::Started(start) => {
-                say(common, format_args!("adapter   {} ({}, {})", start.adapter.name, start.adapter.backend, start.adapter.driver));
+                say(
+                    common,
+                    format_args!(
+                        "adapter   {} ({}, {})",
+                        start.adapter.name, start.adapter.backend, start.adapter.driver
+                    ),
+                );
                 let skipped = if start.skipped > 0 { format!(", {} unreadable", start.skipped) } else { String::new() };
-                say(common, format_args!("pictures  {} to train on, {} held out{skipped}", start.pictures, start.held_out));
+                say(
+                    common,
+                    format_args!("pictures  {} to train on, {} held out{skipped}", start.pictures, start.held_out),
+                );
                 say(common, format_args!("memory    {} estimated", start.estimate));
                 if let Some(out) = &start.out {
                     say(common, format_args!("run       {}", out.display()));

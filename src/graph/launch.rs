@@ -8,6 +8,8 @@ use crate::gpu::{Gpu, KernelKey};
 pub struct Caps {
     /// Kernels run on a processor: register tiles, no barriers.
     pub cpu: bool,
+    /// Subgroup size, where subgroups can be used and have one size only.
+    pub subgroup: Option<u32>,
     /// Most bytes of one binding.
     pub max_binding: u64,
     /// Most workgroups in one dimension.
@@ -24,6 +26,7 @@ impl Caps {
         let limits = gpu.limits();
         Caps {
             cpu: gpu.is_cpu(),
+            subgroup: gpu.subgroup_size(),
             max_binding: gpu.max_binding(),
             max_workgroups: limits.max_compute_workgroups_per_dimension,
             max_invocations: limits.max_compute_invocations_per_workgroup,

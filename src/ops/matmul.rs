@@ -42,6 +42,8 @@ pub enum Tile {
         /// Invocations a workgroup, side by side along n.
         lanes: u32,
     },
+    /// The same with A shared by broadcast among the 8 invocations of a subgroup.
+    Broadcast,
     /// Through workgroup memory: a tile of `m` x `n` in steps of `k`, an invocation computes `4 quads_m` x `4 quads_n`.
     Shared {
         /// Rows of the tile.
@@ -58,7 +60,8 @@ pub enum Tile {
 }
 
 /// The tile shapes that tests and benchmarks go through.
-pub const TILES: [Tile; 6] = [
+pub const TILES: [Tile; 7] = [
+    Tile::Broadcast,
     Tile::Direct { rows: 8, lanes: 8 },
     Tile::Direct { rows: 16, lanes: 8 },
     Tile::Shared { m: 128, n: 128, k: 8, quads_m: 2, quads_n: 2 },
@@ -69,24 +72,39 @@ pub const TILES: [Tile; 6] = [
 
 impl Tile {
     /// Rows and columns of C that a workgroup computes.
-    fn extent(self) -> (usize, usize) {
+    fn extent(self, form: Form) -> (usize, usize) {
         match self {
+            Tile::Broadcast => (Tile::broadcast_rows(form) as usize, 32),
             Tile::Direct { rows, lanes } => (rows as usize, lanes as usize * 4),
             Tile::Shared { m, n, .. } => (m as usize, n as usize),
+        }
+    }
+
+    /// Rows an invocation computes by broadcast: enough to load A in whole vectors.
+    fn broadcast_rows(form: Form) -> u32 {
+        if form == Form::TN { 32 } else { 16 }
+    }
+
+    /// Whether an adapter can run this tile.
+    pub fn runs_on(self, caps: Caps) -> bool {
+        match self {
+            Tile::Broadcast => caps.subgroup == Some(8),
+            Tile::Direct { .. } => true,
+            Tile::Shared { m, n, quads_m, quads_n, .. } => m * n / (16 * quads_m * quads_n) <= caps.max_invocations,
         }
     }
 
     /// A good tile for C of `m` x `n` on an adapter.
     fn choose(caps: Caps, m: usize, n: usize) -> Tile {
         if caps.cpu {
-            return TILES[0];
+            return if Tile::Broadcast.runs_on(caps) { Tile::Broadcast } else { TILES[1] };
         }
         let big = m.div_ceil(128) * n.div_ceil(128);
-        match TILES[2] {
-            tile if caps.max_invocations >= 256 && big >= 96 => tile,
-            _ if m.div_ceil(64) * n.div_ceil(64) >= 64 => TILES[3],
-            _ if m.min(n) > 32 => TILES[4],
-            _ => TILES[5],
+        match TILES[3] {
+            tile if tile.runs_on(caps) && big >= 96 => tile,
+            _ if m.div_ceil(64) * n.div_ceil(64) >= 64 => TILES[4],
+            _ if m.min(n) > 32 => TILES[5],
+            _ => TILES[6],
         }
     }
 }
@@ -160,6 +178,11 @@ impl MatMul {
             Tile::Direct { rows, lanes } => {
                 KernelKey::new("matmul_direct").constant("ROWS", rows).constant("LANES", lanes)
             }
+            // Rows that are no whole vectors take the plain path.
+            Tile::Broadcast => KernelKey::new("matmul_direct")
+                .constant("ROWS", Tile::broadcast_rows(self.form))
+                .constant("LANES", 8)
+                .when("SUBGROUPS", !scalar),
             Tile::Shared { m, n, k, quads_m, quads_n } => KernelKey::new("matmul")
                 .constant("TILE_M", m)
                 .constant("TILE_N", n)
@@ -181,8 +204,8 @@ impl MatMul {
 }
 
 /// Into how many parts to split k so that there are enough workgroups; a pure function of shapes and adapter kind.
-fn splits(caps: Caps, tile: Tile, e: Extents) -> usize {
-    let (tile_m, tile_n) = tile.extent();
+fn splits(caps: Caps, form: Form, tile: Tile, e: Extents) -> usize {
+    let (tile_m, tile_n) = tile.extent(form);
     let groups = e.batch * e.m.div_ceil(tile_m) * e.n.div_ceil(tile_n);
     let (enough, least) = if caps.cpu { (16, 1024) } else { (264, 256) };
     let wanted = enough / groups.max(1);
@@ -238,7 +261,7 @@ impl Op for MatMul {
         let scalar =
             [launcher.input_type(0).last(), launcher.input_type(1).last(), e.n].iter().any(|last| last % 4 != 0);
         let plain = self.epilogue == Epilogue::default();
-        let splits = if plain && e.batch == 1 { splits(caps, tile, e) } else { 1 };
+        let splits = if plain && e.batch == 1 { splits(caps, self.form, tile, e) } else { 1 };
         let k_split = e.k.div_ceil(splits).next_multiple_of(16);
         let splits = e.k.div_ceil(k_split);
 
@@ -273,7 +296,7 @@ impl Op for MatMul {
             args.push((6, launcher.output(0)));
         }
         args.extend(argument.map(|index| (7, launcher.input(index))));
-        let (tile_m, tile_n) = tile.extent();
+        let (tile_m, tile_n) = tile.extent(self.form);
         let workgroups = [e.n.div_ceil(tile_n) as u32, e.m.div_ceil(tile_m) as u32, (e.batch * splits) as u32];
         launcher.call_at(self.key(tile, scalar), &params, &args, workgroups)?;
         if partial {

@@ -182,7 +182,9 @@ impl Actor {
             Ok(metrics) => metrics,
             Err(TrainError::NotFinite { what, step, .. }) => {
                 let checkpoint = match folder {
-                    Some(folder) => format!(" and the last good checkpoint is in {}", folder.path().join("checkpoints").display()),
+                    Some(folder) => {
+                        format!(" and the last good checkpoint is in {}", folder.path().join("checkpoints").display())
+                    }
                     None => String::new(),
                 };
                 return Err(TrainError::NotFinite { what, step, checkpoint }.into());

@@ -241,8 +241,7 @@ impl Feed {
     pub fn next(&mut self, gpu: &Gpu, pixels: &BufferSlice, sizes: &BufferSlice) -> Result<(), TrainError> {
         match &mut self.supply {
             Supply::Resident { pictures, sampler } => {
-                let indices: Vec<usize> =
-                    (0..self.batch as u64).map(|i| sampler.index(self.samples + i)).collect();
+                let indices: Vec<usize> = (0..self.batch as u64).map(|i| sampler.index(self.samples + i)).collect();
                 pictures.fill(gpu, &indices, self.slot, pixels, sizes);
                 self.samples += self.batch as u64;
             }

@@ -40,7 +40,12 @@ pub struct HeldOutResult {
 
 impl HeldOut {
     /// Prepares measuring `pictures` with the weights in `store`.
-    pub async fn new(gpu: &Gpu, recipe: &Recipe, store: &ParamStore, pictures: Pictures) -> Result<HeldOut, TrainError> {
+    pub async fn new(
+        gpu: &Gpu,
+        recipe: &Recipe,
+        store: &ParamStore,
+        pictures: Pictures,
+    ) -> Result<HeldOut, TrainError> {
         let config = &recipe.model;
         let batch = pictures.len().clamp(1, BATCH);
         let (slot, max_height) = pictures.slot();

@@ -132,8 +132,10 @@ impl Recipe {
 
     /// Of the text of a TOML file; `path` names it in messages.
     pub fn parse(path: &str, text: &str) -> Result<Recipe, TrainError> {
-        let recipe: Recipe = toml::from_str(text)
-            .map_err(|error| TrainError::Recipe { path: path.to_owned(), reason: error.to_string().trim_end().to_owned() })?;
+        let recipe: Recipe = toml::from_str(text).map_err(|error| TrainError::Recipe {
+            path: path.to_owned(),
+            reason: error.to_string().trim_end().to_owned(),
+        })?;
         recipe.check()?;
         Ok(recipe)
     }

@@ -84,9 +84,10 @@ impl RunFolder {
             .filter_map(|line| serde_json::from_str(line).ok())
             .filter(|line: &MetricsLine| line.step <= checkpoint.step)
             .collect();
-        let best = kept.iter().filter_map(|line| line.held_out_loss).fold(None, |best: Option<f64>, loss| {
-            Some(best.map_or(loss, |best| best.min(loss)))
-        });
+        let best = kept
+            .iter()
+            .filter_map(|line| line.held_out_loss)
+            .fold(None, |best: Option<f64>, loss| Some(best.map_or(loss, |best| best.min(loss))));
         let metrics = File::create(path.join("metrics.jsonl")).map_err(|error| Self::error(path, error))?;
         let mut folder = RunFolder { path: path.to_owned(), metrics, best };
         for line in &kept {
@@ -131,7 +132,8 @@ impl RunFolder {
         }
         let steps = Self::saved_steps(&self.path)?;
         for step in &steps[..steps.len().saturating_sub(checkpoint.recipe.train.keep)] {
-            fs::remove_file(Self::checkpoint_path(&self.path, *step)).map_err(|error| Self::error(&self.path, error))?;
+            fs::remove_file(Self::checkpoint_path(&self.path, *step))
+                .map_err(|error| Self::error(&self.path, error))?;
         }
         Ok(file)
     }

@@ -298,15 +298,15 @@ async fn optimiser_lists(
     norm: &BufferSlice,
 ) -> Result<(DispatchList, DispatchList, DispatchList), TrainError> {
     let mut shards = store.optimiser_shards();
-    let (mut first, mut next, mut update) =
-        (DispatchList::default(), DispatchList::default(), DispatchList::default());
+    let (mut first, mut next, mut update) = (DispatchList::default(), DispatchList::default(), DispatchList::default());
     if recipe.train.accumulate > 1 {
         let lengths: Vec<(String, usize)> =
             store.shard_lengths().iter().enumerate().map(|(i, length)| (i.to_string(), *length)).collect();
-        let sums: Shards = ShardLayout::new(lengths.iter().map(|(name, length)| (name.as_str(), *length)), gpu.max_binding())
-            .map_err(|(name, _)| GraphError::Unbound(name))?
-            .allocate(gpu, "gradient sums")
-            .await?;
+        let sums: Shards =
+            ShardLayout::new(lengths.iter().map(|(name, length)| (name.as_str(), *length)), gpu.max_binding())
+                .map_err(|(name, _)| GraphError::Unbound(name))?
+                .allocate(gpu, "gradient sums")
+                .await?;
         for (shard, sum) in shards.iter_mut().zip(&sums.buffers) {
             push_accumulate(gpu, &mut first, &shard.gradients, sum, true)?;
             push_accumulate(gpu, &mut next, &shard.gradients, sum, false)?;
