@@ -113,9 +113,9 @@ pub enum PrecisionArg {
 
 #[derive(Clone, Debug, Args)]
 pub struct TrainArgs {
-    /// `sample` for the built-in photographs, or a folder of pictures, searched recursively
+    /// `sample` for the built-in photographs, or a folder of pictures, searched recursively; may be given several times
     #[arg(long, value_name = "DIR|sample")]
-    pub data: Option<String>,
+    pub data: Vec<String>,
     /// micro, mini, tiny, small, base, large, huge, or a recipe file ending in .toml
     #[arg(long, default_value = "micro", value_name = "PRESET|FILE")]
     pub model: String,
@@ -210,7 +210,7 @@ impl TrainArgs {
         set(&mut m.mask_strategy, self.mask_strategy.map(MaskStrategy::from));
         m.norm_pix_loss |= self.norm_pix_loss;
         m.encoder_sees_masks |= self.encoder_sees_masks;
-        set(&mut t.data, self.data.clone());
+        set(&mut t.data, (!self.data.is_empty()).then(|| self.data.clone()));
         set(&mut t.steps, self.steps);
         set(&mut t.batch, self.batch);
         set(&mut t.accumulate, self.accumulate);

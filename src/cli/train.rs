@@ -16,7 +16,7 @@ use crate::session::{Command, Event, Job, Session};
 pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
     let mut recipe = args.recipe()?;
     if let Some(epochs) = args.epochs {
-        let pictures = data::split(data::open(&recipe.train.data)?.as_ref()).train.len();
+        let pictures = data::open_all(&recipe.train.data)?.1.train.len();
         recipe.train.steps = (epochs * pictures as u64).div_ceil(recipe.effective_batch().max(1) as u64).max(1);
     } else if args.resume && args.steps.is_none() {
         // The run's own number of steps stands.

@@ -70,8 +70,7 @@ pub async fn start_trainer(job: &Job) -> Result<Prepared, JobError> {
     recipe.train.steps = recipe.train.steps.max(if resumed.is_some() { job.recipe.train.steps } else { 0 });
     recipe.check()?;
     let init = job.init.as_deref().map(Tensors::open).transpose().map_err(TrainError::from)?;
-    let source = data::open(&recipe.train.data).map_err(TrainError::from)?;
-    let split = data::split(source.as_ref());
+    let (source, split) = data::open_all(&recipe.train.data).map_err(TrainError::from)?;
 
     let gpu = Gpu::open(&GpuOptions { adapter: job.adapter.clone(), ..GpuOptions::default() }).await?;
     let estimate = estimate(&recipe, Caps::of(&gpu))?;

@@ -32,8 +32,8 @@ pub enum Precision {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainRecipe {
-    /// `sample` for the built-in photographs, or a folder.
-    pub data: String,
+    /// `sample` for the built-in photographs, or folders; several are trained on together.
+    pub data: Vec<String>,
     /// Optimiser steps.
     pub steps: u64,
     /// Pictures a micro-batch.
@@ -75,7 +75,7 @@ pub struct TrainRecipe {
 impl Default for TrainRecipe {
     fn default() -> Self {
         TrainRecipe {
-            data: "sample".to_owned(),
+            data: vec!["sample".to_owned()],
             steps: 1000,
             batch: 32,
             accumulate: 1,
@@ -161,6 +161,9 @@ impl Recipe {
         }
         if t.accumulate == 0 || t.accumulate > 4096 {
             return fail("accumulate", t.accumulate.to_string(), "expected 1 to 4096");
+        }
+        if t.data.is_empty() {
+            return fail("data", "[]".to_owned(), "expected \"sample\" or a folder");
         }
         if t.steps == 0 {
             return fail("steps", t.steps.to_string(), "expected at least 1");
