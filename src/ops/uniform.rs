@@ -32,6 +32,7 @@ pub fn layouts() -> Vec<UniformLayout> {
     vec![
         super::add::Params::LAYOUT,
         super::column_sum::Params::LAYOUT,
+        super::crop_boxes::Params::LAYOUT,
         super::fill::Params::LAYOUT,
         super::gelu::Params::LAYOUT,
     ]
