@@ -9,6 +9,7 @@ mod column_sum;
 mod crop_boxes;
 mod fill;
 mod gelu;
+mod resample;
 
 pub use add::{Add, add};
 pub use calculus::{gradients, gradients_from};
@@ -16,4 +17,5 @@ pub use column_sum::{ColumnSum, column_sum};
 pub use crop_boxes::{CropBoxes, CropMode, crop_boxes};
 pub use fill::{Fill, fill};
 pub use gelu::{Gelu, GeluGradient, gelu};
+pub use resample::{PIXEL_MEAN, PIXEL_STD, Resample, resample};
 pub use uniform::{UniformLayout, layouts};

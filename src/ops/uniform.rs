@@ -35,5 +35,6 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::crop_boxes::Params::LAYOUT,
         super::fill::Params::LAYOUT,
         super::gelu::Params::LAYOUT,
+        super::resample::Params::LAYOUT,
     ]
 }
