@@ -9,6 +9,8 @@ mod column_sum;
 mod crop_boxes;
 mod fill;
 mod gelu;
+mod mask_noise;
+mod mask_rank;
 mod resample;
 
 pub use add::{Add, add};
@@ -17,5 +19,7 @@ pub use column_sum::{ColumnSum, column_sum};
 pub use crop_boxes::{CropBoxes, CropMode, crop_boxes};
 pub use fill::{Fill, fill};
 pub use gelu::{Gelu, GeluGradient, gelu};
+pub use mask_noise::{MaskNoise, MaskStrategy};
+pub use mask_rank::{MaskRank, mask_rank};
 pub use resample::{PIXEL_MEAN, PIXEL_STD, Resample, resample};
 pub use uniform::{UniformLayout, layouts};

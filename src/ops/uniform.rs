@@ -35,6 +35,8 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::crop_boxes::Params::LAYOUT,
         super::fill::Params::LAYOUT,
         super::gelu::Params::LAYOUT,
+        super::mask_noise::Params::LAYOUT,
+        super::mask_rank::Params::LAYOUT,
         super::resample::Params::LAYOUT,
     ]
 }
