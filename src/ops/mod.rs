@@ -11,6 +11,9 @@ mod fill;
 mod gelu;
 mod mask_noise;
 mod mask_rank;
+mod normalise_patches;
+mod patchify;
+mod preview;
 mod resample;
 
 pub use add::{Add, add};
@@ -21,5 +24,8 @@ pub use fill::{Fill, fill};
 pub use gelu::{Gelu, GeluGradient, gelu};
 pub use mask_noise::{MaskNoise, MaskStrategy};
 pub use mask_rank::{MaskRank, mask_rank};
+pub use normalise_patches::{NormalisePatches, normalise_patches};
+pub use patchify::{PatchOrder, Patchify, Unpatchify, patchify, unpatchify};
+pub use preview::{PANELS, Preview, preview};
 pub use resample::{PIXEL_MEAN, PIXEL_STD, Resample, resample};
 pub use uniform::{UniformLayout, layouts};

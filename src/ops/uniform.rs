@@ -37,6 +37,9 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::gelu::Params::LAYOUT,
         super::mask_noise::Params::LAYOUT,
         super::mask_rank::Params::LAYOUT,
+        super::normalise_patches::Params::LAYOUT,
+        super::patchify::Params::LAYOUT,
+        super::preview::Params::LAYOUT,
         super::resample::Params::LAYOUT,
     ]
 }
