@@ -1,31 +1,40 @@
-// Where each picture is cut: x, y, width, height in pixels and whether to flip.
+// Where each picture is cut before it is resampled: x, y, width, height in whole pixels, and whether to flip.
 //
-// sizes [batch, 4] u32 (width, height, _, _), step [4] u32 (seed, step, stream, _), boxes [batch, 8] f32
-// (x, y, width, height, flip, 0, 0, 0). One invocation a picture.
-// RANDOM: random resized crop as torchvision draws it: up to TRIES of a uniform share of the area and a log-uniform
-// aspect, else the largest centred box within the aspect range; and a flip with even chances.
-// Otherwise the largest centred square, or with WHOLE all of the picture.
-// one of: - | RANDOM | WHOLE
+// sizes [batch, 4] u32 (width, height, _, _); boxes [batch, 8] f32 (x, y, width, height, flip 0 or 1, 0, 0, 0);
+// counter [4] u32 (seed, step, stream, _) with RANDOM. One invocation a picture.
+// RANDOM: torchvision's RandomResizedCrop: of up to TRIES draws of area and log-uniform aspect the first that fits,
+// else the largest centred box within the aspect range; with `flip`, even chances of a flip.
+// WHOLE: all of the picture. With neither, the largest centred square.
+// conditions: RANDOM WHOLE
 
-import package::lib::random::pcg3d;
-import package::lib::random::unit;
+@if(RANDOM) import package::lib::draw::below;
+@if(RANDOM) import package::lib::draw::draw;
+@if(RANDOM) import package::lib::draw::rectangle;
+@if(RANDOM) import package::lib::draw::times;
+@if(RANDOM) import package::lib::draw::ONE;
 
 const WORKGROUP: u32 = 64u;
 @if(RANDOM) const TRIES: u32 = 10u;
+// What random bits are drawn for.
+@if(RANDOM) const SHAPE: u32 = 0x43524f50u;
+@if(RANDOM) const PLACE: u32 = 0x504c4143u;
 
+// Shares of the area and ratios in units of 2^-14; `log_*` are (log2(ratio) + 4) 2^13.
 struct Params {
     batch: u32,
-    scale_min: f32,
-    scale_max: f32,
-    ratio_min: f32,
-    ratio_max: f32,
     flip: u32,
+    scale_min: u32,
+    scale_max: u32,
+    ratio_min: u32,
+    ratio_max: u32,
+    log_min: u32,
+    log_max: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> sizes: array<vec4u>;
-@if(RANDOM) @group(0) @binding(2) var<storage, read> step: array<u32>;
-@group(0) @binding(3) var<storage, read_write> boxes: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> boxes: array<vec4f>;
+@if(RANDOM) @group(0) @binding(3) var<storage, read> counter: array<u32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -33,38 +42,37 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (b >= params.batch) {
         return;
     }
-    let size = vec2f(sizes[b].xy);
+    let size = sizes[b].xy;
     var extent = size;
     var flip = 0.0;
     @if(!RANDOM && !WHOLE) {
-        extent = vec2f(min(size.x, size.y));
+        extent = vec2u(min(size.x, size.y));
     }
-    // Centred, on whole pixels.
-    var corner = floor((size - extent) * 0.5);
     @if(RANDOM) {
-        let aspect = size.x / size.y;
-        if (aspect < params.ratio_min) {
-            extent = vec2f(size.x, round(size.x / params.ratio_min));
-        } else if (aspect > params.ratio_max) {
-            extent = vec2f(round(size.y * params.ratio_max), size.y);
+        if (size.x * ONE < size.y * params.ratio_min) {
+            extent.y = min((size.x * ONE + params.ratio_min / 2u) / params.ratio_min, size.y);
+        } else if (size.x * ONE > size.y * params.ratio_max) {
+            extent.x = min((size.y * params.ratio_max + ONE / 2u) / ONE, size.x);
         }
-        corner = floor((size - extent) * 0.5);
-        let counter = step[1] * 4u + step[2];
-        for (var i = 0u; i < TRIES; i += 1u) {
-            let shape = pcg3d(vec3u(step[0] ^ 0x85ebca6bu, counter, b * TRIES + i));
-            let place = pcg3d(shape);
-            let area = size.x * size.y * mix(params.scale_min, params.scale_max, unit(shape.x));
-            let ratio = exp(mix(log(params.ratio_min), log(params.ratio_max), unit(shape.y)));
-            let wanted = round(vec2f(sqrt(area * ratio), sqrt(area / ratio)));
-            if (wanted.x >= 1.0 && wanted.y >= 1.0 && wanted.x <= size.x && wanted.y <= size.y) {
+    }
+    var corner = (size - extent) / 2u;
+    @if(RANDOM) {
+        let now = vec3u(counter[0], counter[1], counter[2]);
+        for (var attempt = 0u; attempt < TRIES; attempt += 1u) {
+            let bits = draw(now, SHAPE, b * TRIES + attempt);
+            let share = params.scale_min + below(bits.x, params.scale_max - params.scale_min + 1u);
+            let aspect = params.log_min + below(bits.y, params.log_max - params.log_min + 1u);
+            let wanted = rectangle(times(4u * size.x * size.y, share), aspect);
+            if (all(wanted >= vec2u(1u)) && all(wanted <= size)) {
+                let place = draw(now, PLACE, b * TRIES + attempt);
                 extent = wanted;
-                corner = min(floor(vec2f(unit(place.x), unit(place.y)) * (size - extent + 1.0)), size - extent);
+                corner = vec2u(below(place.x, size.x - extent.x + 1u), below(place.y, size.y - extent.y + 1u));
                 break;
             }
         }
-        let coin = pcg3d(vec3u(step[0] ^ 0xc2b2ae35u, counter, b));
-        flip = select(0.0, 1.0, params.flip == 1u && (coin.x & 0x10000u) != 0u);
+        let coin = draw(now, PLACE, b * TRIES).z >> 31u;
+        flip = f32(coin * params.flip);
     }
-    boxes[b * 2u] = vec4f(corner, extent);
+    boxes[b * 2u] = vec4f(vec4u(corner, extent));
     boxes[b * 2u + 1u] = vec4f(flip, 0.0, 0.0, 0.0);
 }

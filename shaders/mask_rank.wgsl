@@ -1,7 +1,8 @@
-// Masks from noise: the rank of each patch's noise among its picture's, ties by index (a stable ascending argsort).
+// Masks from noise: the rank of each patch's noise among its picture's, ties by index, as in a stable ascending sort.
 //
 // noise [batch, patches] f32; restore [batch, patches] u32 = rank; keep [batch, visible] u32, keep[rank] = patch for
-// ranks below `visible`; mask [batch, patches] f32 = 1 where hidden. One invocation a patch, counting smaller noise.
+// ranks below `visible`; mask [batch, patches] f32 = 1 where hidden.
+// One invocation a patch: it counts the patches that come before its own.
 
 const WORKGROUP: u32 = 64u;
 
@@ -24,19 +25,18 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (id.x >= params.row || i >= params.length) {
         return;
     }
-    let batch = i / params.patches;
-    let patch_index = i % params.patches;
     let own = noise[i];
+    let b = i / params.patches;
+    let end = (b + 1u) * params.patches;
     var rank = 0u;
-    for (var j = 0u; j < params.patches; j += 1u) {
-        let other = noise[batch * params.patches + j];
-        if (other < own || (other == own && j < patch_index)) {
-            rank += 1u;
-        }
+    for (var j = b * params.patches; j < end; j += 1u) {
+        let other = noise[j];
+        rank += u32(other < own || (other == own && j < i));
     }
+    let visible = rank < params.visible;
     restore[i] = rank;
-    mask[i] = select(1.0, 0.0, rank < params.visible);
-    if (rank < params.visible) {
-        keep[batch * params.visible + rank] = patch_index;
+    mask[i] = select(1.0, 0.0, visible);
+    if (visible) {
+        keep[b * params.visible + rank] = i % params.patches;
     }
 }

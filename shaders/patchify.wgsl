@@ -1,9 +1,9 @@
-// Pictures to patches, or with BACK patches to pictures.
+// Pictures to patches, or with BACK patches to pictures: a permutation either way.
 //
-// image [batch, channels, height, width], patches [batch, rows x columns of patches in raster order, patch² channels], f32.
-// A patch lies as rows, columns, channels, or with CHANNELS_FIRST as channels, rows, columns.
+// image [batch, channels, height, width], patches [batch, patch, side² channels], f32; patches in raster order. Within
+// a patch come rows, columns, channels, or with CHANNELS_FIRST channels, rows, columns.
 // One invocation a number of the result.
-// conditions: CHANNELS_FIRST BACK
+// conditions: BACK CHANNELS_FIRST
 
 const WORKGROUP: u32 = 64u;
 
@@ -26,28 +26,28 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (id.x >= params.row || i >= params.length) {
         return;
     }
-    let p = params.side;
-    let columns = params.width / p;
+    let side = params.side;
+    let channels = params.channels;
+    let columns = params.width / side;
     @if(!BACK) {
-        let size = p * p * params.channels;
-        let within = i % size;
-        let number = i / size;
-        let patches = columns * (params.height / p);
-        let batch = number / patches;
-        @if(CHANNELS_FIRST) let at = vec3u(within / (p * p), (within / p) % p, within % p);
-        @if(!CHANNELS_FIRST) let at = vec3u(within % params.channels, within / (params.channels * p), (within / params.channels) % p);
-        let top = ((number % patches) / columns) * p + at.y;
-        let left = ((number % patches) % columns) * p + at.z;
-        y[i] = x[((batch * params.channels + at.x) * params.height + top) * params.width + left];
+        let within = i % (side * side * channels);
+        let number = i / (side * side * channels);
+        @if(CHANNELS_FIRST) let at = vec3u(within / (side * side), within / side % side, within % side);
+        @if(!CHANNELS_FIRST) let at = vec3u(within % channels, within / (channels * side), within / channels % side);
+        // Picture and row of patches at once: pictures lie below one another as far as patches are concerned.
+        let line = number / columns * side + at.y;
+        let plane = line / params.height * channels + at.x;
+        let left = number % columns * side + at.z;
+        y[i] = x[(plane * params.height + line % params.height) * params.width + left];
     }
     @if(BACK) {
         let left = i % params.width;
-        let top = (i / params.width) % params.height;
-        let channel = (i / (params.width * params.height)) % params.channels;
-        let batch = i / (params.width * params.height * params.channels);
-        let number = (batch * (params.height / p) + top / p) * columns + left / p;
-        @if(CHANNELS_FIRST) let within = (channel * p + top % p) * p + left % p;
-        @if(!CHANNELS_FIRST) let within = ((top % p) * p + left % p) * params.channels + channel;
-        y[i] = x[number * p * p * params.channels + within];
+        let top = i / params.width % params.height;
+        let plane = i / params.width / params.height;
+        let channel = plane % channels;
+        let number = (plane / channels * (params.height / side) + top / side) * columns + left / side;
+        @if(CHANNELS_FIRST) let within = (channel * side + top % side) * side + left % side;
+        @if(!CHANNELS_FIRST) let within = (top % side * side + left % side) * channels + channel;
+        y[i] = x[number * side * side * channels + within];
     }
 }

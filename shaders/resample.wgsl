@@ -1,13 +1,17 @@
-// Bicubic resampling with antialiasing, one axis a launch, as Pillow does it (a = -0.5, support scaled when shrinking).
+// Bicubic resampling (Keys' kernel, a = -0.5) with antialiasing, one axis a launch, as Pillow weights its taps: the
+// kernel is stretched when shrinking, taps end at the borders of the box, weights sum to 1.
 //
-// First launch (horizontal): pixels [batch, slot] u32, RGBX rows of the picture's width; boxes [batch, 8]
-// (x, y, width, height, flip); lines [batch, 3, max_height, side] f32, colours 0 to 255; only the rows of the box are
-// written. One invocation a pixel of the result, all three colours.
-// VERTICAL: lines to image [batch, 3, side, side] f32, flipped where the box says so, clamped to 0 .. 255, divided by
-// 255 and normalised by mean and deviation. Taps are clipped at the borders of the box and their weights sum to 1.
+// Horizontal: pixels [batch, slot] u32 (RGBX, rows of the picture's width), sizes [batch, 4] u32 (width, height, _, _)
+// and boxes [batch, 8] f32 (x, y, width, height, flip, _, _, _; whole pixels) to lines [batch, 3, max_height, side] f32
+// of colours in 0 .. 255; line 0 is the top of the box, and only as many lines are written as the box is high.
+// VERTICAL: lines to image [batch, 3, side, side] f32, flipped left to right where the box says so, clamped to 0 .. 255
+// and normalised: (colour / 255 - mean) / deviation.
+// One invocation a pixel of the result, all three colours; it reads each tap once. A box is cut to its picture, a
+// picture to its slot.
 // conditions: VERTICAL
 
 const WORKGROUP: u32 = 64u;
+// Half the width of the kernel, in pixels of the coarser grid.
 const SUPPORT: f32 = 2.0;
 
 struct Params {
@@ -16,27 +20,29 @@ struct Params {
     slot: u32,
     side: u32,
     max_height: u32,
+    mean_red: f32,
+    mean_green: f32,
+    mean_blue: f32,
+    deviation_red: f32,
+    deviation_green: f32,
+    deviation_blue: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@if(!VERTICAL) @group(0) @binding(1) var<storage, read> pixels: array<u32>;
-@if(!VERTICAL) @group(0) @binding(2) var<storage, read> sizes: array<vec4u>;
-@group(0) @binding(3) var<storage, read> boxes: array<vec4f>;
+@group(0) @binding(1) var<storage, read> sizes: array<vec4u>;
+@group(0) @binding(2) var<storage, read> boxes: array<vec4f>;
+@if(!VERTICAL) @group(0) @binding(3) var<storage, read> pixels: array<u32>;
 @if(!VERTICAL) @group(0) @binding(4) var<storage, read_write> lines: array<f32>;
-@if(VERTICAL) @group(0) @binding(4) var<storage, read> lines: array<f32>;
-@if(VERTICAL) @group(0) @binding(5) var<storage, read_write> image: array<f32>;
+@if(VERTICAL) @group(0) @binding(3) var<storage, read> lines: array<f32>;
+@if(VERTICAL) @group(0) @binding(4) var<storage, read_write> image: array<f32>;
 
-@if(VERTICAL) const MEAN: vec3f = vec3f(0.485, 0.456, 0.406);
-@if(VERTICAL) const DEVIATION: vec3f = vec3f(0.229, 0.224, 0.225);
-
-// Keys' cubic with a = -0.5.
-fn cubic(t: f32) -> f32 {
-    let x = abs(t);
+fn cubic(distance: f32) -> f32 {
+    let x = abs(distance);
     if (x < 1.0) {
         return (1.5 * x - 2.5) * x * x + 1.0;
     }
     if (x < 2.0) {
-        return ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0;
+        return -0.5 * (((x - 5.0) * x + 8.0) * x - 4.0);
     }
     return 0.0;
 }
@@ -47,52 +53,64 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (id.x >= params.row || i >= params.length) {
         return;
     }
+    @if(!VERTICAL) let height = params.max_height;
+    @if(VERTICAL) let height = params.side;
     let column = i % params.side;
-    @if(!VERTICAL) let line = (i / params.side) % params.max_height;
-    @if(!VERTICAL) let b = i / (params.side * params.max_height);
-    @if(VERTICAL) let line = (i / params.side) % params.side;
-    @if(VERTICAL) let b = i / (params.side * params.side);
-    let cut = boxes[b * 2u];
+    let line = (i / params.side) % height;
+    let b = i / (params.side * height);
+
+    // The box inside its picture, the picture inside its slot: at least one pixel.
+    let width = clamp(sizes[b].x, 1u, params.slot);
+    let size = vec2u(width, clamp(sizes[b].y, 1u, params.slot / width));
+    let cut = vec4u(boxes[b * 2u]);
+    let corner = min(cut.xy, size - 1u);
+    let extent = min(clamp(cut.zw, vec2u(1u), size - corner), vec2u(size.x, params.max_height));
     @if(!VERTICAL) {
-        if (line >= u32(cut.w)) {
+        if (line >= extent.y) {
             return;
         }
     }
-    @if(!VERTICAL) let extent = cut.z;
-    @if(!VERTICAL) let target_index = column;
-    @if(VERTICAL) let extent = cut.w;
-    @if(VERTICAL) let target_index = line;
+    @if(!VERTICAL) let taps = extent.x;
+    @if(!VERTICAL) let place = column;
+    @if(VERTICAL) let taps = extent.y;
+    @if(VERTICAL) let place = line;
 
-    let scale = extent / f32(params.side);
-    let filter_scale = max(scale, 1.0);
-    let reach = SUPPORT * filter_scale;
-    let centre = (f32(target_index) + 0.5) * scale;
-    let first = u32(max(floor(centre - reach + 0.5), 0.0));
-    let end = u32(min(floor(centre + reach + 0.5), extent));
+    // The centre of the result's pixel in the box, whole and fractional part apart, so that no precision is lost far
+    // from the origin and that nothing is at scale 1.
+    let centre = (2u * place + 1u) * taps;
+    let whole = centre / (2u * params.side);
+    let fraction = f32(centre % (2u * params.side)) / f32(2u * params.side);
+    let stretch = max(f32(taps) / f32(params.side), 1.0);
+    let reach = SUPPORT * stretch;
+    let first = max(i32(whole) + i32(floor(fraction - reach + 0.5)), 0);
+    let end = min(i32(whole) + i32(floor(fraction + reach + 0.5)), i32(taps));
+
+    @if(!VERTICAL) let start = b * params.slot + (corner.y + line) * size.x + corner.x;
+    let plane = params.max_height * params.side;
+    @if(VERTICAL) let mirrored = boxes[b * 2u + 1u].x != 0.0;
+    @if(VERTICAL) let start = b * 3u * plane + select(column, params.side - 1u - column, mirrored);
     var sum = vec3f();
     var weights = 0.0;
-    @if(!VERTICAL) let start = b * params.slot + (u32(cut.y) + line) * sizes[b].x + u32(cut.x);
-    @if(VERTICAL) let plane = params.max_height * params.side;
-    @if(VERTICAL) let start = b * 3u * plane + select(column, params.side - 1u - column, boxes[b * 2u + 1u].x != 0.0);
-    for (var tap = first; tap < end; tap += 1u) {
-        let weight = cubic((f32(tap) - centre + 0.5) / filter_scale);
-        @if(!VERTICAL) let packed = pixels[start + tap];
+    for (var tap = first; tap < end; tap += 1) {
+        let weight = cubic((f32(tap - i32(whole)) + 0.5 - fraction) / stretch);
+        @if(!VERTICAL) let packed = pixels[start + u32(tap)];
         @if(!VERTICAL) let colour = vec3f(vec3u(packed, packed >> 8u, packed >> 16u) & vec3u(255u));
-        @if(VERTICAL) let at = start + tap * params.side;
+        @if(VERTICAL) let at = start + u32(tap) * params.side;
         @if(VERTICAL) let colour = vec3f(lines[at], lines[at + plane], lines[at + 2u * plane]);
         sum += weight * colour;
         weights += weight;
     }
     let value = sum / weights;
     @if(!VERTICAL) {
-        let plane = params.max_height * params.side;
         let to = b * 3u * plane + line * params.side + column;
         lines[to] = value.x;
         lines[to + plane] = value.y;
         lines[to + 2u * plane] = value.z;
     }
     @if(VERTICAL) {
-        let colour = (clamp(value, vec3f(0.0), vec3f(255.0)) / 255.0 - MEAN) / DEVIATION;
+        let mean = vec3f(params.mean_red, params.mean_green, params.mean_blue);
+        let deviation = vec3f(params.deviation_red, params.deviation_green, params.deviation_blue);
+        let colour = (clamp(value, vec3f(0.0), vec3f(255.0)) / 255.0 - mean) / deviation;
         let area = params.side * params.side;
         let to = b * 3u * area + line * params.side + column;
         image[to] = colour.x;

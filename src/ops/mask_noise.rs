@@ -7,7 +7,7 @@ use crate::graph::{GraphError, Launcher, Op, TensorType};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "mask_noise" { length: u32, row: u32, grid: u32, hidden: u32 }
+    Params in "mask_noise" { length: u32, row: u32, grid: u32, hidden: u32, least: u32 }
 );
 
 /// How hidden patches are chosen (He et al. 2021, table 1f and figure 6).
@@ -19,18 +19,21 @@ pub enum MaskStrategy {
     Random,
     /// In large rectangles.
     Block,
-    /// All but one of every 2 x 2 at 75 %; other ratios hide or show more at random.
+    /// All but the first of every 2 x 2: 75 %; to hide more or fewer, patches are added at random.
     Grid,
 }
 
-/// `step` u32 `[4]` (seed, step, stream, 0) to noise `[batch, grid²]`; the `hidden` largest get hidden.
+/// `step` u32 `[4]` (seed, step, stream, _) to noise f32 `[batch, grid²]`, patches in raster order.
+///
+/// The `hidden` patches of a picture with the largest noise are those to hide: see [`super::MaskRank`]. Noise depends
+/// on `step` and the place alone, to the bit on any adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaskNoise {
     /// How patches are chosen.
     pub strategy: MaskStrategy,
     /// Pictures.
     pub batch: usize,
-    /// Patches along a side.
+    /// Patches along a side, at most 256.
     pub grid: usize,
     /// Patches that get hidden in each picture.
     pub hidden: usize,
@@ -42,21 +45,30 @@ impl Op for MaskNoise {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        match inputs {
-            [step] if **step == TensorType::u32(&[4]) => {
-                Ok(vec![TensorType::f32(&[self.batch, self.grid * self.grid])])
-            }
-            _ => Err("expected a step of 4 u32".to_owned()),
+        if !matches!(inputs, [step] if **step == TensorType::u32(&[4])) {
+            return Err("expected one input, step u32 [4]".to_owned());
         }
+        let patches = self.grid * self.grid;
+        // Noise of rectangles counts in whole numbers, exact in f32 up to 2^24.
+        if !(1..=256).contains(&self.grid) || self.hidden > patches {
+            return Err(format!("cannot hide {} patches in a grid of side {} (1 to 256)", self.hidden, self.grid));
+        }
+        Ok(vec![TensorType::f32(&[self.batch, patches])])
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
-        let length = launcher.output_type(0).len();
-        let (workgroups, row) = launcher.spread(length, 64);
-        let params = Params { length: length as u32, row, grid: self.grid as u32, hidden: self.hidden as u32 };
-        let key = KernelKey::new("mask_noise")
-            .when("BLOCK", self.strategy == MaskStrategy::Block)
-            .when("GRID", self.strategy == MaskStrategy::Grid);
+        let block = self.strategy == MaskStrategy::Block;
+        let (length, size) = if block { (self.batch, 1) } else { (launcher.output_type(0).len(), 64) };
+        let (workgroups, row) = launcher.spread(length, size);
+        let params = Params {
+            length: length as u32,
+            row,
+            grid: self.grid as u32,
+            hidden: self.hidden as u32,
+            // 16 patches of BEiT's 14 x 14.
+            least: (16 * self.grid * self.grid).div_ceil(196) as u32,
+        };
+        let key = KernelKey::new("mask_noise").when("BLOCK", block).when("GRID", self.strategy == MaskStrategy::Grid);
         launcher.call(key, &params, &[launcher.input(0), launcher.output(0)], workgroups)
     }
 }

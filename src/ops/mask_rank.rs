@@ -1,4 +1,4 @@
-//! Masks by rank of noise (He et al. 2021, "Simple implementation"): no sort, each patch counts.
+//! Masks by rank of noise (He et al. 2021, section 3, "Simple implementation"): no sort, each patch counts.
 
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
@@ -8,9 +8,10 @@ uniform!(
     Params in "mask_rank" { length: u32, row: u32, patches: u32, visible: u32 }
 );
 
-/// `noise [B, L]` to `ids_restore [B, L]`, `ids_keep [B, visible]` (u32) and `mask [B, L]`.
+/// `noise` f32 `[B, L]` to `ids_restore` u32 `[B, L]`, `ids_keep` u32 `[B, visible]` and `mask` f32 `[B, L]`.
 ///
-/// The patches with the smallest noise stay visible, in shuffled order; ties go by index. `mask` is 1 where hidden.
+/// `ids_restore` is each patch's place in a stable ascending sort of its picture's noise. The first `visible` of that
+/// order stay: `ids_keep` lists them in it, not by index. `mask` is 1 where a patch is hidden. Noise must not be NaN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaskRank {
     /// Patches that stay visible, 1 to L.
@@ -23,25 +24,24 @@ impl Op for MaskRank {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        match *inputs[0].shape.as_slice() {
-            [b, l] if (1..=l).contains(&self.visible) => {
-                Ok(vec![TensorType::u32(&[b, l]), TensorType::u32(&[b, self.visible]), TensorType::f32(&[b, l])])
-            }
-            _ => Err(format!("cannot keep {} patches by noise of shape {:?}", self.visible, inputs[0].shape)),
+        let [noise] = inputs else { return Err(format!("takes one tensor, got {}", inputs.len())) };
+        let [b, l] = *noise.shape else { return Err(format!("expected noise [B, L], got {:?}", noise.shape)) };
+        if **noise != TensorType::f32(&[b, l]) || !(1..=l).contains(&self.visible) {
+            return Err(format!("cannot keep {} patches by noise {:?} {:?}", self.visible, noise.dtype, noise.shape));
         }
+        Ok(vec![TensorType::u32(&[b, l]), TensorType::u32(&[b, self.visible]), TensorType::f32(&[b, l])])
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
-        let length = launcher.input_type(0).len();
+        let (length, patches) = (launcher.input_type(0).len(), launcher.input_type(0).last());
         let (workgroups, row) = launcher.spread(length, 64);
-        let patches = launcher.input_type(0).last() as u32;
-        let params = Params { length: length as u32, row, patches, visible: self.visible as u32 };
+        let params = Params { length: length as u32, row, patches: patches as u32, visible: self.visible as u32 };
         let args = [launcher.input(0), launcher.output(0), launcher.output(1), launcher.output(2)];
         launcher.call(KernelKey::new("mask_rank"), &params, &args, workgroups)
     }
 }
 
-/// `(ids_restore, ids_keep, mask)` of `noise [B, L]`; see [`MaskRank`].
+/// `(ids_restore, ids_keep, mask)` of `noise` `[B, L]`; see [`MaskRank`].
 pub fn mask_rank(graph: &mut Graph, noise: Var, visible: usize) -> Result<(Var, Var, Var), GraphError> {
     let outputs = graph.add(MaskRank { visible }, &[noise])?;
     Ok((outputs[0], outputs[1], outputs[2]))

@@ -1,4 +1,4 @@
-//! Per-patch normalisation of targets (`norm_pix_loss`; He et al. 2021, section 3).
+//! Targets normalised patch by patch (`norm_pix_loss`; He et al. 2021, section 3, "Reconstruction target").
 
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
@@ -8,9 +8,10 @@ uniform!(
     Params in "normalise_patches" { rows: u32, width: u32, groups: u32 }
 );
 
-/// `x [.., P]` to `(x - mean) / sqrt(variance + 1e-6)` over each row, and `[rows, 2]` of mean and that root.
+/// `x` f32 `[.., P]` to `(x - mean) / deviation` of the same shape, and `stats` f32 `[rows, 2]` (mean, deviation).
 ///
-/// The variance is the unbiased one, as in the reference. Targets need no gradient, so there is none.
+/// Both are taken over the last axis; deviation is `sqrt(variance + 1e-6)` with the unbiased variance, as in the
+/// reference code. `stats` bring predictions back to pixels. Targets need no gradient, so there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NormalisePatches;
 
@@ -20,20 +21,28 @@ impl Op for NormalisePatches {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        Ok(vec![inputs[0].clone(), TensorType::f32(&[inputs[0].rows(), 2])])
+        let [x] = inputs else { return Err(format!("takes one tensor, got {}", inputs.len())) };
+        if **x != TensorType::f32(&x.shape) || x.last() < 2 {
+            return Err(format!("expected f32 rows of at least two numbers, got {:?} {:?}", x.dtype, x.shape));
+        }
+        Ok(vec![(*x).clone(), TensorType::f32(&[x.rows(), 2])])
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let (rows, width) = (launcher.input_type(0).rows(), launcher.input_type(0).last());
-        let cpu = launcher.caps().cpu;
-        let (workgroups, line) = launcher.spread(rows, if cpu { 64 } else { 1 });
-        let params = Params { rows: rows as u32, width: width as u32, groups: if cpu { line / 64 } else { line } };
-        let key = KernelKey::new("normalise_patches").when("DIRECT", cpu);
+        let direct = launcher.caps().cpu;
+        let (workgroups, groups) = launcher.spread(if direct { rows.div_ceil(64) } else { rows }, 1);
+        let params = Params { rows: rows as u32, width: width as u32, groups };
+        let key = KernelKey::new("normalise_patches").when("DIRECT", direct);
         launcher.call(key, &params, &[launcher.input(0), launcher.output(0), launcher.output(1)], workgroups)
+    }
+
+    fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
+        6 * inputs[0].len() as u64
     }
 }
 
-/// Normalised patches and their `[rows, 2]` mean and deviation.
+/// `x` `[.., P]` normalised over its last axis, and `stats` `[rows, 2]`; see [`NormalisePatches`].
 pub fn normalise_patches(graph: &mut Graph, x: Var) -> Result<(Var, Var), GraphError> {
     let outputs = graph.add(NormalisePatches, &[x])?;
     Ok((outputs[0], outputs[1]))

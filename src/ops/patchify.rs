@@ -8,19 +8,19 @@ uniform!(
     Params in "patchify" { length: u32, row: u32, channels: u32, height: u32, width: u32, side: u32 }
 );
 
-/// In which order a patch's numbers lie. The two are different on purpose: the reference has both.
+/// In which order a patch's numbers lie. The reference code of He et al. (2021) uses both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PatchOrder {
-    /// Rows, columns, channels: targets and predictions.
+    /// Rows, columns, channels (fastest): targets and predictions.
     RowColumnChannel,
-    /// Channels, rows, columns: the weight of the patch embedding.
+    /// Channels, rows, columns (fastest): the weight of the patch embedding.
     ChannelRowColumn,
 }
 
-/// `image [B, C, H, W]` to `[B, L, patch² C]`, patches in raster order.
+/// `image` f32 `[B, C, H, W]` to `[B, L, patch² C]`, patches in raster order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patchify {
-    /// Side of a patch; divides both sides of the picture.
+    /// Side of a patch in pixels; divides H and W.
     pub patch: usize,
     /// Order within a patch.
     pub order: PatchOrder,
@@ -29,13 +29,22 @@ pub struct Patchify {
 /// The inverse of [`Patchify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unpatchify {
-    /// Patch and order.
+    /// What is undone.
     pub patchify: Patchify,
-    /// `[C, H, W]` of the picture.
+    /// `[C, H, W]` of the pictures.
     pub shape: [usize; 3],
 }
 
 impl Patchify {
+    /// Patches of a picture of `height` x `width`, or why there are none.
+    fn patches(&self, height: usize, width: usize) -> Result<usize, String> {
+        if self.patch > 0 && height.is_multiple_of(self.patch) && width.is_multiple_of(self.patch) {
+            Ok((height / self.patch) * (width / self.patch))
+        } else {
+            Err(format!("patches of side {} do not tile pictures of {height} x {width}", self.patch))
+        }
+    }
+
     fn call(
         &self,
         launcher: &mut Launcher<'_>,
@@ -53,8 +62,8 @@ impl Patchify {
             side: self.patch as u32,
         };
         let key = KernelKey::new("patchify")
-            .when("CHANNELS_FIRST", self.order == PatchOrder::ChannelRowColumn)
-            .when("BACK", back);
+            .when("BACK", back)
+            .when("CHANNELS_FIRST", self.order == PatchOrder::ChannelRowColumn);
         launcher.call(key, &params, &[launcher.input(0), launcher.output(0)], workgroups)
     }
 }
@@ -65,15 +74,10 @@ impl Op for Patchify {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        match *inputs[0].shape.as_slice() {
-            [b, c, h, w] if self.patch > 0 && h % self.patch == 0 && w % self.patch == 0 => {
-                let patches = (h / self.patch) * (w / self.patch);
-                Ok(vec![TensorType::f32(&[b, patches, self.patch * self.patch * c])])
-            }
-            _ => {
-                Err(format!("expected [B, C, H, W] with sides divisible by {}, got {:?}", self.patch, inputs[0].shape))
-            }
-        }
+        let [image] = inputs else { return Err(format!("takes one tensor, got {}", inputs.len())) };
+        let [b, c, h, w] = *image.shape else { return Err(format!("expected [B, C, H, W], got {:?}", image.shape)) };
+        let patches = self.patches(h, w)?;
+        Ok(vec![TensorType { shape: vec![b, patches, self.patch * self.patch * c], dtype: image.dtype }])
     }
 
     fn gradient(
@@ -90,8 +94,9 @@ impl Op for Patchify {
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
-        let x = launcher.input_type(0).shape.clone();
-        self.call(launcher, [x[1], x[2], x[3]], false)
+        let x = &launcher.input_type(0).shape;
+        let shape = [x[1], x[2], x[3]];
+        self.call(launcher, shape, false)
     }
 }
 
@@ -101,14 +106,13 @@ impl Op for Unpatchify {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [c, h, w] = self.shape;
-        let p = self.patchify.patch;
-        match *inputs[0].shape.as_slice() {
-            [b, l, size] if p > 0 && h % p == 0 && w % p == 0 && l == (h / p) * (w / p) && size == p * p * c => {
-                Ok(vec![TensorType::f32(&[b, c, h, w])])
-            }
-            _ => Err(format!("patches {:?} of side {p} do not make pictures {:?}", inputs[0].shape, self.shape)),
+        let [patches] = inputs else { return Err(format!("takes one tensor, got {}", inputs.len())) };
+        let ([c, h, w], p) = (self.shape, self.patchify.patch);
+        let wanted = [self.patchify.patches(h, w)?, p * p * c];
+        if patches.shape.len() != 3 || patches.shape[1..] != wanted {
+            return Err(format!("expected [B, {}, {}], got {:?}", wanted[0], wanted[1], patches.shape));
         }
+        Ok(vec![TensorType { shape: vec![patches.shape[0], c, h, w], dtype: patches.dtype }])
     }
 
     fn gradient(
@@ -127,12 +131,12 @@ impl Op for Unpatchify {
     }
 }
 
-/// `image [B, C, H, W]` to patches `[B, L, patch² C]`.
+/// `image` `[B, C, H, W]` to patches `[B, L, patch² C]`; see [`Patchify`].
 pub fn patchify(graph: &mut Graph, image: Var, patch: usize, order: PatchOrder) -> Result<Var, GraphError> {
     graph.add1(Patchify { patch, order }, &[image])
 }
 
-/// Patches `[B, L, patch² C]` to pictures `[B, C, H, W]` of `shape` `[C, H, W]`.
+/// Patches `[B, L, patch² C]` to pictures `[B, C, H, W]`, where `shape` is `[C, H, W]`; undoes [`patchify`].
 pub fn unpatchify(
     graph: &mut Graph,
     patches: Var,

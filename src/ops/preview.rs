@@ -1,24 +1,37 @@
-//! Strips for people to look at.
+//! Pictures, their masks and reconstructions side by side, for people to look at.
 
+use super::resample::{PIXEL_MEAN, PIXEL_STD};
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "preview" { length: u32, row: u32, side: u32, patch_side: u32 }
+    Params in "preview" {
+        length: u32, row: u32, side: u32, patch_side: u32,
+        mean_red: f32, mean_green: f32, mean_blue: f32,
+        deviation_red: f32, deviation_green: f32, deviation_blue: f32,
+    }
 );
 
-/// Panels of a strip: visible patches, reconstruction, reconstruction with visible patches, original.
+/// Panels of a strip: visible patches on grey, reconstruction, reconstruction with visible patches, original.
 pub const PANELS: usize = 4;
 
-/// `image [B, 3, S, S]`, `pred [B, L, patch² 3]`, `mask [B, L]` and, where targets were normalised, `stats [B * L, 2]`,
-/// to strips `[B, S, 4 S]` of RGBX u32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `image` f32 `[B, 3, S, S]`, `pred` f32 `[B, L, patch² 3]`, `mask` f32 `[B, L]` and, to denormalise, `stats` f32
+/// `[B * L, 2]` to strips u32 `[B, S, PANELS * S]` of RGBX, red in the low byte and X = 255.
+///
+/// `image` and `pred` are normalised; `pred` lies rows, columns, channels within a patch; `mask` is 1 where hidden.
+/// Statistics of the original are not known from visible patches alone, so a denormalised reconstruction shows each
+/// patch's true mean and contrast, whatever was predicted (He et al. 2021, figure 2, uses unnormalised predictions).
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preview {
-    /// Side of a patch.
+    /// Side of a patch in pixels; divides S.
     pub patch: usize,
-    /// Whether predictions are brought back by each patch's true mean and deviation.
+    /// Whether predictions are first brought back by `stats`, mean and deviation of each patch.
     pub denormalise: bool,
+    /// Mean that was subtracted from colours between 0 and 1.
+    pub mean: [f32; 3],
+    /// What they were then divided by.
+    pub std: [f32; 3],
 }
 
 impl Op for Preview {
@@ -27,25 +40,42 @@ impl Op for Preview {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let wanted = 3 + usize::from(self.denormalise);
-        let ([b, 3, s, w], true) = (inputs[0].shape.as_slice(), inputs.len() == wanted) else {
-            return Err(format!("expected {wanted} tensors, the first [B, 3, S, S], got {:?}", inputs[0].shape));
-        };
-        let patches = (s / self.patch) * (s / self.patch);
-        if s != w || inputs[1].shape != [*b, patches, self.patch * self.patch * 3] || inputs[2].shape != [*b, patches] {
-            return Err(format!(
-                "image {:?}, pred {:?} and mask {:?} do not belong together",
-                inputs[0].shape, inputs[1].shape, inputs[2].shape
-            ));
+        let count = 3 + usize::from(self.denormalise);
+        if inputs.len() != count {
+            return Err(format!("takes {count} tensors, got {}", inputs.len()));
         }
-        Ok(vec![TensorType::u32(&[*b, *s, PANELS * s])])
+        let [b, 3, s, w] = *inputs[0].shape else {
+            return Err(format!("expected an image [B, 3, S, S], got {:?}", inputs[0].shape));
+        };
+        let p = self.patch;
+        if s != w || p == 0 || !s.is_multiple_of(p) {
+            return Err(format!("patches of side {p} do not tile square pictures of {s} x {w}"));
+        }
+        let patches = (s / p) * (s / p);
+        let wanted = [vec![b, 3, s, s], vec![b, patches, p * p * 3], vec![b, patches], vec![b * patches, 2]];
+        for (index, (got, wanted)) in inputs.iter().zip(&wanted).enumerate() {
+            if **got != TensorType::f32(wanted) {
+                return Err(format!("input {index} is {:?} {:?}, expected F32 {wanted:?}", got.dtype, got.shape));
+            }
+        }
+        Ok(vec![TensorType::u32(&[b, s, PANELS * s])])
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
-        let length = launcher.output_type(0).len();
+        let length = launcher.input_type(0).len() / 3;
         let (workgroups, row) = launcher.spread(length, 64);
-        let side = launcher.input_type(0).last() as u32;
-        let params = Params { length: length as u32, row, side, patch_side: self.patch as u32 };
+        let params = Params {
+            length: length as u32,
+            row,
+            side: launcher.input_type(0).last() as u32,
+            patch_side: self.patch as u32,
+            mean_red: self.mean[0],
+            mean_green: self.mean[1],
+            mean_blue: self.mean[2],
+            deviation_red: self.std[0],
+            deviation_green: self.std[1],
+            deviation_blue: self.std[2],
+        };
         let mut args = vec![launcher.input(0), launcher.input(1), launcher.input(2), launcher.output(0)];
         if self.denormalise {
             args.push(launcher.input(3));
@@ -54,7 +84,8 @@ impl Op for Preview {
     }
 }
 
-/// Strips `[B, S, 4 S]`; predictions are de-normalised where `stats` are given. See [`Preview`].
+/// Strips `[B, S, PANELS * S]` of pictures normalised by [`PIXEL_MEAN`] and [`PIXEL_STD`]; predictions are
+/// denormalised where `stats` are given. See [`Preview`].
 pub fn preview(
     graph: &mut Graph,
     image: Var,
@@ -63,6 +94,7 @@ pub fn preview(
     stats: Option<Var>,
     patch: usize,
 ) -> Result<Var, GraphError> {
+    let op = Preview { patch, denormalise: stats.is_some(), mean: PIXEL_MEAN, std: PIXEL_STD };
     let inputs: Vec<Var> = [image, pred, mask].into_iter().chain(stats).collect();
-    graph.add1(Preview { patch, denormalise: stats.is_some() }, &inputs)
+    graph.add1(op, &inputs)
 }

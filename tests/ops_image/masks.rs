@@ -1,0 +1,128 @@
+//! Noise and ranks.
+
+use unmask::graph::{Graph, TensorType};
+use unmask::ops::{self, MaskNoise, MaskStrategy};
+
+use crate::common::{Data, Random, run, run_bits};
+use crate::{draws, step};
+
+/// Noise and which patches get hidden by it.
+fn masks(op: MaskNoise, at: Data) -> (Vec<f32>, Vec<Vec<bool>>) {
+    let mut graph = Graph::new();
+    let step = graph.external("step", TensorType::u32(&[4]));
+    let noise = graph.add1(op, &[step]).expect("noise");
+    let patches = op.grid * op.grid;
+    let (_, _, mask) = ops::mask_rank(&mut graph, noise, patches - op.hidden).expect("a mask");
+    let mut got = run(&graph, &[("step", at)], &[noise, mask]);
+    let mask = got.pop().expect("a mask").chunks(patches).map(|m| m.iter().map(|v| *v == 1.0).collect()).collect();
+    (got.pop().expect("noise"), mask)
+}
+
+/// What [`MaskNoise`] promises.
+fn noise_twin(op: &MaskNoise, at: [u32; 4]) -> Vec<f32> {
+    let (grid, patches) = (op.grid as u32, op.grid * op.grid);
+    let mut noise: Vec<f32> = (0..op.batch * patches).map(|i| draws::unit(draws::draw(at, b"NOIS", i)[0])).collect();
+    for (b, noise) in noise.chunks_mut(patches).enumerate() {
+        if op.strategy == MaskStrategy::Grid {
+            for (place, value) in noise.iter_mut().enumerate() {
+                *value += f32::from(u8::from(place / op.grid % 2 == 1 || place % op.grid % 2 == 1));
+            }
+        }
+        let least = (16 * patches).div_ceil(196) as u32;
+        for laid in 0..64 {
+            let covered = noise.iter().filter(|v| **v >= 1.0).count() as u32;
+            if op.strategy != MaskStrategy::Block || covered >= op.hidden as u32 {
+                break;
+            }
+            let bits = draws::draw(at, b"BLOC", b * 64 + laid);
+            let area = least + draws::below(bits[0], (op.hidden as u32 - covered).max(least) - least + 1);
+            let low = ((0.3f64.log2() + 4.0) * 8192.0).round() as u32;
+            let e = low + draws::below(bits[1], 65536 - 2 * low + 1);
+            let [w, h] = draws::rectangle(4 * u64::from(area), e).map(|side| side.clamp(1, grid));
+            let spot = draws::draw(at, b"BLPL", b * 64 + laid);
+            let (left, top) = (draws::below(spot[0], grid - w + 1), draws::below(spot[1], grid - h + 1));
+            for place in (top..top + h).flat_map(|y| (left..left + w).map(move |x| (y * grid + x) as usize)) {
+                if noise[place] < 1.0 {
+                    noise[place] = ((64 - laid) * patches - place) as f32;
+                }
+            }
+        }
+    }
+    noise
+}
+
+#[test]
+fn every_strategy_hides_as_many_as_asked_for() {
+    for strategy in [MaskStrategy::Random, MaskStrategy::Block, MaskStrategy::Grid] {
+        for (grid, hidden) in [(14, 147), (14, 98), (16, 192), (7, 36), (5, 1), (3, 8), (2, 3), (1, 0), (20, 380)] {
+            let op = MaskNoise { strategy, batch: 9, grid, hidden };
+            let (noise, masks) = masks(op, step(11, 5));
+            assert_eq!(noise, noise_twin(&op, [11, 5, 0, 0]), "{op:?}");
+            for mask in masks {
+                assert_eq!(mask.iter().filter(|hidden| **hidden).count(), hidden, "{op:?}");
+            }
+        }
+        let op = MaskNoise { strategy, batch: 4, grid: 14, hidden: 147 };
+        let (first, _) = masks(op, step(1, 1));
+        assert_eq!(first, masks(op, step(1, 1)).0, "the same again");
+        assert_ne!(first, masks(op, step(1, 2)).0, "another step");
+        assert_ne!(first, masks(op, step(2, 1)).0, "another seed");
+        assert_ne!(first[..196], first[196..392], "another picture");
+    }
+    let (noise, _) = masks(MaskNoise { strategy: MaskStrategy::Random, batch: 100, grid: 14, hidden: 147 }, step(3, 3));
+    let mean = noise.iter().map(|v| f64::from(*v)).sum::<f64>() / noise.len() as f64;
+    assert!((mean - 0.5).abs() < 0.01 && noise.iter().all(|v| (0.0..1.0).contains(v)));
+}
+
+#[test]
+fn blocks_are_blocky() {
+    let neighbours = |strategy| -> f64 {
+        let (_, masks) = masks(MaskNoise { strategy, batch: 200, grid: 14, hidden: 98 }, step(2, 9));
+        let count = |mask: &Vec<bool>| -> usize {
+            let pair = |i: usize, j: usize| usize::from(mask[i] && mask[j]);
+            (0..196).map(|i| if i % 14 < 13 { pair(i, i + 1) } else { 0 }).sum::<usize>()
+                + (0..182).map(|i| pair(i, i + 14)).sum::<usize>()
+        };
+        masks.iter().map(count).sum::<usize>() as f64 / 200.0
+    };
+    // Of 364 pairs a quarter are hidden by chance.
+    let (random, block) = (neighbours(MaskStrategy::Random), neighbours(MaskStrategy::Block));
+    assert!((random - 91.0).abs() < 4.0, "{random}");
+    assert!(block > 1.6 * random, "{block} against {random}");
+}
+
+#[test]
+fn the_grid_keeps_one_of_four() {
+    for (grid, hidden) in [(14, 147), (16, 192), (7, 33)] {
+        let (_, masks) = masks(MaskNoise { strategy: MaskStrategy::Grid, batch: 5, grid, hidden }, step(1, 4));
+        for mask in masks {
+            for (place, hidden) in mask.iter().enumerate() {
+                assert_eq!(*hidden, place / grid % 2 == 1 || place % grid % 2 == 1, "{place} of {grid} x {grid}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ranks_are_those_of_a_stable_sort() {
+    let mut random = Random(12);
+    for (batch, patches, visible) in [(1, 1, 1), (3, 5, 2), (2, 64, 64), (4, 196, 49), (2, 300, 75), (1, 1000, 1)] {
+        let mut graph = Graph::new();
+        let noise_var = graph.external("noise", TensorType::f32(&[batch, patches]));
+        let (restore, keep, mask) = ops::mask_rank(&mut graph, noise_var, visible).expect("ranks");
+        // Few values, so many ties.
+        let noise: Vec<f32> = (0..batch * patches).map(|_| random.below(patches.div_ceil(3)) as f32 / 7.0).collect();
+        let got = run_bits(&graph, &[("noise", Data::F32(noise.clone()))], &[restore, keep, mask]);
+        for b in 0..batch {
+            let row = &noise[b * patches..][..patches];
+            let mut shuffle: Vec<u32> = (0..patches as u32).collect();
+            shuffle.sort_by(|i, j| row[*i as usize].total_cmp(&row[*j as usize]));
+            assert_eq!(got[1][b * visible..][..visible], shuffle[..visible]);
+            for (rank, place) in shuffle.iter().enumerate() {
+                let at = b * patches + *place as usize;
+                assert_eq!(got[0][at], rank as u32);
+                assert_eq!(f32::from_bits(got[2][at]), f32::from(u8::from(rank >= visible)));
+            }
+        }
+    }
+}
