@@ -19,7 +19,7 @@ import package::lib::gelu::gelu;
 import package::lib::gelu::gelu_derivative;
 
 const LANES: u32 = 8u;
-const ROWS: u32 = 8u;
+const ROWS: u32 = 32u;
 
 struct Params {
     m: u32,

@@ -16,11 +16,13 @@ pub struct GpuOptions {
     ///
     /// Kernels stay inside their bounds by themselves; tests run them checked, release builds trust them.
     pub checked: bool,
+    /// Whether to choose kernels as for a processor; `None` goes by the adapter's kind. Tests run both on either.
+    pub processor: Option<bool>,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        GpuOptions { adapter: AdapterRequest::default(), checked: cfg!(debug_assertions) }
+        GpuOptions { adapter: AdapterRequest::default(), checked: cfg!(debug_assertions), processor: None }
     }
 }
 
@@ -32,6 +34,7 @@ pub struct Gpu {
     limits: wgpu::Limits,
     features: wgpu::Features,
     checked: bool,
+    processor: bool,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
     trouble: Arc<Mutex<Option<GpuError>>>,
 }
@@ -55,6 +58,7 @@ impl Gpu {
             | wgpu::Features::SHADER_F16
             | wgpu::Features::SUBGROUP;
         let features = adapter.features() & wanted;
+        let processor = options.processor.unwrap_or(info.device_type == wgpu::DeviceType::Cpu);
         let limits = adapter.limits();
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
@@ -86,6 +90,7 @@ impl Gpu {
             limits,
             features,
             checked: options.checked,
+            processor,
             kernels: Mutex::default(),
             trouble,
         }))
@@ -123,7 +128,7 @@ impl Gpu {
 
     /// Whether kernels run on a processor instead of a GPU: such adapters want register tiles and no barriers.
     pub fn is_cpu(&self) -> bool {
-        self.info.device_type == wgpu::DeviceType::Cpu
+        self.processor
     }
 
     /// The subgroup size where subgroups can be used and have one size only.

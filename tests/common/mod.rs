@@ -9,13 +9,20 @@ use unmask::ops;
 
 /// The adapter of the tests, opened once; its name is printed so that a log tells what was tested.
 pub fn gpu() -> Arc<Gpu> {
-    static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
-    GPU.get_or_init(|| {
-        let gpu = pollster::block_on(Gpu::open(&GpuOptions::default())).expect("an adapter");
-        println!("adapter: {:?}", gpu.summary());
-        gpu
-    })
-    .clone()
+    gpu_as(true)
+}
+
+/// The adapter with the kernels for processors, or with those for GPUs: both have to be right on either.
+pub fn gpu_as(processor: bool) -> Arc<Gpu> {
+    static GPUS: [OnceLock<Arc<Gpu>>; 2] = [OnceLock::new(), OnceLock::new()];
+    GPUS[usize::from(processor)]
+        .get_or_init(|| {
+            let options = GpuOptions { processor: Some(processor), ..GpuOptions::default() };
+            let gpu = pollster::block_on(Gpu::open(&options)).expect("an adapter");
+            println!("adapter: {:?}, kernels for {}", gpu.summary(), if processor { "processors" } else { "GPUs" });
+            gpu
+        })
+        .clone()
 }
 
 /// Pseudo-random numbers for inputs.
@@ -75,20 +82,32 @@ pub fn poison(gpu: &Gpu, slice: &BufferSlice, random: &mut Random) {
 
 /// Runs `graph` with the external tensors `inputs` and returns the `roots`; all memory is poisoned before.
 pub fn run(graph: &Graph, inputs: &[(&str, Data)], roots: &[Var]) -> Vec<Vec<f32>> {
-    run_bits(graph, inputs, roots).into_iter().map(|bits| bits.into_iter().map(f32::from_bits).collect()).collect()
+    run_on(&gpu(), graph, inputs, roots)
+}
+
+/// As [`run`], on a given device.
+pub fn run_on(gpu: &Gpu, graph: &Graph, inputs: &[(&str, Data)], roots: &[Var]) -> Vec<Vec<f32>> {
+    run_bits_on(gpu, graph, inputs, roots)
+        .into_iter()
+        .map(|bits| bits.into_iter().map(f32::from_bits).collect())
+        .collect()
 }
 
 /// As [`run`], but raw words.
 pub fn run_bits(graph: &Graph, inputs: &[(&str, Data)], roots: &[Var]) -> Vec<Vec<u32>> {
-    let gpu = gpu();
+    run_bits_on(&gpu(), graph, inputs, roots)
+}
+
+/// As [`run_bits`], on a given device.
+pub fn run_bits_on(gpu: &Gpu, graph: &Graph, inputs: &[(&str, Data)], roots: &[Var]) -> Vec<Vec<u32>> {
     let mut random = Random(99);
     let mut externals = Externals::new();
-    let plan = pollster::block_on(Plan::build(&gpu, graph, roots, &mut externals)).expect("a plan");
+    let plan = pollster::block_on(Plan::build(gpu, graph, roots, &mut externals)).expect("a plan");
     for slot in plan.slots() {
-        poison(&gpu, slot, &mut random);
+        poison(gpu, slot, &mut random);
     }
     for root in roots {
-        poison(&gpu, plan.slice(*root).expect("a root"), &mut random);
+        poison(gpu, plan.slice(*root).expect("a root"), &mut random);
     }
     for (name, data) in inputs {
         let slice = externals.get(name).expect("an input");
@@ -97,7 +116,7 @@ pub fn run_bits(graph: &Graph, inputs: &[(&str, Data)], roots: &[Var]) -> Vec<Ve
             Data::U32(values) => gpu.upload(slice, values),
         }
     }
-    plan.run(&gpu);
+    plan.run(gpu);
     let slices: Vec<BufferSlice> = roots.iter().map(|root| plan.slice(*root).expect("a root").clone()).collect();
     let read = pollster::block_on(gpu.read("roots", &slices)).expect("a readback");
     read.iter().map(|bytes| bytemuck::pod_collect_to_vec(bytes)).collect()
@@ -162,10 +181,12 @@ pub fn check_to(what: &str, case: &Case<'_>, forward: f64, backward: f64) {
         })
         .collect();
     let want = (case.twin)(&exact);
-    let got = run(&graph, &inputs, &outputs);
-    assert_eq!(got.len(), want.len(), "{what}: number of results");
-    for (index, (got, want)) in got.iter().zip(&want).enumerate() {
-        assert_close(&format!("{what}, result {index}"), got, want, forward);
+    for processor in [true, false] {
+        let got = run_on(&gpu_as(processor), &graph, &inputs, &outputs);
+        assert_eq!(got.len(), want.len(), "{what}: number of results");
+        for (index, (got, want)) in got.iter().zip(&want).enumerate() {
+            assert_close(&format!("{what}, result {index}, processor {processor}"), got, want, forward);
+        }
     }
     if !case.wants.contains(&true) {
         return;
@@ -179,9 +200,9 @@ pub fn check_to(what: &str, case: &Case<'_>, forward: f64, backward: f64) {
     let grads = ops::gradients_from(&mut graph, &[(outputs[0], seed)], &wrt).expect(what);
     let roots: Vec<Var> = grads.iter().map(|grad| grad.expect("a gradient")).collect();
     inputs.push(("seed", Data::F32(dy.clone())));
-    let got = run(&graph, &inputs, &roots);
+    let got = [true, false].map(|processor| run_on(&gpu_as(processor), &graph, &inputs, &roots));
     let wanted: Vec<usize> = (0..case.inputs.len()).filter(|i| case.wants[*i]).collect();
-    for (input, got) in wanted.into_iter().zip(&got) {
+    for (position, input) in wanted.into_iter().enumerate() {
         let mut moved = exact.clone();
         let step = 1e-4;
         let want: Vec<f64> = (0..exact[input].len())
@@ -195,7 +216,9 @@ pub fn check_to(what: &str, case: &Case<'_>, forward: f64, backward: f64) {
                 slope
             })
             .collect();
-        assert_close(&format!("{what}, gradient of input {input}"), got, &want, backward);
+        for got in &got {
+            assert_close(&format!("{what}, gradient of input {input}"), &got[position], &want, backward);
+        }
     }
 }
 

@@ -1,0 +1,93 @@
+//! Every linked shader is valid WGSL, translates to every backend, and shares its uniform with Rust field by field.
+
+use naga::back::{hlsl, msl, spv, wgsl};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{Module, TypeInner};
+use unmask::ops;
+use unmask::shaders::{self, Linked};
+
+fn checked(shader: &Linked) -> (Module, ModuleInfo) {
+    let module = naga::front::wgsl::parse_str(&shader.source)
+        .unwrap_or_else(|error| panic!("{}: {}", shader.name, error.emit_to_string(&shader.source)));
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP)
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all())
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{}: {}", shader.name, error.emit_to_string(&shader.source)));
+    (module, info)
+}
+
+#[test]
+fn every_shader_translates_to_every_backend() {
+    let all = shaders::all();
+    assert!(all.len() > 50, "{} shaders", all.len());
+    for shader in &all {
+        let (module, info) = checked(shader);
+        let name = &shader.name;
+        let options = spv::Options { lang_version: (1, 3), ..spv::Options::default() };
+        let words = spv::write_vec(&module, &info, &options, None).unwrap_or_else(|e| panic!("{name} to SPIR-V: {e}"));
+        assert!(words.len() > 50, "{name}");
+
+        let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..msl::Options::default() };
+        let pipeline = msl::PipelineOptions::default();
+        let (text, _) =
+            msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|e| panic!("{name} to MSL: {e}"));
+        assert!(text.contains("kernel"), "{name}");
+
+        let options = hlsl::Options {
+            fake_missing_bindings: true,
+            shader_model: hlsl::ShaderModel::V6_0,
+            ..hlsl::Options::default()
+        };
+        let mut text = String::new();
+        let pipeline = hlsl::PipelineOptions::default();
+        hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(&module, &info, None)
+            .unwrap_or_else(|e| panic!("{name} to HLSL: {e}"));
+        assert!(text.contains("numthreads"), "{name}");
+
+        let text = wgsl::write_string(&module, &info, wgsl::WriterFlags::empty())
+            .unwrap_or_else(|e| panic!("{name} to WGSL: {e}"));
+        assert!(text.contains("@compute"), "{name}");
+    }
+}
+
+#[test]
+fn uniforms_have_the_same_fields_on_both_sides() {
+    let layouts = ops::layouts();
+    let mut compared = 0;
+    for shader in shaders::all() {
+        let file = shader.name.split('+').next().unwrap_or_default();
+        let layout = layouts.iter().find(|layout| layout.shader == file);
+        let layout = layout.unwrap_or_else(|| panic!("{file}.wgsl has no uniform struct in Rust"));
+        let (module, _) = checked(&shader);
+        let params = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params"));
+        let (_, ty) = params.unwrap_or_else(|| panic!("{} has no struct Params", shader.name));
+        let TypeInner::Struct { members, .. } = &ty.inner else { panic!("{}: Params is no struct", shader.name) };
+        let wgsl: Vec<(String, &str)> = members
+            .iter()
+            .map(|member| {
+                let scalar = match module.types[member.ty].inner {
+                    TypeInner::Scalar(naga::Scalar { kind: naga::ScalarKind::Uint, width: 4 }) => "u32",
+                    TypeInner::Scalar(naga::Scalar { kind: naga::ScalarKind::Float, width: 4 }) => "f32",
+                    _ => "neither u32 nor f32",
+                };
+                (member.name.clone().unwrap_or_default(), scalar)
+            })
+            .collect();
+        let rust: Vec<(String, &str)> = layout.fields.iter().map(|(name, ty)| ((*name).to_owned(), *ty)).collect();
+        assert_eq!(wgsl, rust, "{}", shader.name);
+        for (index, member) in members.iter().enumerate() {
+            assert_eq!(member.offset as usize, index * 4, "{}: {:?}", shader.name, member.name);
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, shaders::all().len());
+}
+
+#[test]
+fn constants_are_replaced_by_name() {
+    let text = "const A: u32 = 4u;\nconst AB: u32 = A * 2u;";
+    assert_eq!(shaders::specialise(text, &[("A", 7)]).expect("known"), "const A: u32 = 7u;\nconst AB: u32 = A * 2u;");
+    assert_eq!(shaders::specialise(text, &[("C", 7)]).expect_err("unknown"), "no constant `C: u32`");
+}

@@ -1,0 +1,226 @@
+//! Training end to end on the sample photographs: learning, determinism, resuming, and what goes wrong.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use unmask::gpu::AdapterRequest;
+use unmask::mae::MaeConfig;
+use unmask::session::{Command, Event, Job, JobError, Session};
+use unmask::train::{Checkpoint, MetricsLine, Recipe, RunFolder};
+
+/// A model small enough to train in seconds on a software adapter.
+fn nano() -> Recipe {
+    let mut recipe = Recipe::load("micro").expect("a preset");
+    recipe.model = MaeConfig {
+        image_size: 32,
+        patch_size: 8,
+        width: 32,
+        depth: 2,
+        heads: 2,
+        decoder_width: 32,
+        decoder_depth: 1,
+        decoder_heads: 2,
+        ..recipe.model
+    };
+    recipe.train.batch = 8;
+    recipe.train.steps = 40;
+    recipe.train.blr = 0.1;
+    recipe.train.warmup_steps = 5;
+    recipe.train.eval_every = 0;
+    recipe.train.seed = 3;
+    recipe
+}
+
+fn job(recipe: Recipe, out: Option<&Path>) -> Job {
+    Job {
+        recipe,
+        out: out.map(Path::to_owned),
+        resume: false,
+        init: None,
+        adapter: AdapterRequest::default(),
+        stop_after: None,
+    }
+}
+
+/// Metrics and held-out losses of a job.
+fn run(job: Job) -> Result<(Vec<MetricsLine>, Vec<f64>), JobError> {
+    let session = Session::start(job).expect("a thread");
+    let (mut lines, mut held_out) = (Vec::new(), Vec::new());
+    while let Some(event) = session.wait() {
+        match event {
+            Event::Step(line) => lines.push(line),
+            Event::HeldOut { loss, .. } => held_out.push(loss),
+            Event::Failed(error) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok((lines, held_out))
+}
+
+fn losses(lines: &[MetricsLine]) -> Vec<u64> {
+    lines.iter().map(|line| line.loss.expect("a loss").to_bits()).collect()
+}
+
+#[test]
+fn a_model_learns_and_repeats_itself_bit_for_bit() {
+    let (first, held_out) = run(job(nano(), None)).expect("a run");
+    let (second, held_out_again) = run(job(nano(), None)).expect("a run");
+    assert_eq!(first.len(), 40);
+    assert_eq!(losses(&first), losses(&second));
+    assert_eq!(held_out, held_out_again);
+    assert!(held_out[1] < 0.85 * held_out[0], "held-out loss {} -> {}", held_out[0], held_out[1]);
+    assert_eq!(first[0].lr, Some(0.0), "warm-up starts at zero");
+
+    let mut other = nano();
+    other.train.seed = 4;
+    other.train.steps = 3;
+    let (third, _) = run(job(other, None)).expect("a run");
+    assert_ne!(losses(&first)[..3], losses(&third)[..], "another seed is another run");
+}
+
+#[test]
+fn a_resumed_run_continues_bit_for_bit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    let mut recipe = nano();
+    recipe.train.accumulate = 2;
+    recipe.train.clip_grad = 1.0;
+    let (straight, _) = run(job(recipe.clone(), Some(&whole))).expect("a run");
+    let (first, _) = run(Job { stop_after: Some(20), ..job(recipe.clone(), Some(&parts)) }).expect("a run");
+    assert_eq!(first.len(), 20);
+    let (second, _) = run(Job { resume: true, ..job(recipe.clone(), Some(&parts)) }).expect("a resumed run");
+    let joined: Vec<MetricsLine> = first.into_iter().chain(second).collect();
+    assert_eq!(losses(&straight), losses(&joined));
+    let file = "checkpoints/step-40.safetensors";
+    let (a, b) = (Checkpoint::read(&whole.join(file)), Checkpoint::read(&parts.join(file)));
+    let (a, b) = (a.expect("a checkpoint"), b.expect("a checkpoint"));
+    assert!(a.weights.tensors == b.weights.tensors, "weights differ");
+    assert!(a.first.tensors == b.first.tensors && a.second.tensors == b.second.tensors, "moments differ");
+    assert_eq!((a.step, a.samples), (b.step, b.samples));
+
+    let metrics = fs::read_to_string(parts.join("metrics.jsonl")).expect("metrics");
+    let steps: Vec<u64> = metrics
+        .lines()
+        .map(|line| serde_json::from_str::<MetricsLine>(line).expect("a line"))
+        .filter(|line| line.loss.is_some())
+        .map(|line| line.step)
+        .collect();
+    assert_eq!(steps, (1..=40).collect::<Vec<u64>>());
+    assert!(parts.join("previews/step-0.png").exists() && parts.join("previews/step-40.png").exists());
+    assert_eq!(Recipe::load(&parts.join("recipe.toml").display().to_string()).expect("a recipe"), recipe);
+
+    // A torn checkpoint is passed over for the one before it.
+    let newest = parts.join(file);
+    let bytes = fs::read(&newest).expect("a file");
+    fs::write(&newest, &bytes[..bytes.len() / 2]).expect("written");
+    let (_, checkpoint) = RunFolder::resume(&parts).expect("the one before");
+    assert_eq!(checkpoint.step, 20);
+}
+
+#[test]
+fn commands_pause_step_change_and_stop() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut recipe = nano();
+    recipe.train.steps = 100_000;
+    let session = Session::start(job(recipe, Some(&folder.path().join("run")))).expect("a thread");
+    session.send(Command::Pause);
+    session.send(Command::Step);
+    session.send(Command::Step);
+    session.send(Command::SetMaskRatio(1.5));
+    session.send(Command::SetMaskRatio(0.5));
+    let (mut steps, mut warnings, mut finished) = (0, Vec::new(), None);
+    while let Some(event) = session.wait() {
+        match event {
+            Event::Step(line) => {
+                steps += 1;
+                assert_eq!(line.step, steps);
+                if steps == 2 {
+                    session.send(Command::Stop);
+                }
+            }
+            Event::Warning(text) => warnings.push(text),
+            Event::Finished { step } => finished = Some(step),
+            Event::Failed(error) => panic!("{error}"),
+            _ => {}
+        }
+    }
+    assert_eq!((steps, finished), (2, Some(2)));
+    assert_eq!(warnings, ["model: mask_ratio = 1.5: expected 0 to under 1"]);
+    let (_, checkpoint) = RunFolder::resume(&folder.path().join("run")).expect("saved when stopped");
+    assert_eq!((checkpoint.step, checkpoint.recipe.model.mask_ratio), (2, 0.5));
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let mut recipe = nano();
+    recipe.train.checkpoint_every = 1;
+    recipe.train.warmup_steps = 2;
+    recipe.train.blr = 1e36;
+    let error = run(job(recipe, Some(&out))).expect_err("diverged").to_string();
+    assert!(error.contains("is not finite at step"), "{error}");
+    assert!(error.contains("the last good checkpoint is in") && error.contains("--blr"), "{error}");
+    let (_, checkpoint) = RunFolder::resume(&out).expect("a checkpoint");
+    let finite = checkpoint.weights.tensors.values().all(|tensor| tensor.data.iter().all(|x| x.is_finite()));
+    assert!(finite, "the checkpoint of step {} is good", checkpoint.step);
+}
+
+#[test]
+fn a_folder_of_pictures_streams_as_it_resides() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for i in 0..24u32 {
+        let picture =
+            image::RgbImage::from_fn(40 + i, 50, |x, y| image::Rgb([(x * 5) as u8, (y * 5) as u8, (i * 10) as u8]));
+        picture.save(folder.path().join(format!("{i}.png"))).expect("saved");
+    }
+    let mut recipe = nano();
+    recipe.train.data = vec![folder.path().display().to_string()];
+    recipe.train.steps = 6;
+    let (resident, _) = run(job(recipe.clone(), None)).expect("a run");
+    recipe.train.pixel_budget = 0;
+    let (streamed, _) = run(job(recipe, None)).expect("a run");
+    let close = resident.iter().zip(&streamed).all(|(a, b)| {
+        let (a, b) = (a.loss.expect("a loss"), b.loss.expect("a loss"));
+        (a - b).abs() < 1e-5 * a
+    });
+    assert!(close, "the same pictures in the same order: {resident:?} {streamed:?}");
+}
+
+#[test]
+fn jobs_that_cannot_work_say_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let message = |job: Job| run(job).expect_err("refused").to_string();
+
+    let mut recipe = nano();
+    recipe.train.data = vec![folder.path().join("nowhere").display().to_string()];
+    let text = message(job(recipe, None));
+    assert!(text.contains("nowhere"), "{text}");
+
+    let mut recipe = nano();
+    recipe.model.width = 30;
+    let text = message(job(recipe, None));
+    assert!(text.contains("width = 30"), "{text}");
+
+    let text = message(Job { resume: true, ..job(nano(), Some(&folder.path().join("none"))) });
+    assert!(text.contains("holds no run"), "{text}");
+
+    let adapter = AdapterRequest { name: Some("no such card".to_owned()) };
+    let text = message(Job { adapter, ..job(nano(), None) });
+    assert!(text.contains("no such card") && text.contains("there are"), "{text}");
+
+    let out = folder.path().join("run");
+    let mut recipe = nano();
+    recipe.train.steps = 1;
+    run(job(recipe.clone(), Some(&out))).expect("a run");
+    let text = message(job(recipe, Some(&out)));
+    assert!(text.contains("holds a run already") && text.contains("--resume"), "{text}");
+
+    // A model whose activations exceed one binding of the adapter.
+    let mut recipe = Recipe::load("base").expect("a preset");
+    recipe.train.batch = 4096;
+    let text = message(job(recipe, None));
+    assert!(text.contains("\"base\" at batch 4096 does not fit") && text.contains("binds at most"), "{text}");
+}
