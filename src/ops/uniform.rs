@@ -31,8 +31,11 @@ macro_rules! uniform {
 pub fn layouts() -> Vec<UniformLayout> {
     vec![
         super::add::Params::LAYOUT,
+        super::attention::Params::LAYOUT,
+        super::attention::GradientParams::LAYOUT,
         super::column_sum::Params::LAYOUT,
         super::fill::Params::LAYOUT,
         super::gelu::Params::LAYOUT,
+        super::softmax::Params::LAYOUT,
     ]
 }

@@ -1,0 +1,232 @@
+//! Multi-head self-attention that never stores its matrix (FlashAttention-2, Dao 2023).
+
+use crate::gpu::KernelKey;
+use crate::graph::{Caps, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+
+uniform!(
+    /// Uniform of the forward kernel.
+    Params in "attention" { tokens: u32, heads: u32, scale: f32 }
+);
+uniform!(
+    /// Uniform of the gradient kernels.
+    GradientParams in "attention_gradient" { tokens: u32, heads: u32, scale: f32 }
+);
+
+/// Smallest and largest head size, in elements.
+const HEAD_SIZES: std::ops::RangeInclusive<usize> = 8..=128;
+/// Queries or keys a workgroup.
+const WORKGROUP: usize = 64;
+/// Bytes of workgroup memory that every adapter has.
+const WORKGROUP_MEMORY: usize = 16384;
+/// Tokens that the kernels handle together; tiles are multiples of it.
+const GROUP: usize = 4;
+/// Most rows of a tile: more would not make the barriers any cheaper.
+const MAX_TILE: usize = 32;
+
+/// How invocations of a workgroup come by what they share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// Through workgroup memory and barriers: for GPUs.
+    Shared,
+    /// Straight from memory, without barriers: for processors.
+    Direct,
+}
+
+impl Variant {
+    /// The faster one on an adapter.
+    pub fn of(caps: Caps) -> Self {
+        if caps.cpu { Variant::Direct } else { Variant::Shared }
+    }
+}
+
+/// `o = softmax(q kᵀ / sqrt(head size)) v`, head by head.
+///
+/// Input `qkv [B, N, 3 D]`, f32, each row `[3, heads, head size]`: queries, keys, values. Outputs `o [B, N, D]` and
+/// `lse [B, heads, N]`, for each query the natural logarithm of the sum of the exponentials of its scaled logits. Head
+/// sizes are multiples of 4 from 8 to 128.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attention {
+    /// Number of heads.
+    pub heads: usize,
+    /// How keys and values reach the queries; `None` leaves it to the adapter's kind.
+    pub variant: Option<Variant>,
+}
+
+/// Gradient of [`Attention`] for `qkv`; inputs `qkv`, `o`, `lse` and `do`, the gradient of `o`.
+///
+/// Probabilities are computed again from `lse`. Sums run in a fixed order, so that results repeat bit by bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttentionGradient {
+    /// As in [`Attention`].
+    pub heads: usize,
+    /// As in [`Attention`].
+    pub variant: Option<Variant>,
+}
+
+/// Extents of an attention.
+#[derive(Clone, Copy)]
+struct Extents {
+    batch: usize,
+    tokens: usize,
+    heads: usize,
+    head_size: usize,
+}
+
+impl Extents {
+    fn of(qkv: &TensorType, heads: usize) -> Result<Self, String> {
+        let &[batch, tokens, width] = qkv.shape.as_slice() else {
+            return Err(format!("expected qkv [B, N, 3 D], got {:?}", qkv.shape));
+        };
+        if heads == 0 || width % (3 * heads) != 0 {
+            return Err(format!("the last axis of qkv, {width}, is no multiple of 3 x {heads} heads"));
+        }
+        let head_size = width / (3 * heads);
+        if head_size % 4 != 0 || !HEAD_SIZES.contains(&head_size) {
+            let (least, most) = HEAD_SIZES.into_inner();
+            return Err(format!("{heads} heads of size {head_size}; expected a multiple of 4 from {least} to {most}"));
+        }
+        Ok(Extents { batch, tokens, heads, head_size })
+    }
+
+    /// Type of `o` and its gradient.
+    fn output(self) -> TensorType {
+        TensorType::f32(&[self.batch, self.tokens, self.heads * self.head_size])
+    }
+
+    /// Type of what there is once a query and head.
+    fn statistics(self) -> TensorType {
+        TensorType::f32(&[self.batch, self.heads, self.tokens])
+    }
+
+    fn workgroups(self) -> [u32; 3] {
+        [self.tokens.div_ceil(WORKGROUP) as u32, self.heads as u32, self.batch as u32]
+    }
+
+    fn scale(self) -> f32 {
+        (1.0 / (self.head_size as f64).sqrt()) as f32
+    }
+
+    /// Rows of a tile of which each holds two vectors of a head and `statistics` further numbers.
+    fn tile_rows(self, statistics: usize) -> usize {
+        let row_bytes = (2 * self.head_size + statistics) * size_of::<f32>();
+        (WORKGROUP_MEMORY / row_bytes / GROUP * GROUP).min(MAX_TILE)
+    }
+
+    fn key(self, shader: &'static str, variant: Variant, statistics: usize) -> KernelKey {
+        KernelKey::new(shader)
+            .when("DIRECT", variant == Variant::Direct)
+            .constant("D4", self.head_size as u32 / 4)
+            .constant("TILE", self.tile_rows(statistics) as u32)
+    }
+
+    /// Operations of `products` products of queries with keys, or of probabilities with values.
+    fn flops(self, products: u64) -> u64 {
+        let Extents { batch, tokens, heads, head_size } = self;
+        2 * products * (batch * heads * tokens) as u64 * (tokens * head_size) as u64
+    }
+}
+
+impl Op for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        let &[qkv] = inputs else { return Err(format!("takes one tensor, got {}", inputs.len())) };
+        let extents = Extents::of(qkv, self.heads)?;
+        Ok(vec![extents.output(), extents.statistics()])
+    }
+
+    fn gradient(
+        &self,
+        graph: &mut Graph,
+        node: &Node,
+        grads: &[Option<Var>],
+        _wants: &[bool],
+    ) -> Result<Vec<Option<Var>>, GraphError> {
+        if grads[1].is_some() {
+            let reason = "no gradient passes through lse, which is there for the gradient of o alone".to_owned();
+            return Err(GraphError::Shape { op: self.name(), reason });
+        }
+        let Some(dout) = grads[0] else { return Ok(vec![None]) };
+        let op = AttentionGradient { heads: self.heads, variant: self.variant };
+        Ok(vec![Some(graph.add1(op, &[node.inputs[0], node.outputs[0], node.outputs[1], dout])?)])
+    }
+
+    fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
+        let extents = Extents::of(launcher.input_type(0), self.heads)
+            .map_err(|reason| GraphError::Shape { op: self.name(), reason })?;
+        let key = extents.key("attention", self.variant.unwrap_or(Variant::of(launcher.caps())), 0);
+        let params = Params { tokens: extents.tokens as u32, heads: extents.heads as u32, scale: extents.scale() };
+        let args = [launcher.input(0), launcher.output(0), launcher.output(1)];
+        launcher.call(key, &params, &args, extents.workgroups())
+    }
+
+    fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
+        Extents::of(inputs[0], self.heads).map_or(0, |extents| extents.flops(2))
+    }
+}
+
+impl Op for AttentionGradient {
+    fn name(&self) -> &'static str {
+        "attention_gradient"
+    }
+
+    fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        let &[qkv, o, lse, dout] = inputs else {
+            return Err(format!("takes qkv, o, lse and do, got {} tensors", inputs.len()));
+        };
+        let extents = Extents::of(qkv, self.heads)?;
+        for (name, got, want) in
+            [("o", o, extents.output()), ("lse", lse, extents.statistics()), ("do", dout, extents.output())]
+        {
+            if *got != want {
+                return Err(format!("{name} has shape {:?}; expected {:?}", got.shape, want.shape));
+            }
+        }
+        Ok(vec![qkv.clone()])
+    }
+
+    fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
+        let extents = Extents::of(launcher.input_type(0), self.heads)
+            .map_err(|reason| GraphError::Shape { op: self.name(), reason })?;
+        let variant = self.variant.unwrap_or(Variant::of(launcher.caps()));
+        let params =
+            GradientParams { tokens: extents.tokens as u32, heads: extents.heads as u32, scale: extents.scale() };
+        let delta = launcher.scratch(extents.statistics());
+        let shared = [launcher.input(0), launcher.input(3), launcher.input(2), launcher.output(0), delta];
+
+        let queries = extents.key("attention_gradient", variant, 0).when("QUERIES", true);
+        let args = [shared.as_slice(), &[launcher.input(1)]].concat();
+        launcher.call(queries, &params, &args, extents.workgroups())?;
+        let keys = extents.key("attention_gradient", variant, 2);
+        launcher.call(keys, &params, &shared, extents.workgroups())
+    }
+
+    fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
+        // Both launches compute logits and their slopes; one adds dq, the other dk and dv.
+        Extents::of(inputs[0], self.heads).map_or(0, |extents| extents.flops(7))
+    }
+}
+
+/// Multi-head self-attention of `qkv [B, N, 3 D]`: `o [B, N, D]`.
+pub fn attention(graph: &mut Graph, qkv: Var, heads: usize) -> Result<Var, GraphError> {
+    Ok(graph.add(Attention { heads, variant: None }, &[qkv])?[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_fit_into_the_workgroup_memory_of_every_adapter() {
+        for head_size in HEAD_SIZES.step_by(4) {
+            let extents = Extents { batch: 1, tokens: 1, heads: 1, head_size };
+            for statistics in [0, 2] {
+                let rows = extents.tile_rows(statistics);
+                assert!(rows > 0 && rows % GROUP == 0, "{rows} rows of size {head_size}");
+                assert!(rows * (2 * head_size + statistics) * size_of::<f32>() <= WORKGROUP_MEMORY, "{head_size}");
+            }
+        }
+    }
+}
