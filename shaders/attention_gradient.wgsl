@@ -5,10 +5,10 @@
 //
 // qkv, dqkv [batch, tokens, 3, heads, 4 D4], o, dout [batch, tokens, heads, 4 D4], lse, delta [batch, heads, tokens],
 // all f32. One invocation a query, or a key, with its vectors and sums in registers, over the tokens of the other side
-// in order, GROUP at a time. A workgroup takes WORKGROUP tokens of one head; tokens along x, heads along y, batch along
-// z. Tiles of TILE rows of the other side go through workgroup memory; with DIRECT, for processors, every invocation
-// reads the same row straight from memory and there are no barriers. The launches write disjoint parts of dqkv.
-// conditions: QUERIES DIRECT
+// in order, GROUP at a time. A workgroup takes WORKGROUP tokens of one head and reads tiles of TILE rows of the other
+// side through workgroup memory. Tokens along x, heads along y, batch along z. The launches write disjoint parts of
+// dqkv.
+// conditions: QUERIES
 
 const WORKGROUP: u32 = 64u;
 // Rows of a tile, a multiple of GROUP, at most WORKGROUP.
@@ -34,10 +34,10 @@ struct Params {
 @if(QUERIES) @group(0) @binding(6) var<storage, read> o: array<vec4f>;
 
 // Rows of the other side: keys and values, or queries and output gradients with their lse and delta.
-@if(!DIRECT) var<workgroup> tile_x: array<vec4f, TILE * D4>;
-@if(!DIRECT) var<workgroup> tile_y: array<vec4f, TILE * D4>;
-@if(!DIRECT && !QUERIES) var<workgroup> tile_lse: array<f32, TILE>;
-@if(!DIRECT && !QUERIES) var<workgroup> tile_delta: array<f32, TILE>;
+var<workgroup> tile_x: array<vec4f, TILE * D4>;
+var<workgroup> tile_y: array<vec4f, TILE * D4>;
+@if(!QUERIES) var<workgroup> tile_lse: array<f32, TILE>;
+@if(!QUERIES) var<workgroup> tile_delta: array<f32, TILE>;
 
 // First vector of head `head` of token `token` in qkv: part 0 query, 1 key, 2 value.
 fn place(batch: u32, token: u32, part: u32, head: u32) -> u32 {
@@ -49,40 +49,12 @@ fn place_out(batch: u32, token: u32, head: u32) -> u32 {
     return ((batch * params.tokens + token) * params.heads + head) * D4;
 }
 
-// Vector i of the rows of keys or queries.
-fn other_x(i: u32) -> vec4f {
-    @if(DIRECT) {
-        return qkv[i];
-    }
-    @if(!DIRECT) {
-        return tile_x[i];
-    }
-}
-
-// Vector i of the rows of values or output gradients.
-fn other_y(i: u32) -> vec4f {
-    @if(DIRECT && QUERIES) {
-        return qkv[i];
-    }
-    @if(DIRECT && !QUERIES) {
-        return dout[i];
-    }
-    @if(!DIRECT) {
-        return tile_y[i];
-    }
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let token = group.x * WORKGROUP + thread;
     let head = group.y;
     let batch = group.z;
-    @if(DIRECT) {
-        if (token >= params.tokens) {
-            return;
-        }
-    }
-    // Without DIRECT, invocations beyond the last token repeat it, for the barriers, and write nothing.
+    // Invocations beyond the last token repeat it, for the barriers, and write nothing.
     let last = params.tokens - 1u;
     let own = min(token, last);
     let statistics = (batch * params.heads + head) * params.tokens;
@@ -115,49 +87,37 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
     for (var first = 0u; first < params.tokens; first += TILE) {
         let count = min(TILE, params.tokens - first);
-        @if(!DIRECT) {
-            // Whole groups are filled: what lies beyond the last token repeats it and gets no weight.
-            let filled = (count + GROUP - 1u) / GROUP * GROUP;
-            workgroupBarrier();
-            for (var i = thread; i < filled * D4; i += WORKGROUP) {
-                let row = min(first + i / D4, last);
-                @if(QUERIES) {
-                    tile_x[i] = qkv[place(batch, row, 1u, head) + i % D4];
-                    tile_y[i] = qkv[place(batch, row, 2u, head) + i % D4];
-                }
-                @if(!QUERIES) {
-                    tile_x[i] = qkv[place(batch, row, 0u, head) + i % D4];
-                    tile_y[i] = dout[place_out(batch, row, head) + i % D4];
-                }
+        // Whole groups are filled: what lies beyond the last token repeats it and gets no weight.
+        let filled = (count + GROUP - 1u) / GROUP * GROUP;
+        workgroupBarrier();
+        for (var i = thread; i < filled * D4; i += WORKGROUP) {
+            let row = min(first + i / D4, last);
+            @if(QUERIES) {
+                tile_x[i] = qkv[place(batch, row, 1u, head) + i % D4];
+                tile_y[i] = qkv[place(batch, row, 2u, head) + i % D4];
             }
             @if(!QUERIES) {
-                if (thread < filled) {
-                    let row = statistics + min(first + thread, last);
-                    tile_lse[thread] = lse[row];
-                    tile_delta[thread] = delta[row];
-                }
+                tile_x[i] = qkv[place(batch, row, 0u, head) + i % D4];
+                tile_y[i] = dout[place_out(batch, row, head) + i % D4];
             }
-            workgroupBarrier();
         }
+        @if(!QUERIES) {
+            if (thread < filled) {
+                let row = statistics + min(first + thread, last);
+                tile_lse[thread] = lse[row];
+                tile_delta[thread] = delta[row];
+            }
+        }
+        workgroupBarrier();
         for (var j = 0u; j < count; j += GROUP) {
             let rows = vec4u(j) + vec4u(0u, 1u, 2u, 3u);
-            @if(!DIRECT) let at_x = rows * D4;
-            @if(!DIRECT) let at_y = at_x;
-            @if(DIRECT) let tokens = min(vec4u(first) + rows, vec4u(last));
-            @if(DIRECT && QUERIES) let at_x = vec4u(place(batch, 0u, 1u, head)) + tokens * (3u * params.heads * D4);
-            @if(DIRECT && QUERIES) let at_y = at_x + vec4u(params.heads * D4);
-            @if(DIRECT && !QUERIES) let at_x = vec4u(place(batch, 0u, 0u, head)) + tokens * (3u * params.heads * D4);
-            @if(DIRECT && !QUERIES) let at_y = vec4u(place_out(batch, 0u, head)) + tokens * (params.heads * D4);
-
+            let at = rows * D4;
             @if(QUERIES) let lses = vec4f(own_lse);
             @if(QUERIES) let deltas = vec4f(own_delta);
-            @if(DIRECT && !QUERIES) let at = vec4u(statistics) + tokens;
-            @if(DIRECT && !QUERIES) let lses = vec4f(lse[at.x], lse[at.y], lse[at.z], lse[at.w]);
-            @if(DIRECT && !QUERIES) let deltas = vec4f(delta[at.x], delta[at.y], delta[at.z], delta[at.w]);
-            @if(!DIRECT && !QUERIES) let at = rows;
-            @if(!DIRECT && !QUERIES) let lses = vec4f(tile_lse[at.x], tile_lse[at.y], tile_lse[at.z], tile_lse[at.w]);
-            @if(!DIRECT && !QUERIES) let deltas =
-                vec4f(tile_delta[at.x], tile_delta[at.y], tile_delta[at.z], tile_delta[at.w]);
+            @if(!QUERIES) let lses =
+                vec4f(tile_lse[rows.x], tile_lse[rows.y], tile_lse[rows.z], tile_lse[rows.w]);
+            @if(!QUERIES) let deltas =
+                vec4f(tile_delta[rows.x], tile_delta[rows.y], tile_delta[rows.z], tile_delta[rows.w]);
 
             var logits = vec4f();
             var slopes = vec4f();
@@ -165,26 +125,26 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
                 let a = x[d];
                 let b = y[d];
                 logits += vec4f(
-                    dot(a, other_x(at_x.x + d)),
-                    dot(a, other_x(at_x.y + d)),
-                    dot(a, other_x(at_x.z + d)),
-                    dot(a, other_x(at_x.w + d)),
+                    dot(a, tile_x[at.x + d]),
+                    dot(a, tile_x[at.y + d]),
+                    dot(a, tile_x[at.z + d]),
+                    dot(a, tile_x[at.w + d]),
                 );
                 slopes += vec4f(
-                    dot(b, other_y(at_y.x + d)),
-                    dot(b, other_y(at_y.y + d)),
-                    dot(b, other_y(at_y.z + d)),
-                    dot(b, other_y(at_y.w + d)),
+                    dot(b, tile_y[at.x + d]),
+                    dot(b, tile_y[at.y + d]),
+                    dot(b, tile_y[at.z + d]),
+                    dot(b, tile_y[at.w + d]),
                 );
             }
             let p = select(vec4f(), exp(logits - lses), rows < vec4u(count));
             let t = p * (slopes - deltas);
             for (var d = 0u; d < D4; d += 1u) {
-                dx[d] += t.x * other_x(at_x.x + d) + t.y * other_x(at_x.y + d)
-                    + t.z * other_x(at_x.z + d) + t.w * other_x(at_x.w + d);
+                dx[d] += t.x * tile_x[at.x + d] + t.y * tile_x[at.y + d]
+                    + t.z * tile_x[at.z + d] + t.w * tile_x[at.w + d];
                 @if(!QUERIES) {
-                    dy[d] += p.x * other_y(at_y.x + d) + p.y * other_y(at_y.y + d)
-                        + p.z * other_y(at_y.z + d) + p.w * other_y(at_y.w + d);
+                    dy[d] += p.x * tile_y[at.x + d] + p.y * tile_y[at.y + d]
+                        + p.z * tile_y[at.z + d] + p.w * tile_y[at.w + d];
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Multi-head self-attention that never stores its matrix (FlashAttention-2, Dao 2023).
 
 use crate::gpu::KernelKey;
-use crate::graph::{Caps, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+use crate::graph::{Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the forward kernel.
@@ -11,11 +11,21 @@ uniform!(
     /// Uniform of the gradient kernels.
     GradientParams in "attention_gradient" { tokens: u32, heads: u32, scale: f32 }
 );
+uniform!(
+    /// Uniform of the forward kernel for processors; `vectors` is the head size in vectors of 4.
+    DirectParams in "attention_direct" { tokens: u32, heads: u32, vectors: u32, scale: f32 }
+);
+uniform!(
+    /// Uniform of the gradient kernels for processors, as [`DirectParams`].
+    GradientDirectParams in "attention_gradient_direct" { tokens: u32, heads: u32, vectors: u32, scale: f32 }
+);
 
 /// Smallest and largest head size, in elements.
 const HEAD_SIZES: std::ops::RangeInclusive<usize> = 8..=128;
 /// Queries or keys a workgroup.
 const WORKGROUP: usize = 64;
+/// The same in the kernels for processors: 8 invocations of 4 each.
+const DIRECT_WORKGROUP: usize = 32;
 /// Bytes of workgroup memory that every adapter has.
 const WORKGROUP_MEMORY: usize = 16384;
 /// Tokens that the kernels handle together; tiles are multiples of it.
@@ -77,6 +87,9 @@ impl Extents {
         let &[batch, tokens, width] = qkv.shape.as_slice() else {
             return Err(format!("expected qkv [B, N, 3 D], got {:?}", qkv.shape));
         };
+        if qkv.dtype != DType::F32 {
+            return Err(format!("expected qkv in f32, got {:?}", qkv.dtype));
+        }
         if heads == 0 || width % (3 * heads) != 0 {
             return Err(format!("the last axis of qkv, {width}, is no multiple of 3 x {heads} heads"));
         }
@@ -98,8 +111,9 @@ impl Extents {
         TensorType::f32(&[self.batch, self.heads, self.tokens])
     }
 
-    fn workgroups(self) -> [u32; 3] {
-        [self.tokens.div_ceil(WORKGROUP) as u32, self.heads as u32, self.batch as u32]
+    /// Workgroups that take `tokens` queries or keys of one head each.
+    fn workgroups(self, tokens: usize) -> [u32; 3] {
+        [self.tokens.div_ceil(tokens) as u32, self.heads as u32, self.batch as u32]
     }
 
     fn scale(self) -> f32 {
@@ -112,9 +126,10 @@ impl Extents {
         (WORKGROUP_MEMORY / row_bytes / GROUP * GROUP).min(MAX_TILE)
     }
 
-    fn key(self, shader: &'static str, variant: Variant, statistics: usize) -> KernelKey {
+    /// A kernel of which each tile row holds two vectors of a head and `statistics` further numbers.
+    fn tiled(self, shader: &'static str, statistics: usize) -> KernelKey {
+        // The head size is a constant so that it can size the arrays in registers.
         KernelKey::new(shader)
-            .when("DIRECT", variant == Variant::Direct)
             .constant("D4", self.head_size as u32 / 4)
             .constant("TILE", self.tile_rows(statistics) as u32)
     }
@@ -156,10 +171,19 @@ impl Op for Attention {
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let extents = Extents::of(launcher.input_type(0), self.heads)
             .map_err(|reason| GraphError::Shape { op: self.name(), reason })?;
-        let key = extents.key("attention", self.variant.unwrap_or(Variant::of(launcher.caps())), 0);
-        let params = Params { tokens: extents.tokens as u32, heads: extents.heads as u32, scale: extents.scale() };
+        let (tokens, heads, scale) = (extents.tokens as u32, extents.heads as u32, extents.scale());
         let args = [launcher.input(0), launcher.output(0), launcher.output(1)];
-        launcher.call(key, &params, &args, extents.workgroups())
+        match self.variant.unwrap_or(Variant::of(launcher.caps())) {
+            Variant::Shared => {
+                let params = Params { tokens, heads, scale };
+                launcher.call(extents.tiled("attention", 0), &params, &args, extents.workgroups(WORKGROUP))
+            }
+            Variant::Direct => {
+                let params = DirectParams { tokens, heads, vectors: extents.head_size as u32 / 4, scale };
+                let workgroups = extents.workgroups(DIRECT_WORKGROUP);
+                launcher.call(KernelKey::new("attention_direct"), &params, &args, workgroups)
+            }
+        }
     }
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
@@ -190,17 +214,26 @@ impl Op for AttentionGradient {
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let extents = Extents::of(launcher.input_type(0), self.heads)
             .map_err(|reason| GraphError::Shape { op: self.name(), reason })?;
-        let variant = self.variant.unwrap_or(Variant::of(launcher.caps()));
-        let params =
-            GradientParams { tokens: extents.tokens as u32, heads: extents.heads as u32, scale: extents.scale() };
+        let (tokens, heads, scale) = (extents.tokens as u32, extents.heads as u32, extents.scale());
         let delta = launcher.scratch(extents.statistics());
-        let shared = [launcher.input(0), launcher.input(3), launcher.input(2), launcher.output(0), delta];
-
-        let queries = extents.key("attention_gradient", variant, 0).when("QUERIES", true);
-        let args = [shared.as_slice(), &[launcher.input(1)]].concat();
-        launcher.call(queries, &params, &args, extents.workgroups())?;
-        let keys = extents.key("attention_gradient", variant, 2);
-        launcher.call(keys, &params, &shared, extents.workgroups())
+        let for_keys = [launcher.input(0), launcher.input(3), launcher.input(2), launcher.output(0), delta];
+        let for_queries = [for_keys.as_slice(), &[launcher.input(1)]].concat();
+        match self.variant.unwrap_or(Variant::of(launcher.caps())) {
+            Variant::Shared => {
+                let params = GradientParams { tokens, heads, scale };
+                let workgroups = extents.workgroups(WORKGROUP);
+                let queries = extents.tiled("attention_gradient", 0).when("QUERIES", true);
+                launcher.call(queries, &params, &for_queries, workgroups)?;
+                launcher.call(extents.tiled("attention_gradient", 2), &params, &for_keys, workgroups)
+            }
+            Variant::Direct => {
+                let params = GradientDirectParams { tokens, heads, vectors: extents.head_size as u32 / 4, scale };
+                let workgroups = extents.workgroups(DIRECT_WORKGROUP);
+                let keys = KernelKey::new("attention_gradient_direct");
+                launcher.call(keys.clone().when("QUERIES", true), &params, &for_queries, workgroups)?;
+                launcher.call(keys, &params, &for_keys, workgroups)
+            }
+        }
     }
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {

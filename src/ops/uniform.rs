@@ -33,6 +33,8 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::add::Params::LAYOUT,
         super::attention::Params::LAYOUT,
         super::attention::GradientParams::LAYOUT,
+        super::attention::DirectParams::LAYOUT,
+        super::attention::GradientDirectParams::LAYOUT,
         super::column_sum::Params::LAYOUT,
         super::fill::Params::LAYOUT,
         super::gelu::Params::LAYOUT,
