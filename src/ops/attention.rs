@@ -90,11 +90,11 @@ impl Extents {
         if qkv.dtype != DType::F32 {
             return Err(format!("expected qkv in f32, got {:?}", qkv.dtype));
         }
-        if heads == 0 || width % (3 * heads) != 0 {
+        if heads == 0 || !width.is_multiple_of(3 * heads) {
             return Err(format!("the last axis of qkv, {width}, is no multiple of 3 x {heads} heads"));
         }
         let head_size = width / (3 * heads);
-        if head_size % 4 != 0 || !HEAD_SIZES.contains(&head_size) {
+        if !head_size.is_multiple_of(4) || !HEAD_SIZES.contains(&head_size) {
             let (least, most) = HEAD_SIZES.into_inner();
             return Err(format!("{heads} heads of size {head_size}; expected a multiple of 4 from {least} to {most}"));
         }
