@@ -1,15 +1,20 @@
-// Multi-head attention without its matrix (FlashAttention-2, Dao 2023): o = softmax(scale q kᵀ) v, lse its normaliser.
+// Multi-head attention without its matrix (FlashAttention-2, Dao 2023): o = softmax(scale q kᵀ) v, and the logarithm of
+// the normaliser, lse = ln Σ exp(scale q kᵀ).
 //
-// qkv [batch, tokens, 3, heads, 4 D4], o [batch, tokens, heads, 4 D4], lse [batch, heads, tokens], f32.
-// One invocation a query: query and output in registers, running maximum and sum over the keys in order. A workgroup
-// takes WORKGROUP queries of one head (x), heads along y, batch along z. Tiles of keys and values go through workgroup
-// memory; with DIRECT, for processors, all invocations read the same row from memory and there are no barriers.
-// conditions: DIRECT
+// qkv [batch, tokens, 3, heads, 4 D4], o [batch, tokens, heads, 4 D4], lse [batch, heads, tokens], all f32.
+// One invocation a query, with query and output in registers and a running maximum and sum over the keys in order,
+// GROUP at a time. A workgroup takes WORKGROUP queries of one head and reads tiles of TILE keys and values through
+// workgroup memory. Tokens along x, heads along y, batch along z.
 
 const WORKGROUP: u32 = 64u;
+// Rows of a tile, a multiple of GROUP.
 const TILE: u32 = 16u;
-// Vectors of four a head.
+// Vectors of four in a head.
 const D4: u32 = 16u;
+// Keys between two updates of the running maximum: one component of a vec4 each.
+const GROUP: u32 = 4u;
+// Below any logit, and exp(LOWEST - logit) is zero without overflow on the way.
+const LOWEST: f32 = -1.0e30;
 
 struct Params {
     tokens: u32,
@@ -22,12 +27,12 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;
 
-@if(!DIRECT) var<workgroup> tile_k: array<vec4f, TILE * D4>;
-@if(!DIRECT) var<workgroup> tile_v: array<vec4f, TILE * D4>;
+var<workgroup> tile_k: array<vec4f, TILE * D4>;
+var<workgroup> tile_v: array<vec4f, TILE * D4>;
 
-// Vector d of head `head` of token `token`: which = 0 query, 1 key, 2 value.
-fn place(batch: u32, token: u32, which: u32, head: u32) -> u32 {
-    return (((batch * params.tokens + token) * 3u + which) * params.heads + head) * D4;
+// First vector of head `head` of token `token`: part 0 query, 1 key, 2 value.
+fn place(batch: u32, token: u32, part: u32, head: u32) -> u32 {
+    return (((batch * params.tokens + token) * 3u + part) * params.heads + head) * D4;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -35,13 +40,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let token = group.x * WORKGROUP + thread;
     let head = group.y;
     let batch = group.z;
-    @if(DIRECT) {
-        if (token >= params.tokens) {
-            return;
-        }
-    }
-    // Without DIRECT, invocations beyond the last token repeat it, for the barriers, and write nothing.
-    let own = min(token, params.tokens - 1u);
+    // Invocations beyond the last token repeat it, for the barriers, and write nothing.
+    let last = params.tokens - 1u;
+    let own = min(token, last);
     let from_q = place(batch, own, 0u, head);
     var q: array<vec4f, D4>;
     var sum: array<vec4f, D4>;
@@ -49,38 +50,41 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         q[d] = qkv[from_q + d] * params.scale;
         sum[d] = vec4f();
     }
-    var most = -3.0e38;
+    var most = LOWEST;
     var total = 0.0;
     for (var first = 0u; first < params.tokens; first += TILE) {
         let count = min(TILE, params.tokens - first);
-        @if(!DIRECT) {
-            workgroupBarrier();
-            for (var i = thread; i < count * D4; i += WORKGROUP) {
-                let row = first + i / D4;
-                tile_k[i] = qkv[place(batch, row, 1u, head) + i % D4];
-                tile_v[i] = qkv[place(batch, row, 2u, head) + i % D4];
-            }
-            workgroupBarrier();
+        // Whole groups are filled: what lies beyond the last token repeats it and gets no weight.
+        let filled = (count + GROUP - 1u) / GROUP * GROUP * D4;
+        workgroupBarrier();
+        for (var i = thread; i < filled; i += WORKGROUP) {
+            let row = min(first + i / D4, last);
+            tile_k[i] = qkv[place(batch, row, 1u, head) + i % D4];
+            tile_v[i] = qkv[place(batch, row, 2u, head) + i % D4];
         }
-        for (var j = 0u; j < count; j += 1u) {
-            @if(DIRECT) let from_k = place(batch, first + j, 1u, head);
-            @if(DIRECT) let from_v = place(batch, first + j, 2u, head);
+        workgroupBarrier();
+        for (var j = 0u; j < count; j += GROUP) {
+            let rows = vec4u(j) + vec4u(0u, 1u, 2u, 3u);
+            let at = rows * D4;
             var products = vec4f();
             for (var d = 0u; d < D4; d += 1u) {
-                @if(DIRECT) let k = qkv[from_k + d];
-                @if(!DIRECT) let k = tile_k[j * D4 + d];
-                products += q[d] * k;
+                let x = q[d];
+                products += vec4f(
+                    dot(x, tile_k[at.x + d]),
+                    dot(x, tile_k[at.y + d]),
+                    dot(x, tile_k[at.z + d]),
+                    dot(x, tile_k[at.w + d]),
+                );
             }
-            let logit = products.x + products.y + products.z + products.w;
-            let larger = max(most, logit);
+            let logits = select(vec4f(LOWEST), products, rows < vec4u(count));
+            let larger = max(most, max(max(logits.x, logits.y), max(logits.z, logits.w)));
             let shrink = exp(most - larger);
-            let weight = exp(logit - larger);
+            let weights = exp(logits - larger);
             most = larger;
-            total = total * shrink + weight;
+            total = total * shrink + weights.x + weights.y + weights.z + weights.w;
             for (var d = 0u; d < D4; d += 1u) {
-                @if(DIRECT) let v = qkv[from_v + d];
-                @if(!DIRECT) let v = tile_v[j * D4 + d];
-                sum[d] = sum[d] * shrink + weight * v;
+                sum[d] = sum[d] * shrink + weights.x * tile_v[at.x + d] + weights.y * tile_v[at.y + d]
+                    + weights.z * tile_v[at.z + d] + weights.w * tile_v[at.w + d];
             }
         }
     }

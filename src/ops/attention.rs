@@ -1,7 +1,7 @@
 //! Multi-head self-attention that never stores its matrix (FlashAttention-2, Dao 2023).
 
 use crate::gpu::KernelKey;
-use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+use crate::graph::{Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the forward kernel.
@@ -11,52 +11,134 @@ uniform!(
     /// Uniform of the gradient kernels.
     GradientParams in "attention_gradient" { tokens: u32, heads: u32, scale: f32 }
 );
+uniform!(
+    /// Uniform of the forward kernel for processors; `vectors` is the head size in vectors of 4.
+    DirectParams in "attention_direct" { tokens: u32, heads: u32, vectors: u32, scale: f32 }
+);
+uniform!(
+    /// Uniform of the gradient kernels for processors, as [`DirectParams`].
+    GradientDirectParams in "attention_gradient_direct" { tokens: u32, heads: u32, vectors: u32, scale: f32 }
+);
 
-/// Largest head size.
-const MAX_HEAD: usize = 128;
+/// Smallest and largest head size, in elements.
+const HEAD_SIZES: std::ops::RangeInclusive<usize> = 8..=128;
 /// Queries or keys a workgroup.
 const WORKGROUP: usize = 64;
+/// The same in the kernels for processors: 8 invocations of 4 each.
+const DIRECT_WORKGROUP: usize = 32;
+/// Bytes of workgroup memory that every adapter has.
+const WORKGROUP_MEMORY: usize = 16384;
+/// Tokens that the kernels handle together; tiles are multiples of it.
+const GROUP: usize = 4;
+/// Most rows of a tile: more would not make the barriers any cheaper.
+const MAX_TILE: usize = 32;
+
+/// How invocations of a workgroup come by what they share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// Through workgroup memory and barriers: for GPUs.
+    Shared,
+    /// Straight from memory, without barriers: for processors.
+    Direct,
+}
+
+impl Variant {
+    /// The faster one on an adapter.
+    pub fn of(caps: Caps) -> Self {
+        if caps.cpu { Variant::Direct } else { Variant::Shared }
+    }
+}
 
 /// `o = softmax(q kᵀ / sqrt(head size)) v`, head by head.
 ///
-/// Input `qkv [B, N, 3 D]`, each row queries, keys, values, each heads first; outputs `o [B, N, D]` and
-/// `lse [B, heads, N]`, the logarithm of each softmax's normaliser. Head sizes are multiples of 4 up to 128.
+/// Input `qkv [B, N, 3 D]`, f32, each row `[3, heads, head size]`: queries, keys, values. Outputs `o [B, N, D]` and
+/// `lse [B, heads, N]`, for each query the natural logarithm of the sum of the exponentials of its scaled logits. Head
+/// sizes are multiples of 4 from 8 to 128.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attention {
     /// Number of heads.
     pub heads: usize,
-    /// Whether keys come straight from memory; `None` leaves it to the adapter's kind.
-    pub direct: Option<bool>,
+    /// How keys and values reach the queries; `None` leaves it to the adapter's kind.
+    pub variant: Option<Variant>,
 }
 
-/// Gradient for `qkv`; inputs `qkv`, `o`, `lse`, `do`.
+/// Gradient of [`Attention`] for `qkv`; inputs `qkv`, `o`, `lse` and `do`, the gradient of `o`.
+///
+/// Probabilities are computed again from `lse`. Sums run in a fixed order, so that results repeat bit by bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttentionGradient {
     /// As in [`Attention`].
     pub heads: usize,
     /// As in [`Attention`].
-    pub direct: Option<bool>,
+    pub variant: Option<Variant>,
 }
 
-/// `[batch, tokens, head size]`.
-fn extents(qkv: &TensorType, heads: usize) -> Result<[usize; 3], String> {
-    let &[batch, tokens, width] = qkv.shape.as_slice() else {
-        return Err(format!("expected qkv [B, N, 3 D], got {:?}", qkv.shape));
-    };
-    if heads == 0 || width % (3 * heads) != 0 {
-        return Err(format!("a last axis of {width} is no multiple of 3 x {heads} heads"));
-    }
-    let head = width / (3 * heads);
-    if head % 4 != 0 || head > MAX_HEAD {
-        return Err(format!("heads of size {head}; expected a multiple of 4 up to {MAX_HEAD}"));
-    }
-    Ok([batch, tokens, head])
+/// Extents of an attention.
+#[derive(Clone, Copy)]
+struct Extents {
+    batch: usize,
+    tokens: usize,
+    heads: usize,
+    head_size: usize,
 }
 
-fn key(shader: &'static str, head: usize, direct: bool) -> KernelKey {
-    // Two tiles of vectors fill at most 16 KiB, what every adapter has.
-    let tile = if head > 64 { 16 } else { 32 };
-    KernelKey::new(shader).when("DIRECT", direct).constant("D4", head as u32 / 4).constant("TILE", tile)
+impl Extents {
+    fn of(qkv: &TensorType, heads: usize) -> Result<Self, String> {
+        let &[batch, tokens, width] = qkv.shape.as_slice() else {
+            return Err(format!("expected qkv [B, N, 3 D], got {:?}", qkv.shape));
+        };
+        if qkv.dtype != DType::F32 {
+            return Err(format!("expected qkv in f32, got {:?}", qkv.dtype));
+        }
+        if heads == 0 || !width.is_multiple_of(3 * heads) {
+            return Err(format!("the last axis of qkv, {width}, is no multiple of 3 x {heads} heads"));
+        }
+        let head_size = width / (3 * heads);
+        if !head_size.is_multiple_of(4) || !HEAD_SIZES.contains(&head_size) {
+            let (least, most) = HEAD_SIZES.into_inner();
+            return Err(format!("{heads} heads of size {head_size}; expected a multiple of 4 from {least} to {most}"));
+        }
+        Ok(Extents { batch, tokens, heads, head_size })
+    }
+
+    /// Type of `o` and its gradient.
+    fn output(self) -> TensorType {
+        TensorType::f32(&[self.batch, self.tokens, self.heads * self.head_size])
+    }
+
+    /// Type of what there is once a query and head.
+    fn statistics(self) -> TensorType {
+        TensorType::f32(&[self.batch, self.heads, self.tokens])
+    }
+
+    /// Workgroups that take `tokens` queries or keys of one head each.
+    fn workgroups(self, tokens: usize) -> [u32; 3] {
+        [self.tokens.div_ceil(tokens) as u32, self.heads as u32, self.batch as u32]
+    }
+
+    fn scale(self) -> f32 {
+        (1.0 / (self.head_size as f64).sqrt()) as f32
+    }
+
+    /// Rows of a tile of which each holds two vectors of a head and `statistics` further numbers.
+    fn tile_rows(self, statistics: usize) -> usize {
+        let row_bytes = (2 * self.head_size + statistics) * size_of::<f32>();
+        (WORKGROUP_MEMORY / row_bytes / GROUP * GROUP).min(MAX_TILE)
+    }
+
+    /// A kernel of which each tile row holds two vectors of a head and `statistics` further numbers.
+    fn tiled(self, shader: &'static str, statistics: usize) -> KernelKey {
+        // The head size is a constant so that it can size the arrays in registers.
+        KernelKey::new(shader)
+            .constant("D4", self.head_size as u32 / 4)
+            .constant("TILE", self.tile_rows(statistics) as u32)
+    }
+
+    /// Operations of `products` products of queries with keys, or of probabilities with values.
+    fn flops(self, products: u64) -> u64 {
+        let Extents { batch, tokens, heads, head_size } = self;
+        2 * products * (batch * heads * tokens) as u64 * (tokens * head_size) as u64
+    }
 }
 
 impl Op for Attention {
@@ -65,8 +147,9 @@ impl Op for Attention {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [batch, tokens, head] = extents(inputs[0], self.heads)?;
-        Ok(vec![TensorType::f32(&[batch, tokens, self.heads * head]), TensorType::f32(&[batch, self.heads, tokens])])
+        let &[qkv] = inputs else { return Err(format!("takes one tensor, got {}", inputs.len())) };
+        let extents = Extents::of(qkv, self.heads)?;
+        Ok(vec![extents.output(), extents.statistics()])
     }
 
     fn gradient(
@@ -76,23 +159,35 @@ impl Op for Attention {
         grads: &[Option<Var>],
         _wants: &[bool],
     ) -> Result<Vec<Option<Var>>, GraphError> {
+        if grads[1].is_some() {
+            let reason = "no gradient passes through lse, which is there for the gradient of o alone".to_owned();
+            return Err(GraphError::Shape { op: self.name(), reason });
+        }
         let Some(dout) = grads[0] else { return Ok(vec![None]) };
-        let op = AttentionGradient { heads: self.heads, direct: self.direct };
+        let op = AttentionGradient { heads: self.heads, variant: self.variant };
         Ok(vec![Some(graph.add1(op, &[node.inputs[0], node.outputs[0], node.outputs[1], dout])?)])
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
-        let shape = |reason| GraphError::Shape { op: "attention", reason };
-        let [batch, tokens, head] = extents(launcher.input_type(0), self.heads).map_err(shape)?;
-        let key = key("attention", head, self.direct.unwrap_or(launcher.caps().cpu));
-        let params = Params { tokens: tokens as u32, heads: self.heads as u32, scale: 1.0 / (head as f32).sqrt() };
-        let workgroups = [tokens.div_ceil(WORKGROUP) as u32, self.heads as u32, batch as u32];
+        let extents = Extents::of(launcher.input_type(0), self.heads)
+            .map_err(|reason| GraphError::Shape { op: self.name(), reason })?;
+        let (tokens, heads, scale) = (extents.tokens as u32, extents.heads as u32, extents.scale());
         let args = [launcher.input(0), launcher.output(0), launcher.output(1)];
-        launcher.call(key, &params, &args, workgroups)
+        match self.variant.unwrap_or(Variant::of(launcher.caps())) {
+            Variant::Shared => {
+                let params = Params { tokens, heads, scale };
+                launcher.call(extents.tiled("attention", 0), &params, &args, extents.workgroups(WORKGROUP))
+            }
+            Variant::Direct => {
+                let params = DirectParams { tokens, heads, vectors: extents.head_size as u32 / 4, scale };
+                let workgroups = extents.workgroups(DIRECT_WORKGROUP);
+                launcher.call(KernelKey::new("attention_direct"), &params, &args, workgroups)
+            }
+        }
     }
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
-        extents(inputs[0], self.heads).map_or(0, |[b, n, head]| (4 * b * self.heads * n * n * head) as u64)
+        Extents::of(inputs[0], self.heads).map_or(0, |extents| extents.flops(2))
     }
 }
 
@@ -102,32 +197,69 @@ impl Op for AttentionGradient {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        Ok(vec![inputs[0].clone()])
+        let &[qkv, o, lse, dout] = inputs else {
+            return Err(format!("takes qkv, o, lse and do, got {} tensors", inputs.len()));
+        };
+        let extents = Extents::of(qkv, self.heads)?;
+        for (name, got, want) in
+            [("o", o, extents.output()), ("lse", lse, extents.statistics()), ("do", dout, extents.output())]
+        {
+            if *got != want {
+                return Err(format!("{name} has shape {:?}; expected {:?}", got.shape, want.shape));
+            }
+        }
+        Ok(vec![qkv.clone()])
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
-        let shape = |reason| GraphError::Shape { op: "attention_gradient", reason };
-        let [batch, tokens, head] = extents(launcher.input_type(0), self.heads).map_err(shape)?;
-        let direct = self.direct.unwrap_or(launcher.caps().cpu);
-        let params =
-            GradientParams { tokens: tokens as u32, heads: self.heads as u32, scale: 1.0 / (head as f32).sqrt() };
-        let workgroups = [tokens.div_ceil(WORKGROUP) as u32, self.heads as u32, batch as u32];
-        let delta = launcher.scratch(TensorType::f32(&[batch, self.heads, tokens]));
-        let shared = [(1, launcher.input(0)), (2, launcher.input(3)), (3, launcher.input(2))];
-        let results = [(5, delta), (6, launcher.output(0))];
-
-        let queries = [shared.as_slice(), &[(4, launcher.input(1))], &results].concat();
-        let kernel = key("attention_gradient", head, direct);
-        launcher.call_at(kernel.clone().when("QUERIES", true), &params, &queries, workgroups)?;
-        launcher.call_at(kernel, &params, &[shared.as_slice(), &results].concat(), workgroups)
+        let extents = Extents::of(launcher.input_type(0), self.heads)
+            .map_err(|reason| GraphError::Shape { op: self.name(), reason })?;
+        let (tokens, heads, scale) = (extents.tokens as u32, extents.heads as u32, extents.scale());
+        let delta = launcher.scratch(extents.statistics());
+        let for_keys = [launcher.input(0), launcher.input(3), launcher.input(2), launcher.output(0), delta];
+        let for_queries = [for_keys.as_slice(), &[launcher.input(1)]].concat();
+        match self.variant.unwrap_or(Variant::of(launcher.caps())) {
+            Variant::Shared => {
+                let params = GradientParams { tokens, heads, scale };
+                let workgroups = extents.workgroups(WORKGROUP);
+                let queries = extents.tiled("attention_gradient", 0).when("QUERIES", true);
+                launcher.call(queries, &params, &for_queries, workgroups)?;
+                launcher.call(extents.tiled("attention_gradient", 2), &params, &for_keys, workgroups)
+            }
+            Variant::Direct => {
+                let params = GradientDirectParams { tokens, heads, vectors: extents.head_size as u32 / 4, scale };
+                let workgroups = extents.workgroups(DIRECT_WORKGROUP);
+                let keys = KernelKey::new("attention_gradient_direct");
+                launcher.call(keys.clone().when("QUERIES", true), &params, &for_queries, workgroups)?;
+                launcher.call(keys, &params, &for_keys, workgroups)
+            }
+        }
     }
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
-        extents(inputs[0], self.heads).map_or(0, |[b, n, head]| (14 * b * self.heads * n * n * head) as u64)
+        // Both launches compute logits and their slopes; one adds dq, the other dk and dv.
+        Extents::of(inputs[0], self.heads).map_or(0, |extents| extents.flops(7))
     }
 }
 
-/// Multi-head self-attention of `qkv [B, N, 3 D]`.
+/// Multi-head self-attention of `qkv [B, N, 3 D]`: `o [B, N, D]`.
 pub fn attention(graph: &mut Graph, qkv: Var, heads: usize) -> Result<Var, GraphError> {
-    Ok(graph.add(Attention { heads, direct: None }, &[qkv])?[0])
+    Ok(graph.add(Attention { heads, variant: None }, &[qkv])?[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_fit_into_the_workgroup_memory_of_every_adapter() {
+        for head_size in HEAD_SIZES.step_by(4) {
+            let extents = Extents { batch: 1, tokens: 1, heads: 1, head_size };
+            for statistics in [0, 2] {
+                let rows = extents.tile_rows(statistics);
+                assert!(rows > 0 && rows % GROUP == 0, "{rows} rows of size {head_size}");
+                assert!(rows * (2 * head_size + statistics) * size_of::<f32>() <= WORKGROUP_MEMORY, "{head_size}");
+            }
+        }
+    }
 }
