@@ -105,6 +105,11 @@ const TENSOR: f64 = 1e-3;
 /// What a gradient may miss of the norm of all gradients.
 const GRADIENT_FLOOR: f64 = 1e-6;
 
+/// Whether an error is tolerable; one that is no number is not.
+fn within(error: f64, tolerance: f64) -> bool {
+    error <= tolerance
+}
+
 fn norm(values: &[f32]) -> f64 {
     values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
 }
@@ -257,7 +262,7 @@ fn compare_gradients(report: &mut CaseReport, got: &Tensors, want: &Tensors) -> 
         let found = got.get(name, &tensor.shape)?;
         let (error, size) = (distance(&found.data, &tensor.data), norm(&tensor.data));
         report.grad.insert(name.clone(), error / size.max(f64::MIN_POSITIVE));
-        if !(error <= TENSOR * size + GRADIENT_FLOOR * all) {
+        if !within(error, TENSOR * size + GRADIENT_FLOOR * all) {
             report.failures.push(format!("gradient of {name}: relative error {:.2e}", error / size));
         }
     }
@@ -270,7 +275,7 @@ fn compare_weights(report: &mut CaseReport, got: &Tensors, want: &Tensors) -> Re
         let error = distance(&found.data, &tensor.data) / norm(&tensor.data).max(f64::MIN_POSITIVE);
         report.after.insert(name.clone(), error);
         // Softmax ignores the key bias: its gradient is rounding noise, which AdamW turns into steps.
-        if !name.ends_with("k_proj.bias") && !(error <= TENSOR) {
+        if !name.ends_with("k_proj.bias") && !within(error, TENSOR) {
             report.failures.push(format!("{name} after training: relative error {error:.2e}"));
         }
     }
@@ -283,13 +288,16 @@ fn judge(report: &mut CaseReport) {
             report.failures.push(text);
         }
     };
-    fail(!(report.loss.rel <= LOSS), format!("loss: got {}, want {}", report.loss.got, report.loss.want));
-    fail(!(report.pred_max_abs <= ACTIVATION), format!("pred: off by {:.2e}", report.pred_max_abs));
-    fail(!(report.latent_max_abs <= ACTIVATION), format!("latent: off by {:.2e}", report.latent_max_abs));
+    fail(!within(report.loss.rel, LOSS), format!("loss: got {}, want {}", report.loss.got, report.loss.want));
+    fail(!within(report.pred_max_abs, ACTIVATION), format!("pred: off by {:.2e}", report.pred_max_abs));
+    fail(!within(report.latent_max_abs, ACTIVATION), format!("latent: off by {:.2e}", report.latent_max_abs));
     fail(!report.mask_equal, "mask differs".to_owned());
     fail(!report.ids_restore_equal, "ids_restore differs".to_owned());
     for (step, (got, want)) in report.train_losses.iter().enumerate() {
-        fail(!((got - want).abs() <= 1e-4 * want.abs()), format!("loss of step {}: got {got}, want {want}", step + 1));
+        fail(
+            !within((got - want).abs(), 1e-4 * want.abs()),
+            format!("loss of step {}: got {got}, want {want}", step + 1),
+        );
     }
     report.pass = report.failures.is_empty();
 }

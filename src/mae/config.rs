@@ -114,7 +114,7 @@ impl MaeConfig {
                 return fail(field, &value, format!("expected 1 to {most}"));
             }
         }
-        if self.image_size % self.patch_size != 0 {
+        if !self.image_size.is_multiple_of(self.patch_size) {
             return fail(
                 "image_size",
                 &self.image_size,

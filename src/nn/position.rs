@@ -46,7 +46,7 @@ mod tests {
         }
         let sum: f64 = table.iter().map(|x| f64::from(*x)).sum();
         let squares: f64 = table.iter().map(|x| f64::from(*x).powi(2)).sum();
-        assert!((sum - 69594.493_859).abs() < 1e-2, "sum {sum}");
+        assert!((sum - 69_594.493_859).abs() < 1e-2, "sum {sum}");
         assert!((squares - 75264.0).abs() < 1e-2, "squares {squares}");
     }
 }

@@ -257,7 +257,7 @@ mod tests {
             let extents = Extents { batch: 1, tokens: 1, heads: 1, head_size };
             for statistics in [0, 2] {
                 let rows = extents.tile_rows(statistics);
-                assert!(rows > 0 && rows % GROUP == 0, "{rows} rows of size {head_size}");
+                assert!(rows > 0 && rows.is_multiple_of(GROUP), "{rows} rows of size {head_size}");
                 assert!(rows * (2 * head_size + statistics) * size_of::<f32>() <= WORKGROUP_MEMORY, "{head_size}");
             }
         }

@@ -32,7 +32,7 @@ impl Op for ColumnSum {
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
         let columns = self.columns();
-        if columns == 0 || inputs[0].len() % columns != 0 {
+        if columns == 0 || !inputs[0].len().is_multiple_of(columns) {
             return Err(format!("cannot sum {:?} down to {:?}", inputs[0].shape, self.shape));
         }
         let rows = inputs[0].len() / columns;

@@ -316,7 +316,8 @@ impl Op for MatMul {
             let other = absorption.inputs[1 - absorption.at];
             if absorption.at == 0 && other.len() == product.last() && !epilogue.bias {
                 epilogue.bias = true;
-            } else if other.len() % product.last() == 0 && (absorption.at == 0 || other.len() == product.len()) {
+            } else if other.len().is_multiple_of(product.last()) && (absorption.at == 0 || other.len() == product.len())
+            {
                 epilogue.residual = true;
             } else {
                 return None;

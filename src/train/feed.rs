@@ -134,6 +134,21 @@ enum Supply {
     Stream { prefetch: Prefetch },
 }
 
+/// How pictures are fed.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedOptions {
+    /// Pictures a batch.
+    pub batch: usize,
+    /// Seed of the order.
+    pub seed: u64,
+    /// Samples drawn before, for resuming.
+    pub samples: u64,
+    /// Bytes of GPU memory for pixels.
+    pub budget: u64,
+    /// Short side to which larger pictures are reduced.
+    pub limit: u32,
+}
+
 /// Endless shuffled batches.
 pub struct Feed {
     supply: Supply,
@@ -152,9 +167,7 @@ impl std::fmt::Debug for Feed {
 }
 
 impl Feed {
-    /// Opens the pictures `indices` of `source`, resident if they fit `budget` bytes.
-    ///
-    /// `samples` is how many samples were drawn before, for resuming.
+    /// Opens the pictures `indices` of `source`, resident if they fit the budget.
     ///
     /// # Errors
     /// [`TrainError::NoPictures`] where none can be read.
@@ -162,12 +175,9 @@ impl Feed {
         gpu: &Gpu,
         source: Arc<dyn Source>,
         indices: &[usize],
-        batch: usize,
-        seed: u64,
-        samples: u64,
-        budget: u64,
-        limit: u32,
+        options: FeedOptions,
     ) -> Result<Feed, TrainError> {
+        let FeedOptions { batch, seed, samples, budget, limit } = options;
         let threads = platform::threads();
         let (mut pictures, mut skipped, mut bytes) = (Vec::new(), Vec::new(), 0u64);
         let mut fits = true;

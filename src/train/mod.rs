@@ -16,7 +16,7 @@ pub use bench::{Bench, BenchResult, OpTime};
 pub use checkpoint::{Checkpoint, config_metadata, model_of};
 pub use error::TrainError;
 pub use estimate::{Estimate, estimate};
-pub use feed::{Feed, Pictures, decode_limit, packed};
+pub use feed::{Feed, FeedOptions, Pictures, decode_limit, packed};
 pub use held_out::{HeldOut, HeldOutResult};
 pub use recipe::{Augment, Precision, Recipe, TrainRecipe};
 pub use reconstruct::{Hidden, Reconstruction, Reconstructor};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::checkpoint::Checkpoint;
 use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
-use super::{Feed, HeldOut, Pictures, Recipe, TrainError, decode_limit, packed};
+use super::{Feed, FeedOptions, HeldOut, Pictures, Recipe, TrainError, decode_limit, packed};
 use crate::data::{Source, Split, load_all};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, Uploads};
 use crate::graph::{Caps, GraphError, Layout, Plan, ShardLayout, Shards};
@@ -82,8 +82,8 @@ impl Trainer {
         let samples = checkpoint.map_or(0, |checkpoint| checkpoint.samples);
         let held = &split.held_out[..split.held_out.len().min(MAX_HELD_OUT)];
         let held = packed(load_all(source.as_ref(), held, Some(limit), platform::threads()));
-        let feed =
-            Feed::open(&gpu, source, &split.train, t.batch, t.seed, samples, t.pixel_budget << 20, limit).await?;
+        let options = FeedOptions { batch: t.batch, seed: t.seed, samples, budget: t.pixel_budget << 20, limit };
+        let feed = Feed::open(&gpu, source, &split.train, options).await?;
 
         let graph = TrainGraph::build(&recipe, feed.slot())?;
         let store = ParamStore::new(&gpu, graph.builder.params(), true).await?;

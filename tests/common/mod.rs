@@ -122,6 +122,11 @@ pub fn run_bits_on(gpu: &Gpu, graph: &Graph, inputs: &[(&str, Data)], roots: &[V
     read.iter().map(|bytes| bytemuck::pod_collect_to_vec(bytes)).collect()
 }
 
+/// Adds an op to a graph.
+pub type Build<'a> = dyn Fn(&mut Graph, &[Var]) -> Result<Vec<Var>, GraphError> + 'a;
+/// The same op in f64.
+pub type Twin<'a> = dyn Fn(&[Vec<f64>]) -> Vec<Vec<f64>> + 'a;
+
 /// An op under test.
 pub struct Case<'a> {
     /// Shape and data of each input.
@@ -129,9 +134,9 @@ pub struct Case<'a> {
     /// Which inputs get their gradient checked.
     pub wants: Vec<bool>,
     /// Builds the op; its first result is compared, the others too.
-    pub build: &'a dyn Fn(&mut Graph, &[Var]) -> Result<Vec<Var>, GraphError>,
+    pub build: &'a Build<'a>,
     /// The same in f64: flattened f32 inputs (u32 inputs as numbers) to the flattened results.
-    pub twin: &'a dyn Fn(&[Vec<f64>]) -> Vec<Vec<f64>>,
+    pub twin: &'a Twin<'a>,
 }
 
 /// An f32 input of random numbers.
@@ -152,7 +157,8 @@ fn relative(got: &[f32], want: &[f64]) -> f64 {
 pub fn assert_close(what: &str, got: &[f32], want: &[f64], tolerance: f64) {
     let error = relative(got, want);
     if error > tolerance {
-        let at = got.iter().zip(want).position(|(g, w)| !((f64::from(*g) - w).abs() <= tolerance * (1.0 + w.abs())));
+        let near = |(g, w): (&f32, &f64)| (f64::from(*g) - w).abs() <= tolerance * (1.0 + w.abs());
+        let at = got.iter().zip(want).position(|pair| !near(pair));
         let detail = at.map(|i| format!("first at {i}: got {}, want {}", got[i], want[i])).unwrap_or_default();
         panic!("{what}: relative error {error:.3e} > {tolerance:.0e}; {detail}");
     }
