@@ -56,6 +56,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Hide patches of pictures and let a trained model paint them back
     Reconstruct(ReconstructArgs),
+    /// Write the weights of a run alone, without optimiser state
+    Export(ExportArgs),
     /// Check this adapter: kernels and golden cases against a reference
     Selftest(SelftestArgs),
     /// Show adapters, features and limits, and what the engine uses of them
@@ -258,6 +260,19 @@ pub struct ReconstructArgs {
     /// Also write input, mask and prediction as tensors
     #[arg(long, value_name = "OUT.safetensors")]
     pub pixels: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ExportArgs {
+    /// A run folder, of which the best checkpoint is taken, or a checkpoint
+    #[arg(value_name = "RUN|CHECKPOINT")]
+    pub run: PathBuf,
+    /// Where to write the weights
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub out: PathBuf,
+    /// Store 16-bit floats, half the size
+    #[arg(long)]
+    pub f16: bool,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -3,11 +3,14 @@
 mod args;
 mod bench;
 mod demo;
+mod export;
 mod info;
 mod progress;
 mod reconstruct;
 mod selftest;
 mod train;
+
+pub use reconstruct::shipped_weights;
 
 use std::process::ExitCode;
 
@@ -29,6 +32,7 @@ pub fn main() -> ExitCode {
         Some(Command::Demo(args)) => demo::run(&common, &args),
         Some(Command::Train(args)) => train::run(&common, &args),
         Some(Command::Reconstruct(args)) => reconstruct::run(&common, &args),
+        Some(Command::Export(args)) => export::run(&common, &args),
         Some(Command::Selftest(args)) => selftest::run(&common, &args),
         Some(Command::Info) => info::run(&common),
         Some(Command::Bench(args)) => bench::run(&common, &args),

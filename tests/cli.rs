@@ -1,0 +1,97 @@
+//! The program as a user meets it: exit codes, messages, JSON.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn unmask(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_unmask")).args(arguments).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_failure_with_1() {
+    assert_eq!(unmask(&["train", "--steps", "many"]).status.code(), Some(2));
+    assert_eq!(unmask(&["dance"]).status.code(), Some(2));
+    let failed = unmask(&["train", "--model", "giant"]);
+    assert_eq!(failed.status.code(), Some(1));
+    let message = text(&failed.stderr);
+    assert!(message.contains("no model is called \"giant\"; expected one of micro, mini"), "{message}");
+    assert!(failed.stdout.is_empty());
+}
+
+#[test]
+fn help_and_completions_tell_a_newcomer_what_there_is() {
+    let help = unmask(&["--help"]);
+    assert!(help.status.success());
+    let help = text(&help.stdout);
+    for command in ["train", "reconstruct", "selftest", "info", "bench", "completions"] {
+        assert!(help.contains(command), "{command} is missing from {help}");
+    }
+    assert!(text(&unmask(&["train", "--help"]).stdout).contains("Share of hidden patches"));
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let script = unmask(&["completions", shell]);
+        assert!(script.status.success() && text(&script.stdout).contains("reconstruct"), "{shell}");
+    }
+}
+
+#[test]
+fn info_and_selftest_speak_json() {
+    let info = unmask(&["info", "--json"]);
+    let info: serde_json::Value = serde_json::from_slice(&info.stdout).expect("one object");
+    assert!(info["adapters"].as_array().is_some_and(|adapters| !adapters.is_empty()), "{info}");
+    assert!(info["limits"]["max_buffer_size"].as_u64().is_some_and(|bytes| bytes > 0), "{info}");
+
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/square32_p8.safetensors");
+    let report = unmask(&["selftest", "--json", &case.display().to_string()]);
+    assert!(report.status.success(), "{}", text(&report.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&report.stdout).expect("one object");
+    for key in ["case", "adapter", "loss", "pred_max_abs", "latent_max_abs", "grad", "train_losses", "after"] {
+        assert!(!report[key].is_null(), "{key} is missing");
+    }
+    assert_eq!((&report["pass"], &report["mask_equal"]), (&true.into(), &true.into()));
+
+    let missing = unmask(&["selftest", "no-such-case.safetensors"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("no-such-case.safetensors"));
+}
+
+#[test]
+fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/photos/animal/cat_erasers.jpg");
+    let (photo, out) = (photo.display().to_string(), folder.path().join("out.png"));
+    let pixels = folder.path().join("out.safetensors");
+    let (out_text, pixels_text) = (out.display().to_string(), pixels.display().to_string());
+    let result =
+        unmask(&["reconstruct", &photo, "--json", "--seed", "7", "--out", &out_text, "--pixels", &pixels_text]);
+    assert!(result.status.success(), "{}", text(&result.stderr));
+    let line: serde_json::Value = serde_json::from_slice(&result.stdout).expect("one object");
+    assert_eq!((line["visible"].as_u64(), line["patches"].as_u64()), (Some(16), Some(64)));
+    assert_eq!(line["keep"].as_array().map(Vec::len), Some(16));
+    assert!(line["hidden_mse"].as_f64().is_some_and(|mse| mse > 0.0 && mse < 4.0), "{line}");
+    assert!(line["baseline_mse"]["interpolation"].as_f64().is_some_and(|mse| mse > 0.0), "{line}");
+    let strip = image::open(&out).expect("a picture");
+    assert_eq!((strip.width(), strip.height()), (256, 64));
+    let tensors = unmask::weights::Tensors::open(&pixels).expect("tensors");
+    assert!(tensors.get("input", &[3, 64, 64]).is_ok() && tensors.get("pred", &[64, 192]).is_ok());
+
+    let kept = unmask(&["reconstruct", &photo, "--json", "--keep", "0,5,9", "--out", &out_text]);
+    let line: serde_json::Value = serde_json::from_slice(&kept.stdout).expect("one object");
+    assert_eq!(line["keep"], serde_json::json!([0, 5, 9]));
+
+    for (arguments, expected) in [
+        (vec!["--keep", "0,64"], "patch 64 is out of range; expected 0 to 63"),
+        (vec!["--keep", "3,3"], "listed twice"),
+        (vec!["--mask-ratio", "1"], "--mask-ratio 1: expected 0 to under 1"),
+    ] {
+        let failed =
+            unmask(&[["reconstruct", photo.as_str(), "--out", out_text.as_str()].as_slice(), &arguments].concat());
+        assert_eq!(failed.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&failed.stderr).contains(expected), "{}", text(&failed.stderr));
+    }
+    let failed = unmask(&["reconstruct", "no-such.jpg"]);
+    assert!(text(&failed.stderr).contains("no-such.jpg: no such file or folder"));
+}
