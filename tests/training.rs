@@ -128,9 +128,10 @@ fn commands_pause_step_change_and_stop() {
     session.send(Command::Pause);
     session.send(Command::Step);
     session.send(Command::Step);
+    session.send(Command::Measure);
     session.send(Command::SetMaskRatio(1.5));
     session.send(Command::SetMaskRatio(0.5));
-    let (mut steps, mut warnings, mut finished) = (0, Vec::new(), None);
+    let (mut steps, mut warnings, mut finished, mut previews) = (0, Vec::new(), None, 0);
     while let Some(event) = session.wait() {
         match event {
             Event::Step(line) => {
@@ -141,12 +142,14 @@ fn commands_pause_step_change_and_stop() {
                 }
             }
             Event::Warning(text) => warnings.push(text),
+            Event::Preview(_) => previews += 1,
             Event::Finished { step } => finished = Some(step),
             Event::Failed(error) => panic!("{error}"),
             _ => {}
         }
     }
     assert_eq!((steps, finished), (2, Some(2)));
+    assert_eq!(previews, 2, "one at the start, one when asked");
     assert_eq!(warnings, ["model: mask_ratio = 1.5: expected 0 to under 1"]);
     let (_, checkpoint) = RunFolder::resume(&folder.path().join("run")).expect("saved when stopped");
     assert_eq!((checkpoint.step, checkpoint.recipe.model.mask_ratio), (2, 0.5));

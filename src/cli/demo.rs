@@ -17,9 +17,11 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
     let mut recipe = Recipe::load("micro")?;
     // More steps than the time allows: the clock ends the run, on any adapter.
     recipe.train.steps = 1_000_000;
-    recipe.train.warmup_steps = 20;
-    recipe.train.blr = 4e-3;
-    recipe.train.eval_every = 25;
+    // Small batches, so that slow adapters get some steps done too.
+    recipe.train.batch = 16;
+    recipe.train.blr = 0.024;
+    recipe.train.warmup_steps = 10;
+    recipe.train.eval_every = 0;
     recipe.train.checkpoint_every = 0;
     clear(&args.out)?;
     let out = args.out.clone();
@@ -28,8 +30,10 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
     let session = Session::start(job)?;
     let commands = session.commands();
     ctrlc::set_handler(move || {
-        // The session may have ended already.
-        let _ = commands.send(Command::Stop);
+        for command in [Command::Measure, Command::Stop] {
+            // The session may have ended already.
+            let _ = commands.send(command);
+        }
     })
     .context("Ctrl-C cannot be caught")?;
 
@@ -54,6 +58,7 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
                     ));
                 }
                 if elapsed >= args.seconds {
+                    session.send(Command::Measure);
                     session.send(Command::Stop);
                 }
             }

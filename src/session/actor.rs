@@ -156,6 +156,10 @@ impl Actor {
                 Ok(Command::Step) => self.steps_allowed += 1,
                 Ok(Command::Stop) => progress.stop = true,
                 Ok(Command::Save) => self.save(trainer, folder, progress).await?,
+                Ok(Command::Measure) => {
+                    self.report(trainer, folder, progress).await?;
+                    self.measure(trainer, folder, progress, true).await?;
+                }
                 Ok(Command::SetMaskRatio(ratio)) => {
                     if let Err(error) = trainer.set_mask_ratio(ratio).await {
                         self.emit(Event::Warning(error.to_string()));

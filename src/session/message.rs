@@ -19,6 +19,8 @@ pub enum Command {
     Stop,
     /// Save now.
     Save,
+    /// Measure the held-out pictures now, with a preview.
+    Measure,
     /// Share of hidden patches from the next step on.
     SetMaskRatio(f64),
     /// Base learning rate from the next step on.
