@@ -40,7 +40,7 @@ pub struct TrainRecipe {
     pub batch: usize,
     /// Micro-batches a step.
     pub accumulate: usize,
-    /// Base learning rate, scaled by effective batch / 256.
+    /// Base learning rate, scaled by effective batch / 256; 1e-3, for `micro` and `mini` 1e-2.
     pub blr: f64,
     /// Learning rate at the end.
     pub min_lr: f64,
@@ -119,7 +119,10 @@ impl Recipe {
     /// An unknown preset, an unreadable file, an unknown or missing key: each by name.
     pub fn load(spec: &str) -> Result<Recipe, TrainError> {
         if !spec.ends_with(".toml") {
-            return Ok(Recipe { name: spec.to_owned(), model: mae::preset(spec)?, train: TrainRecipe::default() });
+            let model = mae::preset(spec)?;
+            // Narrow models learn from small batches at rates that wide ones would not survive.
+            let blr = if model.width < 256 && model.image_size < 224 { 1e-2 } else { TrainRecipe::default().blr };
+            return Ok(Recipe { name: spec.to_owned(), model, train: TrainRecipe { blr, ..TrainRecipe::default() } });
         }
         let text = std::fs::read_to_string(Path::new(spec))
             .map_err(|error| TrainError::Recipe { path: spec.to_owned(), reason: error.to_string() })?;
