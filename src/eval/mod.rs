@@ -1,7 +1,8 @@
-//! Metrics, baselines and the self-test against golden cases.
+//! Metrics, baselines and the self-test: every kernel against its twin, golden cases against a reference.
 
 mod baseline;
 mod golden;
+pub mod kernels;
 
 pub use baseline::{Baselines, baselines, psnr_db};
 pub use golden::{CaseReport, GoldenError, run_case};

@@ -3,9 +3,12 @@
 
 use std::sync::{Arc, OnceLock};
 
+use unmask::eval::kernels::{poison, twins};
 use unmask::gpu::{BufferSlice, Gpu, GpuOptions, Uploads};
 use unmask::graph::{DType, Externals, Graph, GraphError, Plan, TensorType, Var};
 use unmask::ops;
+
+pub use unmask::eval::kernels::Random;
 
 /// The adapter of the tests, opened once; its name is printed so that a log tells what was tested.
 pub fn gpu() -> Arc<Gpu> {
@@ -25,38 +28,6 @@ pub fn gpu_as(processor: bool) -> Arc<Gpu> {
         .clone()
 }
 
-/// Pseudo-random numbers for inputs.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn bits(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        let x = (self.0 >> 33) ^ (self.0 >> 45);
-        (x as u32).wrapping_mul(0x9E37_79B1) ^ (self.0 >> 32) as u32
-    }
-
-    /// Uniform in [-1, 1).
-    pub fn signed(&mut self) -> f32 {
-        self.bits() as f32 / 2147483648.0 - 1.0
-    }
-
-    pub fn below(&mut self, n: usize) -> usize {
-        self.bits() as usize % n
-    }
-
-    pub fn vec(&mut self, n: usize) -> Vec<f32> {
-        (0..n).map(|_| self.signed()).collect()
-    }
-
-    pub fn permutation(&mut self, n: usize) -> Vec<u32> {
-        let mut p: Vec<u32> = (0..n as u32).collect();
-        for i in (1..n).rev() {
-            p.swap(i, self.below(i + 1));
-        }
-        p
-    }
-}
-
 /// Data of an external tensor.
 #[derive(Clone, Debug)]
 pub enum Data {
@@ -71,13 +42,6 @@ impl Data {
             Data::U32(_) => panic!("u32 data where f32 was expected"),
         }
     }
-}
-
-/// Fills a slice with garbage: large numbers and NaNs, so that a kernel that relies on zeroed memory shows.
-pub fn poison(gpu: &Gpu, slice: &BufferSlice, random: &mut Random) {
-    let noise: Vec<u32> =
-        (0..slice.bytes / 4).map(|i| if i % 3 == 0 { 0x7fc0_dead } else { random.bits() | 0x4000_0000 }).collect();
-    gpu.upload(slice, &noise);
 }
 
 /// Runs `graph` with the external tensors `inputs` and returns the `roots`; all memory is poisoned before.
@@ -146,16 +110,9 @@ pub fn random_input(random: &mut Random, shape: &[usize]) -> (TensorType, Data) 
     (ty, data)
 }
 
-fn relative(got: &[f32], want: &[f64]) -> f64 {
-    assert_eq!(got.len(), want.len());
-    let error: f64 = got.iter().zip(want).map(|(g, w)| (f64::from(*g) - w).powi(2)).sum();
-    let norm: f64 = want.iter().map(|w| w * w).sum();
-    if error.is_finite() { (error / (norm + 1e-12)).sqrt() } else { f64::INFINITY }
-}
-
 /// Asserts that two vectors agree in relative L2 norm.
 pub fn assert_close(what: &str, got: &[f32], want: &[f64], tolerance: f64) {
-    let error = relative(got, want);
+    let error = twins::relative_error(got, want);
     if error > tolerance {
         let near = |(g, w): (&f32, &f64)| (f64::from(*g) - w).abs() <= tolerance * (1.0 + w.abs());
         let at = got.iter().zip(want).position(|pair| !near(pair));
