@@ -1,10 +1,20 @@
-//! Every linked shader is valid WGSL, translates to every backend, and shares its uniform with Rust field by field.
+//! Every linked shader, in every size that an op makes of it, is valid WGSL, translates to every backend, and shares its uniform with Rust field by field.
 
 use naga::back::{hlsl, msl, spv, wgsl};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, TypeInner};
 use unmask::ops;
 use unmask::shaders::{self, Linked};
+
+/// Every linked shader, and every one that an op makes for one size.
+fn all_kernels() -> Vec<Linked> {
+    let specialised = ops::specialised().into_iter().map(|key| {
+        let name = key.to_string();
+        let source = key.source().unwrap_or_else(|error| panic!("{name}: {error}"));
+        Linked { name, source }
+    });
+    shaders::all().into_iter().chain(specialised).collect()
+}
 
 fn checked(shader: &Linked) -> (Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&shader.source)
@@ -18,9 +28,9 @@ fn checked(shader: &Linked) -> (Module, ModuleInfo) {
 }
 
 #[test]
-fn every_shader_translates_to_every_backend() {
-    let all = shaders::all();
-    assert!(all.len() > 50, "{} shaders", all.len());
+fn every_kernel_translates_to_every_backend() {
+    let (linked, all) = (shaders::all().len(), all_kernels());
+    assert!(linked > 50 && all.len() > 2 * linked, "{} kernels of {linked} shaders", all.len());
     for shader in &all {
         let (module, info) = checked(shader);
         let name = &shader.name;
@@ -49,6 +59,25 @@ fn every_shader_translates_to_every_backend() {
         let text = wgsl::write_string(&module, &info, wgsl::WriterFlags::empty())
             .unwrap_or_else(|e| panic!("{name} to WGSL: {e}"));
         assert!(text.contains("@compute"), "{name}");
+    }
+}
+
+/// What WebGPU grants every workgroup: invocations, and bytes of memory.
+const WORKGROUP_LIMITS: (u32, u32) = (256, 16_384);
+
+#[test]
+fn workgroups_stay_within_what_every_adapter_has() {
+    for shader in &all_kernels() {
+        let (module, _) = checked(shader);
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(module.to_ctx()).unwrap_or_else(|error| panic!("{}: {error}", shader.name));
+        let shared = module.global_variables.iter().filter(|(_, var)| var.space == naga::AddressSpace::WorkGroup);
+        // Dawn counts each variable in whole 16 bytes.
+        let bytes: u32 = shared.map(|(_, var)| layouter[var.ty].size.next_multiple_of(16)).sum();
+        let invocations: u32 = module.entry_points[0].workgroup_size.iter().product();
+        let (most_invocations, most_bytes) = WORKGROUP_LIMITS;
+        assert!(bytes <= most_bytes, "{}: {bytes} bytes of workgroup memory", shader.name);
+        assert!((1..=most_invocations).contains(&invocations), "{}: {invocations} invocations", shader.name);
     }
 }
 

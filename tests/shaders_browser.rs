@@ -1,8 +1,8 @@
-//! Compiles every linked shader in a real browser, because naga accepts WGSL that a browser's compiler refuses (a
+//! Compiles every linked shader, in every size that an op makes of it, in a real browser, because naga accepts WGSL that a browser's compiler refuses (a
 //! barrier in control flow that is not uniform, for one).
 //!
-//! The test serves a page to a headless Chromium with WebGPU on SwiftShader. The page makes a module and a pipeline of
-//! each shader, on a device with WebGPU's default limits, and posts what the browser said.
+//! The test serves a page to a headless Chromium with WebGPU on SwiftShader. The page makes a module of each,
+//! and pipelines, on a device with WebGPU's default limits, and posts what the browser said.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use unmask::shaders::{self, Linked};
+use unmask::{ops, shaders};
 
 const TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -34,9 +34,21 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 ";
 
 /// A shader with the line by which browsers enable subgroups; naga has them without, and refuses the line.
-fn for_browsers(shader: &Linked) -> String {
-    let enable = if shader.name.contains("+SUBGROUPS") { "enable subgroups;\n" } else { "" };
-    format!("{enable}{}", shader.source)
+fn for_browsers(name: String, source: &str, pipeline: bool) -> Shader {
+    let enable = if name.contains("+SUBGROUPS") { "enable subgroups;\n" } else { "" };
+    Shader { name, source: format!("{enable}{source}"), pipeline }
+}
+
+/// Every linked shader, and every one that an op makes for one size. These make no pipelines: that takes SwiftShader a
+/// second each, and what depends on sizes there, the limits of a workgroup, `tests/shaders.rs` checks.
+fn kernels() -> Vec<Shader> {
+    let linked = shaders::all().into_iter().map(|linked| for_browsers(linked.name, &linked.source, true));
+    let specialised = ops::specialised().into_iter().map(|key| {
+        let name = key.to_string();
+        let source = key.source().unwrap_or_else(|error| panic!("{name}: {error}"));
+        for_browsers(name, &source, false)
+    });
+    linked.chain(specialised).collect()
 }
 
 const PAGE: &str = r#"<!doctype html>
@@ -48,7 +60,7 @@ const post = (path, body) => fetch(path, { method: "POST", body });
 // Optional features that a module asks for by `enable`, and what WebGPU calls them.
 const FEATURES = { f16: "shader-f16", subgroups: "subgroups" };
 
-async function compile(device, { name, source }) {
+async function compile(device, { name, source, pipeline }) {
     const enabled = [...source.matchAll(/^\s*enable\s+([^;]+);/gm)].flatMap(m => m[1].split(",").map(s => s.trim()));
     const missing = enabled.map(e => FEATURES[e]).filter(f => f && !device.features.has(f));
     if (missing.length) return { name, status: "skipped", messages: [`needs ${missing.join(", ")}`] };
@@ -60,7 +72,7 @@ async function compile(device, { name, source }) {
     const { messages: notes } = await module.getCompilationInfo();
     const messages = notes.map(m => `${m.type} at ${m.lineNum}:${m.linePos}: ${m.message} | ${lines[m.lineNum - 1] ?? ""}`);
     let failed = notes.some(m => m.type === "error");
-    if (!failed) {
+    if (pipeline && !failed) {
         try {
             await device.createComputePipelineAsync({ layout: "auto", compute: { module, entryPoint: "main" } });
         } catch (error) {
@@ -103,6 +115,8 @@ run().catch(error => ({ error: String(error) })).then(result => post("/result", 
 struct Shader {
     name: String,
     source: String,
+    /// Whether a pipeline is made of it too.
+    pipeline: bool,
 }
 
 #[derive(Deserialize)]
@@ -293,10 +307,9 @@ fn every_shader_compiles_in_a_browser() {
         println!("skipped: no browser was found and UNMASK_NO_BROWSER=1");
         return;
     };
-    let mut shaders: Vec<Shader> =
-        shaders::all().into_iter().map(|linked| Shader { source: for_browsers(&linked), name: linked.name }).collect();
+    let mut shaders = kernels();
     assert!(!shaders.is_empty());
-    shaders.push(Shader { name: CONTROL.to_owned(), source: CONTROL_SOURCE.to_owned() });
+    shaders.push(Shader { name: CONTROL.to_owned(), source: CONTROL_SOURCE.to_owned(), pipeline: true });
 
     let report = compile(&program, &shaders);
     assert!(report.error.is_none(), "{}: {}", program.display(), report.error.unwrap_or_default());

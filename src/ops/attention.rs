@@ -120,25 +120,43 @@ impl Extents {
         (1.0 / (self.head_size as f64).sqrt()) as f32
     }
 
-    /// Rows of a tile of which each holds two vectors of a head and `statistics` further numbers.
-    fn tile_rows(self, statistics: usize) -> usize {
-        let row_bytes = (2 * self.head_size + statistics) * size_of::<f32>();
-        (WORKGROUP_MEMORY / row_bytes / GROUP * GROUP).min(MAX_TILE)
-    }
-
-    /// A kernel of which each tile row holds two vectors of a head and `statistics` further numbers.
-    fn tiled(self, shader: &'static str, statistics: usize) -> KernelKey {
-        // The head size is a constant so that it can size the arrays in registers.
-        KernelKey::new(shader)
-            .constant("D4", self.head_size as u32 / 4)
-            .constant("TILE", self.tile_rows(statistics) as u32)
-    }
-
     /// Operations of `products` products of queries with keys, or of probabilities with values.
     fn flops(self, products: u64) -> u64 {
         let Extents { batch, tokens, heads, head_size } = self;
         2 * products * (batch * heads * tokens) as u64 * (tokens * head_size) as u64
     }
+}
+
+/// A kernel with workgroup memory for heads of `head_size`.
+///
+/// Each row of its tiles holds two vectors of a head and `statistics` further numbers.
+fn tiled(shader: &'static str, head_size: usize, statistics: usize) -> KernelKey {
+    // The head size is a constant so that it can size the arrays in registers.
+    KernelKey::new(shader)
+        .constant("D4", head_size as u32 / 4)
+        .constant("TILE", tile_rows(head_size, statistics) as u32)
+}
+
+/// Rows of a tile as [`tiled`] has them.
+fn tile_rows(head_size: usize, statistics: usize) -> usize {
+    let row_bytes = (2 * head_size + statistics) * size_of::<f32>();
+    (WORKGROUP_MEMORY / row_bytes / GROUP * GROUP).min(MAX_TILE)
+}
+
+/// [`Attention`] for heads of `head_size` through workgroup memory.
+fn forward(head_size: usize) -> KernelKey {
+    tiled("attention", head_size, 0)
+}
+
+/// Both launches of [`AttentionGradient`] likewise: queries first, for the other one reads what it writes.
+fn backward(head_size: usize) -> [KernelKey; 2] {
+    let shader = "attention_gradient";
+    [tiled(shader, head_size, 0).when("QUERIES", true), tiled(shader, head_size, 2)]
+}
+
+/// Every kernel that is made for one head size.
+pub(super) fn kernels() -> Vec<KernelKey> {
+    HEAD_SIZES.step_by(4).flat_map(|size| std::iter::once(forward(size)).chain(backward(size))).collect()
 }
 
 impl Op for Attention {
@@ -176,7 +194,7 @@ impl Op for Attention {
         match self.variant.unwrap_or(Variant::of(launcher.caps())) {
             Variant::Shared => {
                 let params = Params { tokens, heads, scale };
-                launcher.call(extents.tiled("attention", 0), &params, &args, extents.workgroups(WORKGROUP))
+                launcher.call(forward(extents.head_size), &params, &args, extents.workgroups(WORKGROUP))
             }
             Variant::Direct => {
                 let params = DirectParams { tokens, heads, vectors: extents.head_size as u32 / 4, scale };
@@ -222,9 +240,9 @@ impl Op for AttentionGradient {
             Variant::Shared => {
                 let params = GradientParams { tokens, heads, scale };
                 let workgroups = extents.workgroups(WORKGROUP);
-                let queries = extents.tiled("attention_gradient", 0).when("QUERIES", true);
+                let [queries, keys] = backward(extents.head_size);
                 launcher.call(queries, &params, &for_queries, workgroups)?;
-                launcher.call(extents.tiled("attention_gradient", 2), &params, &for_keys, workgroups)
+                launcher.call(keys, &params, &for_keys, workgroups)
             }
             Variant::Direct => {
                 let params = GradientDirectParams { tokens, heads, vectors: extents.head_size as u32 / 4, scale };
@@ -254,9 +272,8 @@ mod tests {
     #[test]
     fn tiles_fit_into_the_workgroup_memory_of_every_adapter() {
         for head_size in HEAD_SIZES.step_by(4) {
-            let extents = Extents { batch: 1, tokens: 1, heads: 1, head_size };
             for statistics in [0, 2] {
-                let rows = extents.tile_rows(statistics);
+                let rows = tile_rows(head_size, statistics);
                 assert!(rows > 0 && rows.is_multiple_of(GROUP), "{rows} rows of size {head_size}");
                 assert!(rows * (2 * head_size + statistics) * size_of::<f32>() <= WORKGROUP_MEMORY, "{head_size}");
             }

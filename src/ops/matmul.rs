@@ -119,6 +119,23 @@ struct Epilogue {
     gelu_gradient: bool,
 }
 
+impl Epilogue {
+    /// Every choice that [`MatMul::absorb`] can end in.
+    const ALL: [Epilogue; 7] = {
+        let plain = Epilogue { bias: false, residual: false, gelu: false, keep: false, gelu_gradient: false };
+        let bias = Epilogue { bias: true, ..plain };
+        [
+            plain,
+            bias,
+            Epilogue { residual: true, ..bias },
+            Epilogue { residual: true, ..plain },
+            Epilogue { gelu: true, ..bias },
+            Epilogue { gelu: true, keep: true, ..bias },
+            Epilogue { gelu_gradient: true, ..plain },
+        ]
+    };
+}
+
 /// `C = A B` with optional epilogue.
 ///
 /// Unbatched, leading axes of `A` (and of `B` in form TN) are flattened into rows. Batched, both have equal leading axes.
@@ -201,6 +218,20 @@ impl MatMul {
             .when("GELU_GRADIENT", gelu_gradient)
             .when("SCALAR", scalar)
     }
+}
+
+/// Every kernel of a matrix product in one of [`TILES`].
+pub(super) fn kernels() -> Vec<KernelKey> {
+    let mut keys = Vec::new();
+    for tile in TILES {
+        for form in [Form::NN, Form::NT, Form::TN] {
+            for epilogue in Epilogue::ALL {
+                let op = MatMul { form, batched: false, tile: None, epilogue };
+                keys.extend([false, true].map(|scalar| op.key(tile, scalar)));
+            }
+        }
+    }
+    keys
 }
 
 /// Into how many parts to split k so that there are enough workgroups; a pure function of shapes and adapter kind.
@@ -334,6 +365,7 @@ impl Op for MatMul {
         } else {
             return None;
         }
+        debug_assert!(Epilogue::ALL.contains(&epilogue), "{epilogue:?} is not listed");
         Some(Arc::new(MatMul { epilogue, ..*self }))
     }
 

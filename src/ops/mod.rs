@@ -27,6 +27,7 @@ mod resample;
 mod shard;
 mod slice_rows;
 mod softmax;
+mod specialised;
 
 pub use accumulate::push_accumulate;
 pub use adamw::{AdamW, AdamWShard, DECAY_BLOCK};
@@ -51,4 +52,5 @@ pub use preview::{PANELS, Preview, preview};
 pub use resample::{PIXEL_MEAN, PIXEL_STD, Resample, resample};
 pub use slice_rows::{SliceRows, slice_rows};
 pub use softmax::{Softmax, SoftmaxGradient, softmax};
+pub use specialised::specialised;
 pub use uniform::{UniformLayout, layouts};
