@@ -53,6 +53,17 @@ fn info_and_selftest_speak_json() {
     }
     assert_eq!((&report["pass"], &report["mask_equal"]), (&true.into(), &true.into()));
 
+    let all = unmask(&["selftest", "--json"]);
+    assert!(all.status.success(), "{}", text(&all.stderr));
+    let lines: Vec<serde_json::Value> =
+        text(&all.stdout).lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    let (kernels, cases): (Vec<_>, Vec<_>) = lines.iter().partition(|line| !line["kernel"].is_null());
+    assert!(kernels.len() > 100 && cases.len() == 2, "{} kernels, {} cases", kernels.len(), cases.len());
+    for line in kernels {
+        assert!(line["case"].is_string() && line["adapter"].is_string(), "{line}");
+        assert!(line["error"].as_f64() <= line["tolerance"].as_f64() && line["pass"] == true, "{line}");
+    }
+
     let missing = unmask(&["selftest", "no-such-case.safetensors"]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(text(&missing.stderr).contains("no-such-case.safetensors"));

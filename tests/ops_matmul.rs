@@ -2,28 +2,14 @@
 
 mod common;
 
-use common::{Case, Random, check, erf, random_input};
+use common::{Case, Random, check, random_input};
+use unmask::eval::kernels::twins::{gelu, product, product_shapes};
 use unmask::graph::{Caps, Graph, GraphError, Var};
 use unmask::ops::{self, Form, MatMul, TILES, Tile};
 
-/// `C [m, n]` of a form from flattened operands.
-fn product(form: Form, a: &[f64], b: &[f64], (m, n, k): (usize, usize, usize)) -> Vec<f64> {
-    let at_a = |i: usize, l: usize| if form == Form::TN { a[l * m + i] } else { a[i * k + l] };
-    let at_b = |l: usize, j: usize| if form == Form::NT { b[j * k + l] } else { b[l * n + j] };
-    (0..m * n).map(|c| (0..k).map(|l| at_a(c / n, l) * at_b(l, c % n)).sum()).collect()
-}
-
-fn shapes(form: Form, (m, n, k): (usize, usize, usize)) -> (Vec<usize>, Vec<usize>) {
-    match form {
-        Form::NN => (vec![m, k], vec![k, n]),
-        Form::NT => (vec![m, k], vec![n, k]),
-        Form::TN => (vec![k, m], vec![k, n]),
-    }
-}
-
 fn check_product(tile: Option<Tile>, form: Form, extents: (usize, usize, usize), gradient: bool) {
     let mut random = Random(extents.0 as u64 * 31 + extents.1 as u64 * 7 + extents.2 as u64);
-    let (a, b) = shapes(form, extents);
+    let [a, b] = product_shapes(form, extents);
     check(
         &format!("{form:?} {extents:?} {tile:?}"),
         &Case {
@@ -76,8 +62,7 @@ fn batches_multiply_one_by_one() {
     let (g, m, n, k) = (3, 5, 9, 6);
     for form in FORMS {
         let mut random = Random(5);
-        let (a, b) = shapes(form, (m, n, k));
-        let (a, b) = ([&[g], a.as_slice()].concat(), [&[g], b.as_slice()].concat());
+        let [a, b] = product_shapes(form, (m, n, k)).map(|[rows, columns]| [g, rows, columns]);
         check(
             &format!("batched {form:?}"),
             &Case {
@@ -91,10 +76,6 @@ fn batches_multiply_one_by_one() {
             },
         );
     }
-}
-
-fn gelu(x: f64) -> f64 {
-    0.5 * x * (1.0 + erf(x / 2f64.sqrt()))
 }
 
 /// A linear layer with what may follow it; fused by the plan.

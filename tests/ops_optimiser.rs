@@ -164,7 +164,7 @@ fn without_gradients_adamw_only_decays() {
     AdamW::default().push(gpu, &mut list, &shard.slices(), &schedule.inner, &norm.inner).expect("a step");
     list.run(gpu);
     for (i, (after, before)) in shard.memory[0].read(gpu).into_iter().zip(before).enumerate() {
-        let want = if i / DECAY_BLOCK % 2 == 0 { before * (1.0 - 0.5 * 0.05) } else { before };
+        let want = if (i / DECAY_BLOCK).is_multiple_of(2) { before * (1.0 - 0.5 * 0.05) } else { before };
         assert!((after - want).abs() <= 1e-7 * want.abs(), "{i}: {after}, not {want}");
     }
 }

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Case, Data, Random, check, random_input};
+use unmask::eval::kernels::twins;
 use unmask::graph::TensorType;
 use unmask::ops;
 
@@ -21,15 +22,7 @@ fn layer_norm_of_any_width() {
                 ],
                 wants: vec![!big, !big || rows == 70, !big || rows == 70],
                 build: &|graph, v| Ok(vec![ops::layer_norm(graph, v[0], v[1], v[2], 1e-6)?]),
-                twin: &|x| {
-                    let rows = x[0].chunks(width).flat_map(|row| {
-                        let mean = row.iter().sum::<f64>() / width as f64;
-                        let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / width as f64;
-                        let scale = 1.0 / (variance + 1e-6).sqrt();
-                        row.iter().enumerate().map(move |(i, v)| (v - mean) * scale * x[1][i] + x[2][i])
-                    });
-                    vec![rows.collect()]
-                },
+                twin: &|x| vec![twins::layer_norm(&x[0], &x[1], &x[2], 1e-6).y],
             },
         );
     }
@@ -52,15 +45,7 @@ fn residual_gradients_join_in_the_layer_norm() {
                 let y = ops::layer_norm(graph, v[0], v[1], v[2], 1e-6)?;
                 Ok(vec![ops::add(graph, v[0], y)?])
             },
-            twin: &|x| {
-                let rows = x[0].chunks(width).flat_map(|row| {
-                    let mean = row.iter().sum::<f64>() / width as f64;
-                    let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / width as f64;
-                    let scale = 1.0 / (variance + 1e-6).sqrt();
-                    row.iter().enumerate().map(move |(i, v)| v + (v - mean) * scale * x[1][i] + x[2][i])
-                });
-                vec![rows.collect()]
-            },
+            twin: &|x| vec![twins::add(&x[0], &twins::layer_norm(&x[0], &x[1], &x[2], 1e-6).y)],
         },
     );
 }
@@ -79,6 +64,11 @@ fn pick(random: &mut Random, b: usize, n: usize) -> (Vec<u32>, Vec<u32>) {
     (shuffle, restore)
 }
 
+/// Indices as the harness hands them to twins, back as integers.
+fn index(x: &[f64]) -> Vec<u32> {
+    x.iter().map(|x| *x as u32).collect()
+}
+
 #[test]
 fn gather_picks_and_its_gradient_puts_back() {
     let mut random = Random(4);
@@ -95,13 +85,7 @@ fn gather_picks_and_its_gradient_puts_back() {
                 ],
                 wants: vec![true, false, false],
                 build: &|graph, v| Ok(vec![ops::gather_rows(graph, v[0], v[1], v[2], None)?]),
-                twin: &|x| {
-                    let rows = (0..b * k).flat_map(|line| {
-                        let (batch, row) = ((line / k) % bx, x[1][line] as usize);
-                        (0..d).map(move |c| x[0][(batch * n + row) * d + c])
-                    });
-                    vec![rows.collect()]
-                },
+                twin: &|x| vec![twins::gather_rows(&x[0], [bx, n, d], &index(&x[1]), k, None)],
             },
         );
     }
@@ -124,13 +108,7 @@ fn gather_fills_what_is_missing() {
             ],
             wants: vec![true, false, false, true],
             build: &|graph, v| Ok(vec![ops::gather_rows(graph, v[0], v[1], v[2], Some(v[3]))?]),
-            twin: &|x| {
-                let rows = (0..b * n).flat_map(|line| {
-                    let row = x[1][line] as usize;
-                    (0..d).map(move |c| if row < k { x[0][(line / n * k + row) * d + c] } else { x[3][c] })
-                });
-                vec![rows.collect()]
-            },
+            twin: &|x| vec![twins::gather_rows(&x[0], [b, k, d], &index(&x[1]), n, Some(&x[3]))],
         },
     );
 }
@@ -150,20 +128,8 @@ fn slices_and_concatenations() {
                     Ok(vec![ops::slice_rows(graph, joined, 1, m + n - 2)?, joined])
                 },
                 twin: &|x| {
-                    let at = |batch: usize, row: usize, c: usize| {
-                        if row < m {
-                            x[0][((batch % shared) * m + row) * d + c]
-                        } else {
-                            x[1][(batch * n + row - m) * d + c]
-                        }
-                    };
-                    let range = |rows: std::ops::Range<usize>| -> Vec<f64> {
-                        (0..b)
-                            .flat_map(|batch| rows.clone().flat_map(move |r| (0..d).map(move |c| (batch, r, c))))
-                            .map(|(batch, r, c)| at(batch, r, c))
-                            .collect()
-                    };
-                    vec![range(1..m + n - 1), range(0..m + n)]
+                    let joined = twins::concat_rows(&x[0], m * d, &x[1], n * d);
+                    vec![twins::slice_rows(&joined, [m + n, d], 1, m + n - 2), joined]
                 },
             },
         );
@@ -191,14 +157,8 @@ fn masked_loss_counts_hidden_rows_alone() {
                         Ok(vec![vars.loss, vars.per_row])
                     },
                     twin: &|x| {
-                        let per_row: Vec<f64> = x[0]
-                            .chunks(p)
-                            .zip(x[1].chunks(p))
-                            .map(|(a, b)| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / p as f64)
-                            .collect();
-                        let count: f64 = x[2].iter().sum();
-                        let sum: f64 = per_row.iter().zip(&x[2]).map(|(e, m)| e * m).sum();
-                        vec![vec![sum / count.max(1.0)], per_row]
+                        let want = twins::masked_mse(&x[0], &x[1], &x[2]);
+                        vec![vec![want.loss], want.per_row]
                     },
                 },
             );

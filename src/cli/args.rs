@@ -58,7 +58,7 @@ pub enum Command {
     Reconstruct(ReconstructArgs),
     /// Write the weights of a run alone, without optimiser state
     Export(ExportArgs),
-    /// Check this adapter: kernels and golden cases against a reference
+    /// Check this adapter: every kernel against f64, golden cases against a reference
     Selftest(SelftestArgs),
     /// Show adapters, features and limits, and what the engine uses of them
     Info,
@@ -277,10 +277,10 @@ pub struct ExportArgs {
 
 #[derive(Clone, Debug, Args)]
 pub struct SelftestArgs {
-    /// Golden cases to run instead of the built-in ones
+    /// Golden cases to run instead of all kernels and the built-in cases
     #[arg(value_name = "CASE.safetensors")]
     pub cases: Vec<PathBuf>,
-    /// Show every tensor, not only the worst
+    /// Show every case and tensor, not only the worst
     #[arg(long)]
     pub full: bool,
 }

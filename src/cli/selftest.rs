@@ -1,9 +1,14 @@
-//! `unmask selftest`: golden cases on this adapter.
+//! `unmask selftest`: every kernel and the golden cases on this adapter.
+
+use std::cmp::Ordering::Equal;
+use std::collections::BTreeMap;
 
 use anyhow::bail;
+use serde::Serialize;
 
 use super::args::{Common, SelftestArgs};
 use super::progress::{json_line, say};
+use crate::eval::kernels::{KernelReport, check_kernels};
 use crate::eval::{CaseReport, run_case};
 use crate::gpu::Gpu;
 use crate::weights::{Tensors, read_tensors};
@@ -14,6 +19,14 @@ const BUILT_IN: [(&str, &[u8]); 2] = [
     ("square64_p16_raw", include_bytes!("../../tests/golden/square64_p16_raw.safetensors")),
 ];
 
+/// A kernel's report as a line of JSON.
+#[derive(Serialize)]
+struct Row<'a> {
+    adapter: &'a str,
+    #[serde(flatten)]
+    report: &'a KernelReport,
+}
+
 /// Runs `unmask selftest`.
 pub fn run(common: &Common, args: &SelftestArgs) -> anyhow::Result<()> {
     let cases: Vec<Tensors> = match args.cases.is_empty() {
@@ -23,6 +36,18 @@ pub fn run(common: &Common, args: &SelftestArgs) -> anyhow::Result<()> {
     pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
         say(common, format_args!("adapter {}", gpu.name()));
+        let mut failures = Vec::new();
+        if args.cases.is_empty() {
+            let reports = check_kernels(&gpu).await?;
+            let failed = reports.iter().filter(|report| !report.pass).count();
+            if failed > 0 {
+                failures.push(format!("{failed} of {} checks of kernels", reports.len()));
+            }
+            match common.json {
+                true => reports.iter().try_for_each(|report| json_line(&Row { adapter: gpu.name(), report }))?,
+                false => show_kernels(&reports, args.full),
+            }
+        }
         let mut failed = 0;
         for case in &cases {
             let report = run_case(&gpu, case).await?;
@@ -32,11 +57,40 @@ pub fn run(common: &Common, args: &SelftestArgs) -> anyhow::Result<()> {
                 false => show(&report, args.full),
             }
         }
-        match failed {
-            0 => Ok(()),
-            _ => bail!("{failed} of {} cases failed on {}", cases.len(), gpu.name()),
+        if failed > 0 {
+            failures.push(format!("{failed} of {} cases", cases.len()));
+        }
+        match failures.as_slice() {
+            [] => Ok(()),
+            _ => bail!("{} failed on {}", failures.join(" and "), gpu.name()),
         }
     })
+}
+
+/// A line a kernel with its worst case; with `full`, and where one fails, a line a case.
+fn show_kernels(reports: &[KernelReport], full: bool) {
+    let mut kernels: BTreeMap<&str, Vec<&KernelReport>> = BTreeMap::new();
+    for report in reports {
+        kernels.entry(&report.kernel).or_default().push(report);
+    }
+    let width = kernels.keys().map(|name| name.len()).max().unwrap_or(0);
+    for (name, reports) in kernels {
+        let pass = reports.iter().all(|report| report.pass);
+        let worst = reports.iter().max_by(|a, b| (!a.pass, a.error).partial_cmp(&(!b.pass, b.error)).unwrap_or(Equal));
+        let worst = worst.map(|report| error_text(report)).unwrap_or_default();
+        println!("{name:width$}  {}  {worst}, the worst of {}", if pass { "pass" } else { "FAIL" }, reports.len());
+        for report in reports.iter().filter(|report| full || !report.pass) {
+            println!("  {:24}  {}", error_text(report), report.case);
+        }
+    }
+}
+
+fn error_text(report: &KernelReport) -> String {
+    match report.tolerance {
+        0.0 if report.pass => "equal".to_owned(),
+        0.0 => format!("{:.1} % differ", 100.0 * report.error),
+        tolerance => format!("{:.1e} of {tolerance:.0e} allowed", report.error),
+    }
 }
 
 fn show(report: &CaseReport, full: bool) {

@@ -184,23 +184,3 @@ pub fn check_to(what: &str, case: &Case<'_>, forward: f64, backward: f64) {
         }
     }
 }
-
-/// erf in f64 by its Maclaurin series or continued fraction: accurate to about 1e-15.
-pub fn erf(x: f64) -> f64 {
-    let z = x.abs();
-    let value = if z < 3.0 {
-        let (mut term, mut sum) = (z, z);
-        for n in 1..200 {
-            term *= -z * z / f64::from(n);
-            sum += term / f64::from(2 * n + 1);
-        }
-        sum * 2.0 / std::f64::consts::PI.sqrt()
-    } else {
-        let mut fraction = 0.0;
-        for n in (1..60).rev() {
-            fraction = f64::from(n) / 2.0 / (z + fraction);
-        }
-        1.0 - (-z * z).exp() / std::f64::consts::PI.sqrt() / (z + fraction)
-    };
-    value.copysign(x)
-}

@@ -1,10 +1,11 @@
 //! Where pictures are cut.
 
+use unmask::eval::kernels::twins::draws::crop_box;
 use unmask::graph::{Graph, TensorType};
 use unmask::ops::{self, CropMode};
 
 use crate::common::{Data, Random, run};
-use crate::{draws, step};
+use crate::step;
 
 /// Boxes of pictures of `sizes`.
 fn boxes(sizes: &[[u32; 2]], at: Data, mode: CropMode) -> Vec<[f32; 8]> {
@@ -17,29 +18,6 @@ fn boxes(sizes: &[[u32; 2]], at: Data, mode: CropMode) -> Vec<[f32; 8]> {
     got[0].chunks(8).map(|b| b.try_into().expect("8 numbers")).collect()
 }
 
-/// The box that picture `index` gets from [`CropMode::PAPER`].
-fn paper_box([w, h]: [u32; 2], at: [u32; 4], index: usize) -> [f32; 8] {
-    let coin = draws::draw(at, b"PLAC", index * 10)[2] >> 31;
-    // log2 of 3/4 and 4/3, offset by 4, in units of 2^-13.
-    let (log_min, log_max) = (29368, 36168);
-    let (small, one) = (3277, 16384);
-    for attempt in index * 10..index * 10 + 10 {
-        let bits = draws::draw(at, b"CROP", attempt);
-        let share = small + draws::below(bits[0], one - small + 1);
-        let e = log_min + draws::below(bits[1], log_max - log_min + 1);
-        let [cw, ch] = draws::rectangle(draws::times(u64::from(w * h * 4), share), e);
-        if cw >= 1 && ch >= 1 && cw <= w && ch <= h {
-            let place = draws::draw(at, b"PLAC", attempt);
-            let (x, y) = (draws::below(place[0], w - cw + 1), draws::below(place[1], h - ch + 1));
-            return [x, y, cw, ch, coin, 0, 0, 0].map(|v| v as f32);
-        }
-    }
-    let aspect = f64::from(w) / f64::from(h);
-    let cw = if aspect > 4.0 / 3.0 { (f64::from(h) * 4.0 / 3.0).round() as u32 } else { w };
-    let ch = if aspect < 0.75 { (f64::from(w) / 0.75).round() as u32 } else { h };
-    [(w - cw) / 2, (h - ch) / 2, cw, ch, coin, 0, 0, 0].map(|v| v as f32)
-}
-
 #[test]
 fn random_crops_are_those_of_their_twin() {
     let mut random = Random(1);
@@ -50,7 +28,11 @@ fn random_crops_are_those_of_their_twin() {
     for number in [0, 1, 77] {
         let got = boxes(&sizes, step(42, number), CropMode::PAPER);
         for (index, (got, size)) in got.iter().zip(&sizes).enumerate() {
-            assert_eq!(*got, paper_box(*size, [42, number, 0, 0], index), "picture {index} of {size:?}");
+            assert_eq!(
+                *got,
+                crop_box(CropMode::PAPER, *size, [42, number, 0, 0], index),
+                "picture {index} of {size:?}"
+            );
         }
     }
 }

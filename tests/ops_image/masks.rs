@@ -1,10 +1,11 @@
 //! Noise and ranks.
 
+use unmask::eval::kernels::twins::draws::{mask_noise, mask_rank};
 use unmask::graph::{Graph, TensorType};
 use unmask::ops::{self, MaskNoise, MaskStrategy};
 
 use crate::common::{Data, Random, run, run_bits};
-use crate::{draws, step};
+use crate::step;
 
 /// Noise and which patches get hidden by it.
 fn masks(op: MaskNoise, at: Data) -> (Vec<f32>, Vec<Vec<bool>>) {
@@ -18,46 +19,13 @@ fn masks(op: MaskNoise, at: Data) -> (Vec<f32>, Vec<Vec<bool>>) {
     (got.pop().expect("noise"), mask)
 }
 
-/// What [`MaskNoise`] promises.
-fn noise_twin(op: &MaskNoise, at: [u32; 4]) -> Vec<f32> {
-    let (grid, patches) = (op.grid as u32, op.grid * op.grid);
-    let mut noise: Vec<f32> = (0..op.batch * patches).map(|i| draws::unit(draws::draw(at, b"NOIS", i)[0])).collect();
-    for (b, noise) in noise.chunks_mut(patches).enumerate() {
-        if op.strategy == MaskStrategy::Grid {
-            for (place, value) in noise.iter_mut().enumerate() {
-                *value += f32::from(u8::from(place / op.grid % 2 == 1 || place % op.grid % 2 == 1));
-            }
-        }
-        let least = (16 * patches).div_ceil(196) as u32;
-        for laid in 0..64 {
-            let covered = noise.iter().filter(|v| **v >= 1.0).count() as u32;
-            if op.strategy != MaskStrategy::Block || covered >= op.hidden as u32 {
-                break;
-            }
-            let bits = draws::draw(at, b"BLOC", b * 64 + laid);
-            let area = least + draws::below(bits[0], (op.hidden as u32 - covered).max(least) - least + 1);
-            let low = ((0.3f64.log2() + 4.0) * 8192.0).round() as u32;
-            let e = low + draws::below(bits[1], 65536 - 2 * low + 1);
-            let [w, h] = draws::rectangle(4 * u64::from(area), e).map(|side| side.clamp(1, grid));
-            let spot = draws::draw(at, b"BLPL", b * 64 + laid);
-            let (left, top) = (draws::below(spot[0], grid - w + 1), draws::below(spot[1], grid - h + 1));
-            for place in (top..top + h).flat_map(|y| (left..left + w).map(move |x| (y * grid + x) as usize)) {
-                if noise[place] < 1.0 {
-                    noise[place] = ((64 - laid) * patches - place) as f32;
-                }
-            }
-        }
-    }
-    noise
-}
-
 #[test]
 fn every_strategy_hides_as_many_as_asked_for() {
     for strategy in [MaskStrategy::Random, MaskStrategy::Block, MaskStrategy::Grid] {
         for (grid, hidden) in [(14, 147), (14, 98), (16, 192), (7, 36), (5, 1), (3, 8), (2, 3), (1, 0), (20, 380)] {
             let op = MaskNoise { strategy, batch: 9, grid, hidden };
             let (noise, masks) = masks(op, step(11, 5));
-            assert_eq!(noise, noise_twin(&op, [11, 5, 0, 0]), "{op:?}");
+            assert_eq!(noise, mask_noise(&op, [11, 5, 0, 0]), "{op:?}");
             for mask in masks {
                 assert_eq!(mask.iter().filter(|hidden| **hidden).count(), hidden, "{op:?}");
             }
@@ -113,16 +81,8 @@ fn ranks_are_those_of_a_stable_sort() {
         // Few values, so many ties.
         let noise: Vec<f32> = (0..batch * patches).map(|_| random.below(patches.div_ceil(3)) as f32 / 7.0).collect();
         let got = run_bits(&graph, &[("noise", Data::F32(noise.clone()))], &[restore, keep, mask]);
-        for b in 0..batch {
-            let row = &noise[b * patches..][..patches];
-            let mut shuffle: Vec<u32> = (0..patches as u32).collect();
-            shuffle.sort_by(|i, j| row[*i as usize].total_cmp(&row[*j as usize]));
-            assert_eq!(got[1][b * visible..][..visible], shuffle[..visible]);
-            for (rank, place) in shuffle.iter().enumerate() {
-                let at = b * patches + *place as usize;
-                assert_eq!(got[0][at], rank as u32);
-                assert_eq!(f32::from_bits(got[2][at]), f32::from(u8::from(rank >= visible)));
-            }
-        }
+        let want = mask_rank(&noise, patches, visible);
+        assert_eq!((&got[0], &got[1]), (&want.ids_restore, &want.ids_keep));
+        assert_eq!(got[2], want.mask.iter().map(|x| x.to_bits()).collect::<Vec<u32>>());
     }
 }

@@ -1,28 +1,11 @@
 //! Patches, their normalisation, previews.
 
+use unmask::eval::kernels::twins::{self, patch_sources};
 use unmask::gpu::Uploads;
 use unmask::graph::{Caps, Externals, Graph, Layout, Plan, TensorType};
 use unmask::ops::{self, PatchOrder};
 
 use crate::common::{Case, Data, Random, check, gpu, random_input, run, run_bits};
-
-/// For each number of the patches of `[b, c, h, w]`, its index in the picture.
-fn patch_sources([b, c, h, w]: [usize; 4], p: usize, order: PatchOrder) -> Vec<usize> {
-    let mut sources = Vec::new();
-    for (n, top, left) in (0..b).flat_map(|n| (0..h / p).flat_map(move |r| (0..w / p).map(move |q| (n, r * p, q * p))))
-    {
-        let mut push = |ch: usize, i: usize, j: usize| sources.push(((n * c + ch) * h + top + i) * w + left + j);
-        match order {
-            PatchOrder::RowColumnChannel => {
-                (0..p * p * c).for_each(|k| push(k % c, k / c / p, k / c % p));
-            }
-            PatchOrder::ChannelRowColumn => {
-                (0..p * p * c).for_each(|k| push(k / (p * p), k / p % p, k % p));
-            }
-        }
-    }
-    sources
-}
 
 #[test]
 fn patches_are_permuted_pictures() {
@@ -96,15 +79,12 @@ fn patches_are_normalised_one_by_one() {
         x[width..2 * width].iter_mut().for_each(|v| *v = 30.0 + *v * 0.1);
         for cpu in [false, true] {
             let got = normalised(&shape, &x, cpu);
-            for (row, x) in x.chunks(width).enumerate() {
-                let n = width as f64;
-                let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
-                let variance = x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / (n - 1.0);
-                let deviation = (variance + 1e-6).sqrt();
+            let [want, stats] = twins::normalise_patches(&twins::exact(&x), width);
+            for (row, moments) in stats.chunks(2).enumerate() {
+                let (mean, deviation) = (moments[0], moments[1]);
                 assert!((f64::from(got[1][row * 2]) - mean).abs() < 3e-6 * (1.0 + mean.abs()), "mean of {row}");
                 assert!((f64::from(got[1][row * 2 + 1]) / deviation - 1.0).abs() < 1e-5, "deviation of {row}");
-                for (got, x) in got[0][row * width..].iter().zip(x) {
-                    let want = (f64::from(*x) - mean) / deviation;
+                for (got, want) in got[0][row * width..].iter().zip(&want[row * width..][..width]) {
                     // An error of the mean, divided by the deviation.
                     let slack = 3e-6 * (1.0 + mean.abs() / deviation);
                     assert!((f64::from(*got) - want).abs() < slack, "{shape:?} row {row}: {got}, not {want}");
@@ -141,25 +121,15 @@ fn previews_show_four_panels() {
         ];
         inputs.extend(denormalise.then(|| ("stats", Data::F32(moments.clone()))));
         let got = run_bits(&graph, &inputs, &[strip]).remove(0);
-        let byte = |v: f64, c: usize| -> f64 {
-            (v * f64::from(ops::PIXEL_STD[c]) + f64::from(ops::PIXEL_MEAN[c])).clamp(0.0, 1.0) * 255.0
-        };
-        // Position of each number of the predictions in the picture, turned around.
-        let sources = patch_sources([batch, 3, side, side], p, PatchOrder::RowColumnChannel);
-        for (k, at) in sources.iter().enumerate() {
-            let (x, y, c, b) = (at % side, at / side % side, at / side / side % 3, at / side / side / 3);
-            let number = k / (p * p * 3);
-            let value = f64::from(predictions[k]);
-            let (mean, deviation) = (f64::from(moments[2 * number]), f64::from(moments[2 * number + 1]));
-            let rebuilt = byte(if denormalise { value * deviation + mean } else { value }, c);
-            let original = byte(f64::from(pixels[*at]), c);
-            let gone = hidden[number] == 1.0;
-            let want = [if gone { 128.0 } else { original }, rebuilt, if gone { rebuilt } else { original }, original];
-            for (panel, want) in want.into_iter().enumerate() {
-                let word = got[((b * side + y) * ops::PANELS + panel) * side + x];
-                assert_eq!(word >> 24, 255);
+        let [pixels, predictions, hidden, moments] = [pixels, predictions, hidden, moments].map(|x| twins::exact(&x));
+        let stats = denormalise.then_some(moments.as_slice());
+        let want = twins::preview(&pixels, &predictions, &hidden, stats, [side, p]);
+        assert_eq!(got.len(), want.len());
+        for (i, (word, want)) in got.iter().zip(&want).enumerate() {
+            assert_eq!(word >> 24, 255);
+            for (c, want) in want.iter().enumerate() {
                 let got = f64::from(word >> (8 * c) & 255);
-                assert!((got - want).abs() < 0.5001, "panel {panel} at {x}, {y}, {c}: {got}, not {want}");
+                assert!((got - want).abs() < 0.5001, "colour {c} of pixel {i} of the strips: {got}, not {want}");
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use unmask::eval::kernels::twins;
 use unmask::graph::{Graph, TensorType};
 use unmask::ops;
 
@@ -33,54 +34,6 @@ fn picture(random: &mut Random, width: usize, height: usize) -> (usize, usize, V
     (width, height, (0..width * height).map(|_| random.bits()).collect())
 }
 
-/// Taps and weights of each of `to` pixels made of `from`: `precompute_coeffs` of Pillow's `Resample.c`.
-fn pillow_taps(from: usize, to: usize) -> Vec<(usize, Vec<f64>)> {
-    let bicubic = |x: f64| -> f64 {
-        let (x, a) = (x.abs(), -0.5);
-        match x {
-            _ if x < 1.0 => ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0,
-            _ if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * a,
-            _ => 0.0,
-        }
-    };
-    let scale = from as f64 / to as f64;
-    let filter_scale = scale.max(1.0);
-    let support = 2.0 * filter_scale;
-    let taps = |i: usize| {
-        let centre = (i as f64 + 0.5) * scale;
-        let first = (centre - support + 0.5).max(0.0) as usize;
-        let end = ((centre + support + 0.5) as usize).min(from);
-        let raw: Vec<f64> = (first..end).map(|x| bicubic((x as f64 - centre + 0.5) / filter_scale)).collect();
-        let sum: f64 = raw.iter().sum();
-        (first, raw.iter().map(|w| w / sum).collect())
-    };
-    (0..to).map(taps).collect()
-}
-
-/// Crop, resize, flip, normalise in f64.
-fn resample_twin((width, _, pixels): &(usize, usize, Vec<u32>), cut: &[f32; 8], side: usize) -> Vec<f64> {
-    let [x, y, w, h] = [cut[0], cut[1], cut[2], cut[3]].map(|v| v as usize);
-    let (across, down) = (pillow_taps(w, side), pillow_taps(h, side));
-    let mut out = Vec::new();
-    for channel in 0..3 {
-        let at = |r: usize, c: usize| f64::from(pixels[(y + r) * width + x + c] >> (8 * channel) & 255);
-        for (top, vertical) in &down {
-            for column in 0..side {
-                let (left, horizontal) = &across[if cut[4] == 1.0 { side - 1 - column } else { column }];
-                let mut sum = 0.0;
-                for (r, v) in vertical.iter().enumerate() {
-                    for (c, u) in horizontal.iter().enumerate() {
-                        sum += v * u * at(top + r, left + c);
-                    }
-                }
-                let mean = f64::from(ops::PIXEL_MEAN[channel]);
-                out.push((sum.clamp(0.0, 255.0) / 255.0 - mean) / f64::from(ops::PIXEL_STD[channel]));
-            }
-        }
-    }
-    out
-}
-
 #[test]
 fn resampling_weighs_as_pillow_does() {
     let mut random = Random(4);
@@ -101,7 +54,8 @@ fn resampling_weighs_as_pillow_does() {
     for side in [1, 16, 31, 64] {
         let got = resampled(&pictures, &cuts, side, 90);
         for (index, got) in got.chunks(3 * side * side).enumerate() {
-            let want = resample_twin(&pictures[index], &cuts[index], side);
+            let (width, _, pixels) = &pictures[index];
+            let want = twins::resample(*width, pixels, &cuts[index], side);
             let error = got.iter().zip(&want).map(|(g, w)| (f64::from(*g) - w).abs()).fold(0.0, f64::max);
             assert!(error < 1e-5, "picture {index} to {side}: off by {error:.2e}");
         }

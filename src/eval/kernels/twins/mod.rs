@@ -2,9 +2,22 @@
 //!
 //! The self-test and the tests of the ops compare kernels with these. Tensors are flat, outermost axis first.
 
+pub mod attention;
+pub mod draws;
+mod elementwise;
 mod optimiser;
+mod pictures;
+mod product;
+mod rows;
 
+pub use elementwise::{add, column_sum, erf, gelu, gelu_slope};
 pub use optimiser::{AdamWState, adamw, global_norm};
+pub use pictures::{normalise_patches, patch_sources, preview, resample};
+pub use product::{product, product_shapes};
+pub use rows::{
+    LayerNormed, MaskedLoss, concat_rows, gather_rows, layer_norm, layer_norm_gradient, masked_mse, pad_rows,
+    slice_rows,
+};
 
 /// `x` in f64.
 pub fn exact(x: &[f32]) -> Vec<f64> {

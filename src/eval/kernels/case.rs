@@ -1,0 +1,129 @@
+//! One small graph with what it should compute, and how it is run.
+
+use super::random::{Random, poison};
+use super::twins::{exact, relative_error};
+use super::{KernelReport, report};
+use crate::gpu::{BufferSlice, Gpu, Uploads};
+use crate::graph::{Caps, Externals, Graph, GraphError, Layout, Plan, TensorType, Var};
+
+/// What a tensor should hold.
+#[derive(Clone, Debug)]
+enum Want {
+    /// Floats, within the tolerance of the case.
+    Near(Vec<f64>),
+    /// Words, to the bit.
+    Bits(Vec<u32>),
+}
+
+/// A graph, its inputs and what comes out.
+#[derive(Debug)]
+pub(super) struct Case {
+    /// The graph.
+    pub graph: Graph,
+    /// Where its inputs come from.
+    pub random: Random,
+    what: String,
+    tolerance: f64,
+    inputs: Vec<(String, Vec<u32>)>,
+    wants: Vec<(Var, Want)>,
+}
+
+impl Case {
+    /// An empty graph; `what` tells shapes and settings.
+    pub fn new(what: impl Into<String>, tolerance: f64) -> Case {
+        let what = what.into();
+        // Other numbers in each case, but always the same.
+        let seed = what.bytes().fold(1, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        let random = Random(seed);
+        Case { graph: Graph::new(), random, what, tolerance, inputs: Vec::new(), wants: Vec::new() }
+    }
+
+    fn input(&mut self, ty: TensorType, words: Vec<u32>) -> Var {
+        let name = format!("input {}", self.inputs.len());
+        self.inputs.push((name.clone(), words));
+        self.graph.external(name, ty)
+    }
+
+    /// An input of these numbers.
+    pub fn floats(&mut self, shape: &[usize], values: &[f32]) -> Var {
+        self.input(TensorType::f32(shape), values.iter().map(|x| x.to_bits()).collect())
+    }
+
+    /// An input of these words.
+    pub fn words(&mut self, shape: &[usize], values: &[u32]) -> Var {
+        self.input(TensorType::u32(shape), values.to_vec())
+    }
+
+    /// An input of random numbers, `scale` at most, and the same in f64.
+    pub fn noise(&mut self, shape: &[usize], scale: f32) -> (Var, Vec<f64>) {
+        let values: Vec<f32> = self.random.vec(shape.iter().product()).iter().map(|x| x * scale).collect();
+        (self.floats(shape, &values), exact(&values))
+    }
+
+    /// Asks for `var` to be near `want`.
+    pub fn near(&mut self, var: Var, want: Vec<f64>) {
+        self.wants.push((var, Want::Near(want)));
+    }
+
+    /// Asks for `var` to be `want` to the bit.
+    pub fn words_are(&mut self, var: Var, want: &[u32]) {
+        self.wants.push((var, Want::Bits(want.to_vec())));
+    }
+
+    /// Asks for `var` to be `want` to the bit.
+    pub fn floats_are(&mut self, var: Var, want: &[f32]) {
+        self.wants.push((var, Want::Bits(want.iter().map(|x| x.to_bits()).collect())));
+    }
+
+    /// Runs the graph with the kernels for GPUs and with those for processors, once where these are the same.
+    pub async fn run(&self, gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
+        let (shared, direct) = (self.plan(gpu, false).await?, self.plan(gpu, true).await?);
+        let kernels = |(plan, _): &(Plan, Externals)| -> Vec<(String, [u32; 3])> {
+            let dispatches = plan.list().dispatches.iter();
+            dispatches.map(|dispatch| (dispatch.kernel.name.clone(), dispatch.workgroups)).collect()
+        };
+        let mut reports = self.compare(gpu, &shared).await?;
+        if kernels(&shared) != kernels(&direct) {
+            reports.extend(self.compare(gpu, &direct).await?);
+        }
+        Ok(reports)
+    }
+
+    async fn plan(&self, gpu: &Gpu, cpu: bool) -> Result<(Plan, Externals), GraphError> {
+        let roots: Vec<Var> = self.wants.iter().map(|(var, _)| *var).collect();
+        let layout = Layout::of(&self.graph, &roots, Caps { cpu, ..Caps::of(gpu) })?;
+        let mut externals = Externals::new();
+        externals.allocate(gpu, &self.graph).await?;
+        Ok((Plan::new(gpu, &self.graph, &layout, &roots, &externals).await?, externals))
+    }
+
+    async fn compare(&self, gpu: &Gpu, (plan, externals): &(Plan, Externals)) -> Result<Vec<KernelReport>, GraphError> {
+        let mut random = Random(99);
+        for slot in plan.slots() {
+            poison(gpu, slot, &mut random);
+        }
+        for (name, words) in &self.inputs {
+            let slice = externals.get(name).ok_or_else(|| GraphError::Unbound(name.clone()))?;
+            gpu.upload(slice, words);
+        }
+        plan.run(gpu);
+        let slices: Vec<BufferSlice> = self.wants.iter().filter_map(|(var, _)| plan.slice(*var).cloned()).collect();
+        let read = gpu.read("results", &slices).await?;
+        gpu.check()?;
+        let errors = read.iter().zip(&self.wants).map(|(bytes, (_, want))| {
+            let got: Vec<u32> = bytemuck::pod_collect_to_vec(bytes);
+            match want {
+                Want::Near(want) => relative_error(&got.into_iter().map(f32::from_bits).collect::<Vec<f32>>(), want),
+                Want::Bits(want) => share_wrong(&got, want),
+            }
+        });
+        let error = errors.fold(0.0, f64::max);
+        Ok(report(plan.list(), &self.what, error, self.tolerance))
+    }
+}
+
+/// Which share of the words of `got` is not that of `want`.
+pub(super) fn share_wrong(got: &[u32], want: &[u32]) -> f64 {
+    let wrong = got.iter().zip(want).filter(|(got, want)| got != want).count() + got.len().abs_diff(want.len());
+    wrong as f64 / want.len().max(1) as f64
+}

@@ -1,0 +1,48 @@
+//! Attention and softmax, forward and backward.
+
+use super::Case;
+use crate::eval::kernels::twins::attention::{Shape, backward, forward, softmax, softmax_gradient};
+use crate::graph::GraphError;
+use crate::ops::{self, Attention, Softmax, SoftmaxGradient, Variant};
+
+const TOLERANCE: f64 = 2e-5;
+
+pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
+    let mut cases = Vec::new();
+    for variant in [Variant::Shared, Variant::Direct] {
+        // Head sizes of the presets and odd ones, tokens that fill no tile.
+        for shape in [(2, 5, 3, 12), (2, 37, 2, 32), (1, 70, 2, 64), (1, 33, 1, 80), (1, 67, 1, 128)] {
+            cases.push(attention(Shape::of(shape), variant)?);
+        }
+        for shape in [[7, 5], [3, 131]] {
+            cases.push(softmaxes(shape, variant)?);
+        }
+    }
+    Ok(cases)
+}
+
+fn attention(s: Shape, variant: Variant) -> Result<Case, GraphError> {
+    let Shape { batch, tokens, heads, head } = s;
+    let mut case = Case::new(format!("{batch} x {tokens} tokens, {heads} heads of {head}"), TOLERANCE);
+    let ((qkv, qkv_exact), (dout, dout_exact)) = (case.noise(&s.qkv(), 1.5), case.noise(&s.output(), 1.0));
+    let outputs = case.graph.add(Attention { heads, variant: Some(variant) }, &[qkv])?;
+    let grads = ops::gradients_from(&mut case.graph, &[(outputs[0], dout)], &[qkv])?;
+    let [o, lse] = forward(s, &qkv_exact);
+    case.near(outputs[0], o);
+    case.near(outputs[1], lse);
+    for gradient in grads.into_iter().flatten() {
+        case.near(gradient, backward(s, &qkv_exact, &dout_exact));
+    }
+    Ok(case)
+}
+
+fn softmaxes(shape: [usize; 2], variant: Variant) -> Result<Case, GraphError> {
+    let mut case = Case::new(format!("{shape:?}"), TOLERANCE);
+    let ((x, x_exact), (dy, dy_exact)) = (case.noise(&shape, 6.0), case.noise(&shape, 1.0));
+    let y = case.graph.add1(Softmax { variant: Some(variant) }, &[x])?;
+    let dx = case.graph.add1(SoftmaxGradient { variant: Some(variant) }, &[y, dy])?;
+    let want = softmax(&x_exact, shape[1]);
+    case.near(dx, softmax_gradient(&want, &dy_exact, shape[1]));
+    case.near(y, want);
+    Ok(case)
+}

@@ -1,0 +1,56 @@
+//! Number by number, and sums over rows.
+
+use super::Case;
+use crate::eval::kernels::twins;
+use crate::graph::GraphError;
+use crate::ops::{self, ColumnSum, GeluGradient};
+
+const TOLERANCE: f64 = 1e-5;
+
+pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
+    let mut cases = vec![gelu()?, column_sum()?, masked_column_sum()?, fill()?];
+    for (a, b) in [(vec![1027], vec![1027]), (vec![2, 7, 13], vec![13]), (vec![5, 3, 3], vec![1, 3, 3])] {
+        let mut case = Case::new(format!("{a:?} + {b:?}"), TOLERANCE);
+        let ((x, x_exact), (y, y_exact)) = (case.noise(&a, 1.0), case.noise(&b, 1.0));
+        let sum = ops::add(&mut case.graph, x, y)?;
+        case.near(sum, twins::add(&x_exact, &y_exact));
+        cases.push(case);
+    }
+    Ok(cases)
+}
+
+fn gelu() -> Result<Case, GraphError> {
+    let mut case = Case::new("[1027]", TOLERANCE);
+    let ((x, x_exact), (dy, dy_exact)) = (case.noise(&[1027], 5.0), case.noise(&[1027], 1.0));
+    let y = ops::gelu(&mut case.graph, x)?;
+    let dx = case.graph.add1(GeluGradient, &[x, dy])?;
+    case.near(y, x_exact.iter().map(|x| twins::gelu(*x)).collect());
+    case.near(dx, x_exact.iter().zip(&dy_exact).map(|(x, dy)| twins::gelu_slope(*x) * dy).collect());
+    Ok(case)
+}
+
+fn column_sum() -> Result<Case, GraphError> {
+    // Enough rows for two stages.
+    let mut case = Case::new("[130, 67] to [67]", TOLERANCE);
+    let (x, exact) = case.noise(&[130, 67], 1.0);
+    let y = ops::column_sum(&mut case.graph, x, &[67])?;
+    case.near(y, twins::column_sum(&exact, 67, |_| true));
+    Ok(case)
+}
+
+fn masked_column_sum() -> Result<Case, GraphError> {
+    let mut case = Case::new("[2, 45, 5] to [5], rows of index 7 and more", TOLERANCE);
+    let (x, exact) = case.noise(&[2, 45, 5], 1.0);
+    let index: Vec<u32> = (0..90).map(|_| case.random.below(15) as u32).collect();
+    let rows = case.words(&[2, 45], &index);
+    let y = case.graph.add1(ColumnSum { shape: vec![5], limit: Some(7) }, &[x, rows])?;
+    case.near(y, twins::column_sum(&exact, 5, |row| index[row] >= 7));
+    Ok(case)
+}
+
+fn fill() -> Result<Case, GraphError> {
+    let mut case = Case::new("[3, 5, 19] of -0.3", 0.0);
+    let y = ops::fill(&mut case.graph, &[3, 5, 19], -0.3)?;
+    case.floats_are(y, &[-0.3; 3 * 5 * 19]);
+    Ok(case)
+}

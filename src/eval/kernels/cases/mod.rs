@@ -1,0 +1,25 @@
+//! The cases of the self-test.
+
+mod attention;
+mod elementwise;
+mod optimiser;
+mod pictures;
+mod products;
+mod random_choices;
+mod rows;
+
+pub(super) use optimiser::optimiser;
+
+use super::case::Case;
+use crate::graph::{Caps, GraphError};
+
+/// Every case that is a graph, for an adapter with `caps`.
+pub(super) fn all(caps: Caps) -> Result<Vec<Case>, GraphError> {
+    let mut cases = elementwise::cases()?;
+    cases.extend(products::cases(caps)?);
+    cases.extend(attention::cases()?);
+    cases.extend(rows::cases()?);
+    cases.extend(pictures::cases()?);
+    cases.extend(random_choices::cases()?);
+    Ok(cases)
+}

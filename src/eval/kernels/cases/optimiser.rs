@@ -1,0 +1,105 @@
+//! The passes over flat shards.
+
+use crate::eval::kernels::case::share_wrong;
+use crate::eval::kernels::random::{Random, garbage};
+use crate::eval::kernels::twins::{self, AdamWState};
+use crate::eval::kernels::{KernelReport, report};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, Uploads};
+use crate::graph::GraphError;
+use crate::ops::{AdamW, AdamWShard, DECAY_BLOCK, global_norm_partials, push_accumulate, push_global_norm};
+
+const TOLERANCE: f64 = 1e-5;
+
+/// Every pass over shards.
+pub(in super::super) async fn optimiser(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
+    let mut reports = accumulate(gpu).await?;
+    for max_norm in [0.0, 0.5] {
+        reports.extend(norm_and_adamw(gpu, max_norm).await?);
+    }
+    Ok(reports)
+}
+
+async fn holding<T: bytemuck::NoUninit>(gpu: &Gpu, values: &[T]) -> Result<BufferSlice, GpuError> {
+    let slice = gpu.buffer("self-test", size_of_val(values) as u64).await?;
+    gpu.upload(&slice, values);
+    Ok(slice)
+}
+
+async fn accumulate(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
+    let mut random = Random(1);
+    let length = 1027;
+    let (x, y) = (random.vec(length), random.vec(length));
+    let (x_slice, y_slice) = (holding(gpu, &x).await?, holding(gpu, &y).await?);
+    let sum = holding(gpu, &garbage(&mut random, length)).await?;
+    let mut list = DispatchList::default();
+    push_accumulate(gpu, &mut list, &x_slice, &sum, true)?;
+    push_accumulate(gpu, &mut list, &y_slice, &sum, false)?;
+    list.run(gpu);
+    let got: Vec<u32> = gpu.read_one("sum", &sum).await?;
+    gpu.check()?;
+    let want: Vec<u32> = x.iter().zip(&y).map(|(x, y)| (x + y).to_bits()).collect();
+    Ok(report(&list, "[1027] + [1027]", share_wrong(&got, &want), 0.0))
+}
+
+/// Two steps over two shards, with the norm of their gradients clipped to `max_norm`.
+async fn norm_and_adamw(gpu: &Gpu, max_norm: f32) -> Result<Vec<KernelReport>, GraphError> {
+    let lengths = [1028, 20_004];
+    let adamw = AdamW::default();
+    let mut random = Random(2);
+    let (mut shards, mut twin, mut flags) = (Vec::new(), Vec::new(), Vec::new());
+    for length in lengths {
+        let [weights, first, second] = [1.0, 0.1, 0.01].map(|scale| -> Vec<f32> {
+            // Second moments are squares.
+            random.vec(length).iter().map(|x| x.abs() * scale).collect()
+        });
+        let decays: Vec<u32> = (0..length.div_ceil(DECAY_BLOCK)).map(|_| random.below(2) as u32).collect();
+        shards.push(AdamWShard {
+            weights: holding(gpu, &weights).await?,
+            gradients: holding(gpu, &garbage(&mut random, length)).await?,
+            first: holding(gpu, &first).await?,
+            second: holding(gpu, &second).await?,
+            decays: holding(gpu, &decays).await?,
+        });
+        let [weights, first, second] = [weights, first, second].map(|x| twins::exact(&x));
+        twin.push(AdamWState { weights, first, second });
+        flags.push(decays);
+    }
+    let gradients: Vec<BufferSlice> = shards.iter().map(|shard| shard.gradients.clone()).collect();
+    let partials = holding(gpu, &garbage(&mut random, global_norm_partials(&lengths))).await?;
+    let (norm, schedule) = (holding(gpu, &[f32::NAN; 4]).await?, holding(gpu, &[f32::NAN; 4]).await?);
+    let (mut norm_list, mut list) = (DispatchList::default(), DispatchList::default());
+    push_global_norm(gpu, &mut norm_list, &gradients, &partials, &norm, max_norm)?;
+    for shard in &shards {
+        adamw.push(gpu, &mut list, shard, &schedule, &norm)?;
+    }
+
+    let (mut norm_error, mut error) = (0.0, 0.0);
+    for t in 1..=2 {
+        let lr = 0.02;
+        let values = lengths.map(|length| random.vec(length));
+        for (slice, values) in gradients.iter().zip(&values) {
+            gpu.upload(slice, values);
+        }
+        gpu.upload(&schedule, &adamw.schedule(lr, t));
+        norm_list.run(gpu);
+        list.run(gpu);
+        let exact = values.map(|values| twins::exact(&values));
+        let [length, clip] = twins::global_norm(&exact, f64::from(max_norm));
+        let got: Vec<f32> = gpu.read_one("norm", &norm).await?;
+        norm_error = f64::max(norm_error, twins::relative_error(&got[..3], &[length, clip, 1.0]));
+        for (index, shard) in shards.iter().enumerate() {
+            let state = &mut twin[index];
+            twins::adamw(&adamw, state, &exact[index], &flags[index], (lr, t, clip));
+            let slices = [shard.weights.clone(), shard.first.clone(), shard.second.clone()];
+            let read = gpu.read("shard", &slices).await?;
+            for (bytes, want) in read.iter().zip([&state.weights, &state.first, &state.second]) {
+                error = f64::max(error, twins::relative_error(&bytemuck::pod_collect_to_vec(bytes), want));
+            }
+        }
+    }
+    gpu.check()?;
+    let what = if max_norm > 0.0 { format!("{lengths:?}, clipped to {max_norm}") } else { format!("{lengths:?}") };
+    let mut reports = report(&norm_list, &what, norm_error, TOLERANCE);
+    reports.extend(report(&list, &what, error, TOLERANCE));
+    Ok(reports)
+}

@@ -1,0 +1,101 @@
+//! Matrix products: every form and epilogue, every tile.
+
+use super::Case;
+use crate::eval::kernels::twins;
+use crate::graph::{Caps, GraphError};
+use crate::ops::{self, Form, GeluGradient, MatMul, TILES, Tile};
+
+const TOLERANCE: f64 = 1e-5;
+const FORMS: [Form; 3] = [Form::NN, Form::NT, Form::TN];
+
+/// What follows a product and is fused into it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Follows {
+    Nothing,
+    Bias,
+    BiasResidual,
+    Residual,
+    BiasGelu,
+    BiasGeluKept,
+    GeluGradient,
+}
+
+const ALL: [Follows; 7] = [
+    Follows::Nothing,
+    Follows::Bias,
+    Follows::BiasResidual,
+    Follows::Residual,
+    Follows::BiasGelu,
+    Follows::BiasGeluKept,
+    Follows::GeluGradient,
+];
+
+pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
+    let mut cases = Vec::new();
+    for tile in TILES.into_iter().filter(|tile| tile.runs_on(caps)) {
+        // Epilogues are the same text in every tile of a shader, and compiling them all again takes long.
+        let all = matches!(tile, Tile::Broadcast | Tile::Direct { rows: 8, .. } | Tile::Shared { m: 32, .. });
+        for form in FORMS {
+            for follows in ALL.into_iter().filter(|follows| all || *follows == Follows::Nothing) {
+                // Rows of whole vectors and others, which leave no one to broadcast to.
+                cases.push(one(form, Some(tile), (36, 68, 20), follows)?);
+                if tile != Tile::Broadcast {
+                    cases.push(one(form, Some(tile), (35, 67, 21), follows)?);
+                }
+            }
+        }
+    }
+    for form in FORMS {
+        cases.push(one(form, None, (7, 5, 2050), Follows::Nothing)?);
+        cases.push(batched(form)?);
+    }
+    Ok(cases)
+}
+
+fn one(form: Form, tile: Option<Tile>, (m, n, k): (usize, usize, usize), follows: Follows) -> Result<Case, GraphError> {
+    let [a_shape, b_shape] = twins::product_shapes(form, (m, n, k));
+    let mut case = Case::new(format!("{a_shape:?} x {b_shape:?} {form:?}"), TOLERANCE);
+    let ((a, a_exact), (b, b_exact)) = (case.noise(&a_shape, 1.0), case.noise(&b_shape, 1.0));
+    let (bias, bias_exact) = case.noise(&[n], 1.0);
+    let (other, other_exact) = case.noise(&[m, n], 1.0);
+    let product = case.graph.add1(MatMul::new(form, false).with_tile(tile), &[a, b])?;
+    let exact = twins::product(form, &a_exact, &b_exact, (m, n, k));
+
+    let graph = &mut case.graph;
+    let (result, want) = match follows {
+        Follows::Nothing => (product, exact),
+        Follows::Bias => (ops::add(graph, product, bias)?, twins::add(&exact, &bias_exact)),
+        Follows::Residual => (ops::add(graph, product, other)?, twins::add(&exact, &other_exact)),
+        Follows::BiasResidual => {
+            let sum = ops::add(graph, product, bias)?;
+            (ops::add(graph, sum, other)?, twins::add(&twins::add(&exact, &bias_exact), &other_exact))
+        }
+        Follows::BiasGelu | Follows::BiasGeluKept => {
+            let sum = ops::add(graph, product, bias)?;
+            let activated = ops::gelu(graph, sum)?;
+            let exact = twins::add(&exact, &bias_exact);
+            let want = exact.iter().map(|x| twins::gelu(*x)).collect();
+            if follows == Follows::BiasGeluKept {
+                case.near(sum, exact);
+            }
+            (activated, want)
+        }
+        Follows::GeluGradient => {
+            let slopes = other_exact.iter().zip(&exact).map(|(x, dy)| twins::gelu_slope(*x) * dy);
+            (graph.add1(GeluGradient, &[other, product])?, slopes.collect())
+        }
+    };
+    case.near(result, want);
+    Ok(case)
+}
+
+fn batched(form: Form) -> Result<Case, GraphError> {
+    let extents = (5, 9, 6);
+    let [a_shape, b_shape] = twins::product_shapes(form, extents).map(|[rows, columns]| [3, rows, columns]);
+    let mut case = Case::new(format!("{a_shape:?} x {b_shape:?} {form:?}, one by one"), TOLERANCE);
+    let ((a, a_exact), (b, b_exact)) = (case.noise(&a_shape, 1.0), case.noise(&b_shape, 1.0));
+    let y = ops::batched_matmul(&mut case.graph, form, a, b)?;
+    let pairs = a_exact.chunks(a_exact.len() / 3).zip(b_exact.chunks(b_exact.len() / 3));
+    case.near(y, pairs.flat_map(|(a, b)| twins::product(form, a, b, extents)).collect());
+    Ok(case)
+}

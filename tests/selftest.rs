@@ -1,0 +1,46 @@
+//! The self-test of the kernels passes here, and leaves no kernel out.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use unmask::eval::kernels::check_kernels;
+use unmask::graph::Caps;
+use unmask::{ops, shaders};
+
+/// Choices of conditions that headers allow and no op asks for.
+const UNUSED: [&str; 2] = ["crop_boxes+RANDOM+WHOLE", "mask_noise+BLOCK+GRID"];
+
+/// A shader and its conditions, whose order tells nothing.
+fn parts(kernel: &str) -> (String, BTreeSet<String>) {
+    let mut parts = kernel.split('+').map(str::to_owned);
+    (parts.next().unwrap_or_default(), parts.collect())
+}
+
+#[test]
+fn every_kernel_is_checked_and_passes() {
+    let gpu = common::gpu();
+    let reports = pollster::block_on(check_kernels(&gpu)).expect("a self-test");
+    let failed: Vec<_> = reports.iter().filter(|report| !report.pass).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(reports.iter().all(|report| report.error <= report.tolerance && report.tolerance < 1e-4));
+
+    let checked: BTreeSet<_> = reports.iter().map(|report| parts(&report.kernel)).collect();
+    let broadcasts = Caps::of(&gpu).subgroup == Some(8);
+    let missing: Vec<String> = shaders::all()
+        .into_iter()
+        .map(|shader| shader.name)
+        .filter(|name| !checked.contains(&parts(name)))
+        .filter(|name| !UNUSED.contains(&name.as_str()) && (broadcasts || !name.contains("+SUBGROUPS")))
+        .collect();
+    assert!(missing.is_empty(), "kernels without a case in src/eval/kernels/cases: {missing:#?}");
+
+    // Sizes stand at the end of a case: `…, TILE_M=64 TILE_N=64`.
+    let listed: BTreeSet<String> = ops::specialised().iter().map(ToString::to_string).collect();
+    for report in &reports {
+        if let Some(sizes) = report.case.rsplit(", ").next().filter(|sizes| sizes.contains('=')) {
+            let kernel = format!("{} {sizes}", report.kernel);
+            assert!(listed.contains(&kernel), "{kernel} is not in ops::specialised()");
+        }
+    }
+}
