@@ -1,0 +1,141 @@
+// What the matrix products share: their uniform, their bindings, and all access to them, with the epilogue.
+//
+// Shapes and conditions are those of matmul.wgsl.
+
+import package::lib::gelu::gelu;
+import package::lib::gelu::gelu_derivative;
+
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    k_split: u32,
+    splits: u32,
+    a_stride: u32,
+    b_stride: u32,
+    residual_rows: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@if(!SCALAR) @group(0) @binding(1) var<storage, read> a: array<vec4f>;
+@if(!SCALAR) @group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@if(!SCALAR) @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
+@if(SCALAR) @group(0) @binding(1) var<storage, read> a: array<f32>;
+@if(SCALAR) @group(0) @binding(2) var<storage, read> b: array<f32>;
+@if(SCALAR) @group(0) @binding(3) var<storage, read_write> c: array<f32>;
+@if(!SCALAR && BIAS) @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
+@if(SCALAR && BIAS) @group(0) @binding(4) var<storage, read> bias: array<f32>;
+@if(!SCALAR && RESIDUAL) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
+@if(SCALAR && RESIDUAL) @group(0) @binding(5) var<storage, read> residual: array<f32>;
+@if(!SCALAR && KEEP) @group(0) @binding(6) var<storage, read_write> kept: array<vec4f>;
+@if(SCALAR && KEEP) @group(0) @binding(6) var<storage, read_write> kept: array<f32>;
+@if(!SCALAR && GELU_GRADIENT) @group(0) @binding(7) var<storage, read> argument: array<vec4f>;
+@if(SCALAR && GELU_GRADIENT) @group(0) @binding(7) var<storage, read> argument: array<f32>;
+
+// Elements i .. i + 3 of A; those from `valid` on are zero.
+fn a4(i: u32, valid: u32) -> vec4f {
+    @if(!SCALAR) {
+        return a[i / 4u];
+    }
+    @if(SCALAR) {
+        var v = vec4f();
+        for (var j = 0u; j < min(valid, 4u); j += 1u) {
+            v[j] = a[i + j];
+        }
+        return v;
+    }
+}
+
+fn b4(i: u32, valid: u32) -> vec4f {
+    @if(!SCALAR) {
+        return b[i / 4u];
+    }
+    @if(SCALAR) {
+        var v = vec4f();
+        for (var j = 0u; j < min(valid, 4u); j += 1u) {
+            v[j] = b[i + j];
+        }
+        return v;
+    }
+}
+
+@if(BIAS)
+fn bias4(column: u32) -> vec4f {
+    @if(!SCALAR) {
+        return bias[column / 4u];
+    }
+    @if(SCALAR) {
+        var v = vec4f();
+        for (var j = 0u; j < min(params.n - column, 4u); j += 1u) {
+            v[j] = bias[column + j];
+        }
+        return v;
+    }
+}
+
+@if(RESIDUAL)
+fn residual4(i: u32, valid: u32) -> vec4f {
+    @if(!SCALAR) {
+        return residual[i / 4u];
+    }
+    @if(SCALAR) {
+        var v = vec4f();
+        for (var j = 0u; j < min(valid, 4u); j += 1u) {
+            v[j] = residual[i + j];
+        }
+        return v;
+    }
+}
+
+@if(GELU_GRADIENT)
+fn argument4(i: u32, valid: u32) -> vec4f {
+    @if(!SCALAR) {
+        return argument[i / 4u];
+    }
+    @if(SCALAR) {
+        var v = vec4f();
+        for (var j = 0u; j < min(valid, 4u); j += 1u) {
+            v[j] = argument[i + j];
+        }
+        return v;
+    }
+}
+
+// Applies the epilogue to elements (row, column .. column + 3) of C and writes those inside a row; `c0` is the start of
+// this matrix, or of this part of a split sum.
+fn finish(product: vec4f, c0: u32, row: u32, column: u32) {
+    let columns = params.n - column;
+    let at = row * params.n + column;
+    var value = product;
+    @if(BIAS) {
+        value += bias4(column);
+    }
+    @if(RESIDUAL) {
+        value += residual4((row % params.residual_rows) * params.n + column, columns);
+    }
+    @if(KEEP) {
+        @if(!SCALAR) {
+            kept[at / 4u] = value;
+        }
+        @if(SCALAR) {
+            for (var j = 0u; j < min(columns, 4u); j += 1u) {
+                kept[at + j] = value[j];
+            }
+        }
+    }
+    @if(GELU) {
+        value = vec4f(gelu(value.x), gelu(value.y), gelu(value.z), gelu(value.w));
+    }
+    @if(GELU_GRADIENT) {
+        let z = argument4(at, columns);
+        value *= vec4f(gelu_derivative(z.x), gelu_derivative(z.y), gelu_derivative(z.z), gelu_derivative(z.w));
+    }
+    @if(!SCALAR) {
+        c[(c0 + at) / 4u] = value;
+    }
+    @if(SCALAR) {
+        for (var j = 0u; j < min(columns, 4u); j += 1u) {
+            c[c0 + at + j] = value[j];
+        }
+    }
+}
