@@ -5,7 +5,8 @@
 // Fixed order throughout, so the same bits every time.
 // conditions: SQUARES
 
-const WORKGROUP: u32 = 64u;
+import package::lib::rows::{WORKGROUP, row_sum};
+
 const EXPONENT: u32 = 0x7f800000u;
 
 struct Params {
@@ -21,8 +22,6 @@ struct Params {
 @if(!SQUARES) @group(0) @binding(1) var<storage, read> partial: array<f32>;
 @if(!SQUARES) @group(0) @binding(2) var<storage, read_write> norm: array<f32>;
 
-var<workgroup> sums: array<f32, WORKGROUP>;
-
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     var sum = 0.0;
@@ -35,21 +34,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             sum += partial[i];
         }
     }
-    sums[thread] = sum;
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (thread < half) {
-            sums[thread] += sums[thread + half];
-        }
-    }
+    let all = row_sum(sum, thread);
     if (thread == 0u) {
         @if(SQUARES) {
-            partial[params.offset + group.x] = sums[0];
+            partial[params.offset + group.x] = all;
         }
         @if(!SQUARES) {
-            let total = sqrt(sums[0]);
+            let total = sqrt(all);
             // Bits, not comparisons: shaders may assume that there is no NaN or infinity.
-            let finite = (bitcast<u32>(sums[0]) & EXPONENT) != EXPONENT;
+            let finite = (bitcast<u32>(all) & EXPONENT) != EXPONENT;
             norm[0] = total;
             norm[1] = select(1.0, min(1.0, params.max_norm / (total + 1e-6)), params.max_norm > 0.0);
             norm[2] = select(0.0, 1.0, finite);

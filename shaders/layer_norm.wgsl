@@ -5,7 +5,7 @@
 // With DIRECT, for processors, one invocation a row and no barriers.
 // conditions: DIRECT
 
-const WORKGROUP: u32 = 64u;
+import package::lib::rows::{WORKGROUP, STRIDE, row_of, first_of, row_sum};
 
 struct Params {
     rows: u32,
@@ -21,51 +21,28 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 @group(0) @binding(5) var<storage, read_write> stats: array<f32>;
 
-@if(!DIRECT) var<workgroup> partial: array<f32, WORKGROUP>;
-
-// Sum of `value` over the workgroup, the same bits in every invocation.
-@if(!DIRECT)
-fn sum_all(value: f32, thread: u32) -> f32 {
-    workgroupBarrier();
-    partial[thread] = value;
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (thread < half) {
-            partial[thread] += partial[thread + half];
-        }
-    }
-    workgroupBarrier();
-    return partial[0];
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    @if(!DIRECT) let row = group.y * params.groups + group.x;
-    @if(!DIRECT) let first = thread;
-    @if(!DIRECT) let stride = WORKGROUP;
-    @if(DIRECT) let row = (group.y * params.groups + group.x) * WORKGROUP + thread;
-    @if(DIRECT) let first = 0u;
-    @if(DIRECT) let stride = 1u;
+    let row = row_of(group, params.groups, thread);
+    let first = first_of(thread);
     if (row >= params.rows) {
         return;
     }
     let base = row * params.width;
     let scale = 1.0 / f32(params.width);
     var sum = 0.0;
-    for (var i = first; i < params.width; i += stride) {
+    for (var i = first; i < params.width; i += STRIDE) {
         sum += x[base + i];
     }
-    @if(!DIRECT) let mean = sum_all(sum, thread) * scale;
-    @if(DIRECT) let mean = sum * scale;
+    let mean = row_sum(sum, thread) * scale;
     var squares = 0.0;
-    for (var i = first; i < params.width; i += stride) {
+    for (var i = first; i < params.width; i += STRIDE) {
         let d = x[base + i] - mean;
         squares += d * d;
     }
-    @if(!DIRECT) let variance = sum_all(squares, thread) * scale;
-    @if(DIRECT) let variance = squares * scale;
+    let variance = row_sum(squares, thread) * scale;
     let r = inverseSqrt(variance + params.eps);
-    for (var i = first; i < params.width; i += stride) {
+    for (var i = first; i < params.width; i += STRIDE) {
         y[base + i] = (x[base + i] - mean) * r * gamma[i] + beta[i];
     }
     if (first == 0u) {

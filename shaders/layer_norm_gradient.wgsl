@@ -5,7 +5,7 @@
 // One workgroup a row, tree reductions in workgroup memory; with DIRECT one invocation a row and no barriers.
 // conditions: DIRECT RESIDUAL
 
-const WORKGROUP: u32 = 64u;
+import package::lib::rows::{WORKGROUP, STRIDE, row_of, first_of, row_sums};
 
 struct Params {
     rows: u32,
@@ -21,29 +21,10 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;
 @if(RESIDUAL) @group(0) @binding(6) var<storage, read> residual: array<f32>;
 
-@if(!DIRECT) var<workgroup> partial: array<vec2f, WORKGROUP>;
-
-@if(!DIRECT)
-fn sum_all(value: vec2f, thread: u32) -> vec2f {
-    partial[thread] = value;
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (thread < half) {
-            partial[thread] += partial[thread + half];
-        }
-    }
-    workgroupBarrier();
-    return partial[0];
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    @if(!DIRECT) let row = group.y * params.groups + group.x;
-    @if(!DIRECT) let first = thread;
-    @if(!DIRECT) let stride = WORKGROUP;
-    @if(DIRECT) let row = (group.y * params.groups + group.x) * WORKGROUP + thread;
-    @if(DIRECT) let first = 0u;
-    @if(DIRECT) let stride = 1u;
+    let row = row_of(group, params.groups, thread);
+    let first = first_of(thread);
     if (row >= params.rows) {
         return;
     }
@@ -51,13 +32,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let mean = stats[row * 2u];
     let r = stats[row * 2u + 1u];
     var sums = vec2f();
-    for (var i = first; i < params.width; i += stride) {
+    for (var i = first; i < params.width; i += STRIDE) {
         let g = gamma[i] * dy[base + i];
         sums += vec2f(g, g * (x[base + i] - mean) * r);
     }
-    @if(!DIRECT) let means = sum_all(sums, thread) / f32(params.width);
-    @if(DIRECT) let means = sums / f32(params.width);
-    for (var i = first; i < params.width; i += stride) {
+    let means = row_sums(sums, thread) / f32(params.width);
+    for (var i = first; i < params.width; i += STRIDE) {
         let g = gamma[i] * dy[base + i];
         let h = (x[base + i] - mean) * r;
         var value = r * (g - means.x - h * means.y);

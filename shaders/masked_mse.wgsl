@@ -6,7 +6,7 @@
 // With GRADIENT: dpred = 2 (pred - target) mask dloss / (width max(count, 1)), one invocation an element.
 // one of: ROWS | ROWS+DIRECT | - | GRADIENT
 
-const WORKGROUP: u32 = 64u;
+import package::lib::rows::{WORKGROUP, STRIDE, row_of, first_of, row_sum, row_sums};
 
 struct Params {
     rows: u32,
@@ -26,21 +26,6 @@ struct Params {
 @if(GRADIENT) @group(0) @binding(6) var<storage, read> dloss: array<f32>;
 @if(GRADIENT) @group(0) @binding(7) var<storage, read_write> dpred: array<f32>;
 
-@if(!GRADIENT && !DIRECT) var<workgroup> partial: array<vec2f, WORKGROUP>;
-
-@if(!GRADIENT && !DIRECT)
-fn sum_all(value: vec2f, thread: u32) -> vec2f {
-    partial[thread] = value;
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (thread < half) {
-            partial[thread] += partial[thread + half];
-        }
-    }
-    workgroupBarrier();
-    return partial[0];
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     @if(GRADIENT) {
@@ -51,22 +36,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         }
     }
     @if(ROWS) {
-        @if(!DIRECT) let row = group.y * params.groups + group.x;
-        @if(!DIRECT) let first = thread;
-        @if(!DIRECT) let stride = WORKGROUP;
-        @if(DIRECT) let row = (group.y * params.groups + group.x) * WORKGROUP + thread;
-        @if(DIRECT) let first = 0u;
-        @if(DIRECT) let stride = 1u;
+        let row = row_of(group, params.groups, thread);
+        let first = first_of(thread);
         if (row >= params.rows) {
             return;
         }
         var sum = 0.0;
-        for (var i = first; i < params.width; i += stride) {
+        for (var i = first; i < params.width; i += STRIDE) {
             let d = pred[row * params.width + i] - truth[row * params.width + i];
             sum += d * d;
         }
-        @if(!DIRECT) let total = sum_all(vec2f(sum, 0.0), thread).x;
-        @if(DIRECT) let total = sum;
+        let total = row_sum(sum, thread);
         if (first == 0u) {
             per_row[row] = total / f32(params.width);
         }
@@ -76,7 +56,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         for (var row = thread; row < params.rows; row += WORKGROUP) {
             sum += mask[row] * vec2f(per_row[row], 1.0);
         }
-        let total = sum_all(sum, thread);
+        let total = row_sums(sum, thread);
         if (thread == 0u) {
             loss[0] = total.x / max(total.y, 1.0);
             count[0] = total.y;

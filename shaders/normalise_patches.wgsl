@@ -5,7 +5,8 @@
 // The mean is taken relative to a row's first number: a flat row, of deviation 1e-3, then has no rounding to magnify.
 // conditions: DIRECT
 
-const WORKGROUP: u32 = 64u;
+import package::lib::rows::{WORKGROUP, STRIDE, row_of, first_of, row_sum};
+
 const EPS: f32 = 1e-6;
 
 struct Params {
@@ -19,38 +20,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read_write> stats: array<f32>;
 
-@if(!DIRECT) const STRIDE: u32 = WORKGROUP;
-@if(DIRECT) const STRIDE: u32 = 1u;
-@if(!DIRECT) var<workgroup> partial: array<f32, WORKGROUP>;
-
-// Sum of `value` over the invocations of a row.
-@if(!DIRECT)
-fn row_sum(value: f32, thread: u32) -> f32 {
-    partial[thread] = value;
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (thread < half) {
-            partial[thread] += partial[thread + half];
-        }
-    }
-    workgroupBarrier();
-    let sum = partial[0];
-    workgroupBarrier();
-    return sum;
-}
-
-@if(DIRECT)
-fn row_sum(value: f32, thread: u32) -> f32 {
-    return value;
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let number = group.y * params.groups + group.x;
-    @if(!DIRECT) let row = number;
-    @if(!DIRECT) let lane = thread;
-    @if(DIRECT) let row = number * WORKGROUP + thread;
-    @if(DIRECT) let lane = 0u;
+    let row = row_of(group, params.groups, thread);
+    let first = first_of(thread);
     if (row >= params.rows) {
         return;
     }
@@ -58,20 +31,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let end = start + params.width;
     let origin = x[start];
     var sum = 0.0;
-    for (var i = start + lane; i < end; i += STRIDE) {
+    for (var i = start + first; i < end; i += STRIDE) {
         sum += x[i] - origin;
     }
     let mean = origin + row_sum(sum, thread) / f32(params.width);
     var squares = 0.0;
-    for (var i = start + lane; i < end; i += STRIDE) {
+    for (var i = start + first; i < end; i += STRIDE) {
         let d = x[i] - mean;
         squares += d * d;
     }
     let deviation = sqrt(row_sum(squares, thread) / f32(params.width - 1u) + EPS);
-    for (var i = start + lane; i < end; i += STRIDE) {
+    for (var i = start + first; i < end; i += STRIDE) {
         y[i] = (x[i] - mean) / deviation;
     }
-    if (lane == 0u) {
+    if (first == 0u) {
         stats[row * 2u] = mean;
         stats[row * 2u + 1u] = deviation;
     }

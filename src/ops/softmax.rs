@@ -5,8 +5,8 @@ use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
-    /// Uniform of the kernel: `span` is the rows along x of the grid.
-    Params in "softmax" { rows: u32, columns: u32, span: u32 }
+    /// Uniform of the kernel: `groups` is the workgroups along x.
+    Params in "softmax" { rows: u32, columns: u32, groups: u32 }
 );
 
 /// Invocations of a workgroup.
@@ -32,8 +32,8 @@ fn softmax_calls(launcher: &mut Launcher<'_>, variant: Option<Variant>, gradient
     // Rows that leave invocations of a workgroup idle are cheaper with one invocation each.
     let by_default = if columns < WORKGROUP as usize { Variant::Direct } else { Variant::of(launcher.caps()) };
     let direct = variant.unwrap_or(by_default) == Variant::Direct;
-    let (workgroups, span) = launcher.spread(rows, if direct { WORKGROUP } else { 1 });
-    let params = Params { rows: rows as u32, columns: columns as u32, span };
+    let (workgroups, _) = launcher.spread(rows, if direct { WORKGROUP } else { 1 });
+    let params = Params { rows: rows as u32, columns: columns as u32, groups: workgroups[0] };
     let key = KernelKey::new("softmax").when("GRADIENT", gradient).when("DIRECT", direct);
     let mut args = vec![launcher.input(0), launcher.output(0)];
     args.extend(gradient.then(|| launcher.input(1)));
