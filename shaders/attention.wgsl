@@ -6,34 +6,19 @@
 // GROUP at a time. A workgroup takes WORKGROUP queries of one head and reads tiles of TILE keys and values through
 // workgroup memory. Tokens along x, heads along y, batch along z.
 
+import package::lib::heads::{params, qkv, D4, GROUP, place, place_out};
+
 const WORKGROUP: u32 = 64u;
 // Rows of a tile, a multiple of GROUP.
 const TILE: u32 = 16u;
-// Vectors of four in a head.
-const D4: u32 = 16u;
-// Keys between two updates of the running maximum: one component of a vec4 each.
-const GROUP: u32 = 4u;
 // Below any logit, and exp(LOWEST - logit) is zero without overflow on the way.
 const LOWEST: f32 = -1.0e30;
 
-struct Params {
-    tokens: u32,
-    heads: u32,
-    scale: f32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;
 
 var<workgroup> tile_k: array<vec4f, TILE * D4>;
 var<workgroup> tile_v: array<vec4f, TILE * D4>;
-
-// First vector of head `head` of token `token`: part 0 query, 1 key, 2 value.
-fn place(batch: u32, token: u32, part: u32, head: u32) -> u32 {
-    return (((batch * params.tokens + token) * 3u + part) * params.heads + head) * D4;
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -89,7 +74,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         }
     }
     if (token < params.tokens) {
-        let to = ((batch * params.tokens + token) * params.heads + head) * D4;
+        let to = place_out(batch, token, head);
         for (var d = 0u; d < D4; d += 1u) {
             o[to + d] = sum[d] / total;
         }

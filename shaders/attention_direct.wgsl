@@ -6,40 +6,13 @@
 // blocks; all invocations of a workgroup read the same keys. Sums of values stay in o, where no one else reads or
 // writes. Tokens along x, LANES * OWN a workgroup, heads along y, batch along z.
 
-const LANES: u32 = 8u;
-// Queries of an invocation: one column, or component, each.
-const OWN: u32 = 4u;
-// Keys between two updates of the running maximum: the columns of two matrices.
-const GROUP: u32 = 8u;
+import package::lib::heads_direct::{params, qkv, LANES, OWN, GROUP, four, places, places_out, load};
+
 // Below any logit, and exp(LOWEST - logit) is zero without overflow on the way.
 const LOWEST: f32 = -1.0e30;
 
-struct Params {
-    tokens: u32,
-    heads: u32,
-    vectors: u32,
-    scale: f32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;
-
-// Places in qkv of four tokens from `first` on; those beyond the last token repeat it.
-fn places(batch: u32, first: u32, part: u32, head: u32) -> vec4u {
-    let tokens = min(vec4u(first) + vec4u(0u, 1u, 2u, 3u), vec4u(params.tokens - 1u));
-    return (((batch * params.tokens + tokens) * 3u + part) * params.heads + head) * params.vectors;
-}
-
-fn places_out(batch: u32, first: u32, head: u32) -> vec4u {
-    let tokens = min(vec4u(first) + vec4u(0u, 1u, 2u, 3u), vec4u(params.tokens - 1u));
-    return ((batch * params.tokens + tokens) * params.heads + head) * params.vectors;
-}
-
-fn load(at: vec4u) -> mat4x4f {
-    return mat4x4f(qkv[at.x], qkv[at.y], qkv[at.z], qkv[at.w]);
-}
 
 fn load_sum(at: vec4u) -> mat4x4f {
     return mat4x4f(o[at.x], o[at.y], o[at.z], o[at.w]);
@@ -80,18 +53,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     if (own >= params.tokens) {
         return;
     }
-    let q = places(batch, own, 0u, head);
-    let to = places_out(batch, own, head);
+    let q = places(batch, four(own), 0u, head);
+    let to = places_out(batch, four(own), head);
     for (var d = 0u; d < params.vectors; d += 1u) {
         store_sum(to + d, mat4x4f());
     }
     var most = vec4f(LOWEST);
     var total = vec4f();
     for (var first = 0u; first < params.tokens; first += GROUP) {
-        let k0 = places(batch, first, 1u, head);
-        let k1 = places(batch, first + 4u, 1u, head);
-        let v0 = places(batch, first, 2u, head);
-        let v1 = places(batch, first + 4u, 2u, head);
+        let tokens0 = four(first);
+        let tokens1 = four(first + 4u);
+        let k0 = places(batch, tokens0, 1u, head);
+        let k1 = places(batch, tokens1, 1u, head);
+        let v0 = places(batch, tokens0, 2u, head);
+        let v1 = places(batch, tokens1, 2u, head);
         var products0 = mat4x4f();
         var products1 = mat4x4f();
         for (var d = 0u; d < params.vectors; d += 1u) {

@@ -10,22 +10,12 @@
 // dqkv.
 // conditions: QUERIES
 
+import package::lib::heads::{params, qkv, D4, GROUP, place, place_out};
+
 const WORKGROUP: u32 = 64u;
 // Rows of a tile, a multiple of GROUP, at most WORKGROUP.
 const TILE: u32 = 16u;
-// Vectors of four in a head.
-const D4: u32 = 16u;
-// Tokens of the other side that are handled together: one component of a vec4 each.
-const GROUP: u32 = 4u;
 
-struct Params {
-    tokens: u32,
-    heads: u32,
-    scale: f32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4f>;
 @group(0) @binding(2) var<storage, read> dout: array<vec4f>;
 @group(0) @binding(3) var<storage, read> lse: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dqkv: array<vec4f>;
@@ -38,16 +28,6 @@ var<workgroup> tile_x: array<vec4f, TILE * D4>;
 var<workgroup> tile_y: array<vec4f, TILE * D4>;
 @if(!QUERIES) var<workgroup> tile_lse: array<f32, TILE>;
 @if(!QUERIES) var<workgroup> tile_delta: array<f32, TILE>;
-
-// First vector of head `head` of token `token` in qkv: part 0 query, 1 key, 2 value.
-fn place(batch: u32, token: u32, part: u32, head: u32) -> u32 {
-    return (((batch * params.tokens + token) * 3u + part) * params.heads + head) * D4;
-}
-
-// The same in o and dout.
-fn place_out(batch: u32, token: u32, head: u32) -> u32 {
-    return ((batch * params.tokens + token) * params.heads + head) * D4;
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {

@@ -11,46 +11,14 @@
 // heads along y, batch along z.
 // conditions: QUERIES
 
-const LANES: u32 = 8u;
-// Tokens of an invocation: one component each.
-const OWN: u32 = 4u;
-// Tokens of the other side that are handled together: the columns of two matrices.
-const GROUP: u32 = 8u;
+import package::lib::heads_direct::{params, qkv, LANES, OWN, GROUP, four, places, places_out, load};
 
-struct Params {
-    tokens: u32,
-    heads: u32,
-    vectors: u32,
-    scale: f32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4f>;
 @group(0) @binding(2) var<storage, read> dout: array<vec4f>;
 @group(0) @binding(3) var<storage, read> lse: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dqkv: array<vec4f>;
 @if(QUERIES) @group(0) @binding(5) var<storage, read_write> delta: array<f32>;
 @if(!QUERIES) @group(0) @binding(5) var<storage, read> delta: array<f32>;
 @if(QUERIES) @group(0) @binding(6) var<storage, read> o: array<vec4f>;
-
-// Four tokens from `first` on; those beyond the last one repeat it.
-fn four(first: u32) -> vec4u {
-    return min(vec4u(first) + vec4u(0u, 1u, 2u, 3u), vec4u(params.tokens - 1u));
-}
-
-// First vectors of `tokens` in qkv: part 0 queries, 1 keys, 2 values.
-fn places(batch: u32, tokens: vec4u, part: u32, head: u32) -> vec4u {
-    return (((batch * params.tokens + tokens) * 3u + part) * params.heads + head) * params.vectors;
-}
-
-// The same in o and dout.
-fn places_out(batch: u32, tokens: vec4u, head: u32) -> vec4u {
-    return ((batch * params.tokens + tokens) * params.heads + head) * params.vectors;
-}
-
-fn load(at: vec4u) -> mat4x4f {
-    return mat4x4f(qkv[at.x], qkv[at.y], qkv[at.z], qkv[at.w]);
-}
 
 fn load_dout(at: vec4u) -> mat4x4f {
     return mat4x4f(dout[at.x], dout[at.y], dout[at.z], dout[at.w]);
