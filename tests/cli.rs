@@ -106,3 +106,19 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
     let failed = unmask(&["reconstruct", "no-such.jpg"]);
     assert!(text(&failed.stderr).contains("no-such.jpg: no such file or folder"));
 }
+
+#[test]
+fn bench_tells_speeds_as_shares_of_the_measured_peak() {
+    let bench = unmask(&["bench", "--model", "micro", "--batch", "1", "--steps", "1", "--ops", "--json"]);
+    assert!(bench.status.success(), "{}", text(&bench.stderr));
+    let line: serde_json::Value = serde_json::from_slice(&bench.stdout).expect("one object");
+    let share = |of: &serde_json::Value| of["gflops"].as_f64().zip(line["peak"]["gflops"].as_f64()).map(|(a, b)| a / b);
+    assert!(line["peak"]["gbytes_per_s"].as_f64().is_some_and(|rate| rate > 0.0), "{line}");
+    let told = line["share_of_peak"].as_f64().expect("a share");
+    assert!(share(&line).is_some_and(|share| (share - told).abs() < 1e-9), "{line}");
+    // Without timestamps there are no ops.
+    for op in line["visible_only"]["ops"].as_array().expect("a list") {
+        assert!(op["gbytes_per_s"].as_f64().is_some_and(|rate| rate > 0.0), "{op}");
+        assert!(op["share_of_peak"].as_f64() >= share(op), "{op}");
+    }
+}

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::args::{BenchArgs, Common};
 use super::progress::{json_line, say};
+use crate::ops::Peak;
 use crate::train::{Bench, BenchResult, Recipe};
 use crate::weights::{Storage, write_tensors};
 
@@ -20,10 +21,14 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
     pollster::block_on(async {
         let gpu = crate::gpu::Gpu::open(&common.gpu_options()).await?;
         say(common, format_args!("adapter {}", gpu.name()));
+        let peak = Peak::measure(&gpu).await?;
+        if let Some(Peak { gflops, gbytes_per_s }) = peak {
+            say(common, format_args!("peak    {gflops:.1} GFLOP/s, {gbytes_per_s:.1} GB/s measured"));
+        }
         recipe.model.encoder_sees_masks = false;
         let bench = Bench::new(gpu.clone(), &recipe).await?;
         say(common, format_args!("memory  {} estimated", bench.estimate()));
-        let result = bench.time(args.steps, args.ops).await?;
+        let result = bench.time(args.steps, args.ops, peak).await?;
         if let Some(path) = &args.dump {
             write_tensors(path, &bench.dump().await?, Storage::F32)?;
         }
@@ -31,17 +36,17 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
         let all = if args.encoder_sees_masks {
             recipe.model.encoder_sees_masks = true;
             let bench = Bench::new(gpu.clone(), &recipe).await.context("encoder_sees_masks")?;
-            Some(bench.time(args.steps, args.ops).await?)
+            Some(bench.time(args.steps, args.ops, peak).await?)
         } else {
             None
         };
         let speedup = all.as_ref().map(|all| all.step_ms / result.step_ms);
         if common.json {
             return json_line(&json!({
-                "adapter": gpu.summary(), "model": args.model, "batch": args.batch, "seed": args.seed,
+                "adapter": gpu.summary(), "peak": peak, "model": args.model, "batch": args.batch, "seed": args.seed,
                 "visible_only": result, "encoder_sees_masks": all, "visible_only_speedup": speedup,
                 "loss": result.loss, "step_ms": result.step_ms, "images_per_s": result.images_per_s,
-                "gflops": result.gflops, "peak_bytes": result.peak_bytes,
+                "gflops": result.gflops, "share_of_peak": result.share_of_peak, "peak_bytes": result.peak_bytes,
             }));
         }
         show(&format!("{} batch {}", args.model, args.batch), &result);
@@ -57,10 +62,28 @@ fn show(title: &str, result: &BenchResult) {
     println!("{title}");
     println!("  loss         {:.6}", result.loss);
     println!("  step         {:.1} ms (median of {})", result.step_ms, result.steps);
-    println!("  speed        {:.2} images/s, {:.1} GFLOP/s", result.images_per_s, result.gflops);
+    println!(
+        "  speed        {:.2} images/s, {:.1} GFLOP/s{}",
+        result.images_per_s,
+        result.gflops,
+        of_peak(", ", result.share_of_peak)
+    );
     println!("  memory       {:.0} MiB in buffers", result.peak_bytes as f64 / f64::from(1 << 20));
     println!("  dispatches   {}", result.dispatches);
     for op in &result.ops {
-        println!("  {:<22} {:9.2} ms {:5.1} % {:7.2} GFLOP/s", op.op, op.milliseconds, op.share * 100.0, op.gflops);
+        println!(
+            "  {:<22} {:9.2} ms {:5.1} % {:7.2} GFLOP/s {:7.2} GB/s{}",
+            op.op,
+            op.milliseconds,
+            op.share * 100.0,
+            op.gflops,
+            op.gbytes_per_s,
+            of_peak(" ", op.share_of_peak)
+        );
     }
+}
+
+/// A share of the peak after `before`, or nothing where the peak is not known.
+fn of_peak(before: &str, share: Option<f64>) -> String {
+    share.map_or(String::new(), |share| format!("{before}{:5.1} % of peak", share * 100.0))
 }

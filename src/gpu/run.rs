@@ -13,6 +13,8 @@ pub struct Dispatch {
     pub bind_group: wgpu::BindGroup,
     /// Workgroups in x, y and z.
     pub workgroups: [u32; 3],
+    /// Bytes of all that it binds, the uniform aside: what it moves if it reads or writes each once.
+    pub bytes: u64,
     /// The op it belongs to, for profiles.
     pub op: &'static str,
 }
@@ -67,7 +69,8 @@ impl DispatchList {
             layout: &kernel.layout,
             entries: &entries,
         });
-        self.dispatches.push(Dispatch { kernel, bind_group, workgroups, op });
+        let bytes = buffers.iter().map(|(_, slice)| slice.bytes).sum();
+        self.dispatches.push(Dispatch { kernel, bind_group, workgroups, bytes, op });
         Ok(())
     }
 

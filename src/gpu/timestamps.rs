@@ -13,6 +13,8 @@ pub struct TimestampsReading {
     pub op: &'static str,
     /// Kernel name.
     pub kernel: String,
+    /// Bytes of what it binds, as in [`Dispatch`](super::Dispatch).
+    pub bytes: u64,
     /// Milliseconds on the device.
     pub milliseconds: f64,
 }
@@ -61,6 +63,7 @@ impl Timestamps {
             readings.extend(part.iter().zip(ticks.chunks(2)).map(|(dispatch, pair)| TimestampsReading {
                 op: dispatch.op,
                 kernel: dispatch.kernel.name.clone(),
+                bytes: dispatch.bytes,
                 milliseconds: pair[1].saturating_sub(pair[0]) as f64 * period,
             }));
         }

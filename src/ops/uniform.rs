@@ -54,6 +54,8 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::matmul::DirectParams::LAYOUT,
         super::normalise_patches::Params::LAYOUT,
         super::patchify::Params::LAYOUT,
+        super::peak::CopyParams::LAYOUT,
+        super::peak::FmaParams::LAYOUT,
         super::preview::Params::LAYOUT,
         super::resample::Params::LAYOUT,
         super::slice_rows::Params::LAYOUT,

@@ -10,7 +10,7 @@ use crate::gpu::{BufferSlice, DispatchList, Gpu, Timestamps, Uploads};
 use crate::graph::{Caps, GraphError, Layout, Plan, TensorType};
 use crate::mae::{self, MaeVars};
 use crate::nn::{Builder, ParamStore, State, Stream, param_bytes};
-use crate::ops::{global_norm_partials, push_global_norm};
+use crate::ops::{Peak, global_norm_partials, push_global_norm};
 use crate::platform;
 use crate::weights::Tensors;
 
@@ -25,6 +25,10 @@ pub struct OpTime {
     pub share: f64,
     /// Arithmetic speed.
     pub gflops: f64,
+    /// Memory speed, each tensor counted once a launch that binds it.
+    pub gbytes_per_s: f64,
+    /// Share of the adapter's peak, of arithmetic or of memory, whichever it is nearer to; where the peak is known.
+    pub share_of_peak: Option<f64>,
 }
 
 /// What a benchmark found.
@@ -40,6 +44,8 @@ pub struct BenchResult {
     pub images_per_s: f64,
     /// Arithmetic speed of the whole step.
     pub gflops: f64,
+    /// Share of the adapter's arithmetic peak, where that is known.
+    pub share_of_peak: Option<f64>,
     /// Bytes of all buffers.
     pub peak_bytes: u64,
     /// Kernel launches a step.
@@ -128,8 +134,8 @@ impl Bench {
         Ok(f64::from(loss[0]))
     }
 
-    /// Times `steps` steps after a first one that warms up, and each op where `ops`.
-    pub async fn time(&self, steps: usize, ops: bool) -> Result<BenchResult, TrainError> {
+    /// Times `steps` steps after a first one that warms up, and each op where `ops`, as shares of `peak`.
+    pub async fn time(&self, steps: usize, ops: bool, peak: Option<Peak>) -> Result<BenchResult, TrainError> {
         self.plan.run(&self.gpu);
         let loss = self.loss().await?;
         self.update.run(&self.gpu);
@@ -144,30 +150,39 @@ impl Bench {
         }
         times.sort_by(f64::total_cmp);
         let step_ms = times[times.len() / 2];
+        let gflops = self.estimate.flops as f64 / step_ms / 1e6;
         Ok(BenchResult {
             loss,
             step_ms,
             steps: times.len(),
             images_per_s: self.recipe.train.batch as f64 / step_ms * 1e3,
-            gflops: self.estimate.flops as f64 / step_ms / 1e6,
+            gflops,
+            share_of_peak: peak.map(|peak| gflops / peak.gflops),
             peak_bytes: self.estimate.bytes(),
             dispatches: self.plan.list().dispatches.len() + self.update.dispatches.len(),
-            ops: if ops { self.op_times().await? } else { Vec::new() },
+            ops: if ops { self.op_times(peak).await? } else { Vec::new() },
         })
     }
 
-    async fn op_times(&self) -> Result<Vec<OpTime>, TrainError> {
-        let mut sums: BTreeMap<&'static str, f64> = BTreeMap::new();
+    async fn op_times(&self, peak: Option<Peak>) -> Result<Vec<OpTime>, TrainError> {
+        // Milliseconds and bytes.
+        let mut sums: BTreeMap<&'static str, (f64, u64)> = BTreeMap::new();
         for list in [self.plan.list(), &self.update] {
             for reading in Timestamps::measure(&self.gpu, list).await?.unwrap_or_default() {
-                *sums.entry(reading.op).or_default() += reading.milliseconds;
+                let sum = sums.entry(reading.op).or_default();
+                sum.0 += reading.milliseconds;
+                sum.1 += reading.bytes;
             }
         }
-        let total: f64 = sums.values().sum();
+        let total: f64 = sums.values().map(|(ms, _)| ms).sum();
         let gflops = |op: &str, ms: f64| self.op_flops.get(op).map_or(0.0, |flops| *flops as f64 / ms / 1e6);
         let mut times: Vec<OpTime> = sums
             .into_iter()
-            .map(|(op, ms)| OpTime { op, milliseconds: ms, share: ms / total, gflops: gflops(op, ms) })
+            .map(|(op, (ms, bytes))| {
+                let (gflops, gbytes_per_s) = (gflops(op, ms), bytes as f64 / ms / 1e6);
+                let share_of_peak = peak.map(|peak| (gflops / peak.gflops).max(gbytes_per_s / peak.gbytes_per_s));
+                OpTime { op, milliseconds: ms, share: ms / total, gflops, gbytes_per_s, share_of_peak }
+            })
             .collect();
         times.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
         Ok(times)
