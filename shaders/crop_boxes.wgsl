@@ -5,7 +5,7 @@
 // RANDOM: torchvision's RandomResizedCrop: of up to TRIES draws of area and log-uniform aspect the first that fits,
 // else the largest centred box within the aspect range; with `flip`, even chances of a flip.
 // WHOLE: all of the picture. With neither, the largest centred square.
-// conditions: RANDOM WHOLE
+// one of: - | RANDOM | WHOLE
 
 @if(RANDOM) import package::lib::draw::below;
 @if(RANDOM) import package::lib::draw::draw;

@@ -8,7 +8,7 @@
 // noise in [0, 1), covered ones whole numbers from 1 on, larger the earlier their first rectangle and, within one,
 // the earlier they come in raster order: ranking hides all rectangles but the last, of which it cuts the lowest rows.
 // One workgroup a picture, as each rectangle depends on what those before it covered.
-// conditions: BLOCK GRID
+// one of: - | BLOCK | GRID
 
 import package::lib::random::unit;
 import package::lib::draw::draw;

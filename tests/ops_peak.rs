@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Random, assert_close, gpu, poison};
+use common::{Random, assert_close, gpu};
+use unmask::eval::kernels::{poison, twins};
 use unmask::gpu::{BufferSlice, DispatchList, Uploads};
 use unmask::ops::{Peak, push_peak_copy, push_peak_fma};
 
@@ -37,19 +38,7 @@ fn chains_of_multiply_adds_reach_what_they_should() {
         let mut list = DispatchList::default();
         push_peak_fma(&gpu(), &mut list, &out, rounds).expect("a kernel");
         let got: Vec<f32> = middle(&list, &all, &before).into_iter().map(f32::from_bits).collect();
-        let want: Vec<f64> = (0..length)
-            .map(|i| {
-                let mut sum = 0.0;
-                for (component, sign) in (0..4).flat_map(|c| [(f64::from(c), 1.0), (f64::from(c), -1.0)]) {
-                    let mut x = (i % 64) as f64 + sign * component;
-                    for _ in 0..8 * rounds {
-                        x = x * (0.999 - component * 0.001) + (0.001 + component * 0.001);
-                    }
-                    sum += x;
-                }
-                sum
-            })
-            .collect();
+        let want = twins::peak_fma(length, rounds);
         assert_close(&format!("{length} chains of {rounds} rounds"), &got, &want, 1e-5);
     }
 }

@@ -8,9 +8,6 @@ use unmask::eval::kernels::check_kernels;
 use unmask::graph::Caps;
 use unmask::{ops, shaders};
 
-/// Choices of conditions that headers allow and no op asks for.
-const UNUSED: [&str; 2] = ["crop_boxes+RANDOM+WHOLE", "mask_noise+BLOCK+GRID"];
-
 /// A shader and its conditions, whose order tells nothing.
 fn parts(kernel: &str) -> (String, BTreeSet<String>) {
     let mut parts = kernel.split('+').map(str::to_owned);
@@ -31,7 +28,7 @@ fn every_kernel_is_checked_and_passes() {
         .into_iter()
         .map(|shader| shader.name)
         .filter(|name| !checked.contains(&parts(name)))
-        .filter(|name| !UNUSED.contains(&name.as_str()) && (broadcasts || !name.contains("+SUBGROUPS")))
+        .filter(|name| broadcasts || !name.contains("+SUBGROUPS"))
         .collect();
     assert!(missing.is_empty(), "kernels without a case in src/eval/kernels/cases: {missing:#?}");
 

@@ -45,6 +45,7 @@ pub async fn check_kernels(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
         reports.extend(case.run(gpu).await?);
     }
     reports.extend(cases::optimiser(gpu).await?);
+    reports.extend(cases::peaks(gpu).await?);
     Ok(reports)
 }
 

@@ -3,12 +3,14 @@
 mod attention;
 mod elementwise;
 mod optimiser;
+mod peaks;
 mod pictures;
 mod products;
 mod random_choices;
 mod rows;
 
 pub(super) use optimiser::optimiser;
+pub(super) use peaks::peaks;
 
 use super::case::Case;
 use crate::graph::{Caps, GraphError};

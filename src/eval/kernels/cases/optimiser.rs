@@ -19,7 +19,7 @@ pub(in super::super) async fn optimiser(gpu: &Gpu) -> Result<Vec<KernelReport>, 
     Ok(reports)
 }
 
-async fn holding<T: bytemuck::NoUninit>(gpu: &Gpu, values: &[T]) -> Result<BufferSlice, GpuError> {
+pub(super) async fn holding<T: bytemuck::NoUninit>(gpu: &Gpu, values: &[T]) -> Result<BufferSlice, GpuError> {
     let slice = gpu.buffer("self-test", size_of_val(values) as u64).await?;
     gpu.upload(&slice, values);
     Ok(slice)

@@ -6,12 +6,14 @@ pub mod attention;
 pub mod draws;
 mod elementwise;
 mod optimiser;
+mod peak;
 mod pictures;
 mod product;
 mod rows;
 
 pub use elementwise::{add, column_sum, erf, gelu, gelu_slope};
 pub use optimiser::{AdamWState, adamw, global_norm};
+pub use peak::peak_fma;
 pub use pictures::{normalise_patches, patch_sources, preview, resample};
 pub use product::{product, product_shapes};
 pub use rows::{
