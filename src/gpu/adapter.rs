@@ -59,9 +59,8 @@ fn rank(kind: wgpu::DeviceType) -> u32 {
     }
 }
 
-/// Finds the wanted adapter.
-pub(super) async fn find(request: &AdapterRequest) -> Result<wgpu::Adapter, GpuError> {
-    let instance = instance();
+/// Finds the wanted adapter of `instance`.
+pub(super) async fn find(instance: &wgpu::Instance, request: &AdapterRequest) -> Result<wgpu::Adapter, GpuError> {
     let mut found = instance.enumerate_adapters(backends()).await;
     let wanted = request.name.clone().or_else(|| crate::platform::variable("WGPU_ADAPTER_NAME"));
     if found.is_empty() && wanted.is_none() {

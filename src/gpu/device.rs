@@ -28,6 +28,8 @@ impl Default for GpuOptions {
 
 /// A device with its queue, limits and compiled kernels.
 pub struct Gpu {
+    instance: wgpu::Instance,
+    adapter: wgpu::Adapter,
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
@@ -51,7 +53,8 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::NoAdapter`] or [`GpuError::NoDevice`].
     pub async fn open(options: &GpuOptions) -> Result<Arc<Gpu>, GpuError> {
-        let adapter = adapter::find(&options.adapter).await?;
+        let instance = adapter::instance();
+        let adapter = adapter::find(&instance, &options.adapter).await?;
         let info = adapter.get_info();
         let wanted = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS
@@ -84,6 +87,8 @@ impl Gpu {
             }
         });
         Ok(Arc::new(Gpu {
+            instance,
+            adapter,
             device,
             queue,
             info,
@@ -94,6 +99,16 @@ impl Gpu {
             kernels: Mutex::default(),
             trouble,
         }))
+    }
+
+    /// The wgpu instance, for whoever draws on the same device.
+    pub fn instance(&self) -> &wgpu::Instance {
+        &self.instance
+    }
+
+    /// The wgpu adapter.
+    pub fn adapter(&self) -> &wgpu::Adapter {
+        &self.adapter
     }
 
     /// The wgpu device.

@@ -5,7 +5,9 @@ mod buffer;
 mod device;
 mod error;
 mod kernel;
+mod progress;
 mod run;
+mod texture;
 mod timestamps;
 
 pub use adapter::{AdapterRequest, AdapterSummary, adapters};
@@ -13,5 +15,6 @@ pub use buffer::{BufferSlice, Uploads};
 pub use device::{Gpu, GpuOptions};
 pub use error::GpuError;
 pub use kernel::{Kernel, KernelKey};
+pub use progress::Mark;
 pub use run::{Dispatch, DispatchList, Slices};
 pub use timestamps::{Timestamps, TimestampsReading};

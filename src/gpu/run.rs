@@ -82,7 +82,7 @@ impl DispatchList {
 
     /// Submits at most `most` further dispatches; true when the list is done.
     pub fn run_slice(&self, gpu: &Gpu, slices: &mut Slices, most: usize) -> bool {
-        let end = self.dispatches.len().min(slices.next + most.max(1));
+        let end = self.dispatches.len().min(slices.next.saturating_add(most.max(1)));
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("plan") });
         {
             let mut pass = encoder
