@@ -53,6 +53,7 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::matmul::Params::LAYOUT,
         super::matmul::DirectParams::LAYOUT,
         super::normalise_patches::Params::LAYOUT,
+        super::patch_error::Params::LAYOUT,
         super::patchify::Params::LAYOUT,
         super::peak::CopyParams::LAYOUT,
         super::peak::FmaParams::LAYOUT,

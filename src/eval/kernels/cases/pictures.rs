@@ -13,7 +13,7 @@ pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
     for shape in [[3, 5, 7], [2, 40, 75]] {
         cases.push(normalised(shape)?);
     }
-    cases.extend([preview(false)?, preview(true)?]);
+    cases.extend([preview(false)?, preview(true)?, patch_error(false)?, patch_error(true)?]);
     for side in [1, 16, 31] {
         cases.push(resample(side)?);
     }
@@ -75,6 +75,19 @@ fn preview(denormalise: bool) -> Result<Case, GraphError> {
     debug_assert_eq!(want.len(), batch * side * PANELS * side);
     let word = |colour: &[f64; 3]| (0..3).fold(0xff00_0000, |word, c| word | (colour[c].round() as u32) << (8 * c));
     case.words_are(strip, &want.iter().map(word).collect::<Vec<u32>>());
+    Ok(case)
+}
+
+fn patch_error(denormalise: bool) -> Result<Case, GraphError> {
+    let (batch, side, p) = (3, 15, 5);
+    let patches = (side / p) * (side / p);
+    let note = if denormalise { ", denormalised" } else { "" };
+    let mut case = Case::new(format!("[{batch}, 3, {side}, {side}] in patches of {p}{note}"), 1e-5);
+    let (image, image_exact) = case.noise(&[batch, 3, side, side], 2.0);
+    let (pred, pred_exact) = case.noise(&[batch, patches, p * p * 3], 2.0);
+    let stats = denormalise.then(|| case.noise(&[batch * patches, 2], 1.0));
+    let errors = ops::patch_error(&mut case.graph, image, pred, stats.as_ref().map(|(var, _)| *var), p)?;
+    case.near(errors, twins::patch_error(&image_exact, &pred_exact, stats.as_ref().map(|(_, x)| &x[..]), [side, p]));
     Ok(case)
 }
 

@@ -14,7 +14,7 @@ mod rows;
 pub use elementwise::{add, column_sum, erf, gelu, gelu_slope};
 pub use optimiser::{AdamWState, adamw, global_norm};
 pub use peak::peak_fma;
-pub use pictures::{normalise_patches, patch_sources, preview, resample};
+pub use pictures::{normalise_patches, patch_error, patch_sources, preview, resample};
 pub use product::{product, product_shapes};
 pub use rows::{
     LayerNormed, MaskedLoss, concat_rows, gather_rows, layer_norm, layer_norm_gradient, masked_mse, pad_rows,

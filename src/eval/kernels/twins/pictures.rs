@@ -63,6 +63,22 @@ pub fn preview(
     strips
 }
 
+/// Errors `[B, L, 2]` of `pred [B, L, patch² 3]`, denormalised by `stats [B * L, 2]` if given, from
+/// `image [B, 3, side, side]`: mean squares in normalised units and in colours of 0 to 1.
+pub fn patch_error(image: &[f64], pred: &[f64], stats: Option<&[f64]>, [side, patch]: [usize; 2]) -> Vec<f64> {
+    let batch = image.len() / (3 * side * side);
+    let length = patch * patch * 3;
+    let mut errors = vec![0.0; pred.len() / length * 2];
+    for (k, at) in patch_sources([batch, 3, side, side], patch, PatchOrder::RowColumnChannel).iter().enumerate() {
+        let number = k / length;
+        let (mean, deviation) = stats.map_or((0.0, 1.0), |stats| (stats[2 * number], stats[2 * number + 1]));
+        let error = pred[k] * deviation + mean - image[*at];
+        errors[2 * number] += error * error / length as f64;
+        errors[2 * number + 1] += (error * f64::from(PIXEL_STD[k % 3])).powi(2) / length as f64;
+    }
+    errors
+}
+
 /// Taps and weights of each of `to` pixels made of `from`: `precompute_coeffs` of Pillow's `Resample.c`.
 fn pillow_taps(from: usize, to: usize) -> Vec<(usize, Vec<f64>)> {
     let bicubic = |x: f64| -> f64 {
