@@ -12,7 +12,8 @@ use crate::train::{Augment, Recipe, TrainError};
 /// Masked autoencoders that train and run on any GPU.
 ///
 /// A masked autoencoder learns from pictures alone: three quarters of each picture are hidden, and the model learns to
-/// paint them back. Without a command, a small model is trained for a minute on the built-in photographs.
+/// paint them back. Without a command the app opens; where there is no display, a small model is trained for a minute
+/// on the built-in photographs.
 #[derive(Debug, Parser)]
 #[command(name = "unmask", version, max_term_width = 100)]
 pub struct Cli {

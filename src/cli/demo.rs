@@ -25,14 +25,21 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
     recipe.train.checkpoint_every = 0;
     clear(&args.out)?;
     let out = args.out.clone();
-    let job =
-        Job { recipe, out: Some(out.clone()), resume: false, init: None, adapter: common.request(), stop_after: None };
+    let job = Job {
+        pictures: None,
+        recipe,
+        out: Some(out.clone()),
+        resume: false,
+        init: None,
+        adapter: common.request(),
+        stop_after: None,
+    };
     let session = Session::start(job)?;
     let commands = session.commands();
     ctrlc::set_handler(move || {
         for command in [Command::Measure, Command::Stop] {
             // The session may have ended already.
-            let _ = commands.send(command);
+            let _ = commands.try_send(command);
         }
     })
     .context("Ctrl-C cannot be caught")?;
@@ -67,8 +74,10 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
                 last = Some(loss);
             }
             Event::Failed(error) => return Err(error.into()),
-            Event::Warning(text) => log::warn!("{text}"),
+            Event::Warning(text) | Event::Refused(text) => log::warn!("{text}"),
             Event::Saved(_) | Event::Preview(_) => {}
+            // Nothing is explored or watched here.
+            Event::Model(_) | Event::Shown(_) | Event::Probe { .. } | Event::Paused(_) => {}
             Event::Finished { step } => {
                 if let Some(bar) = progress.take() {
                     bar.finish_and_clear();

@@ -10,21 +10,13 @@ use super::progress::{json_line, say};
 use crate::data::{self, FolderSource, Source as _};
 use crate::gpu::Gpu;
 use crate::train::{Hidden, Reconstruction, Reconstructor};
-use crate::weights::{Storage, Tensors, read_tensors, write_tensors};
-
-/// The model that comes with the program.
-static MICRO: &[u8] = include_bytes!("../../assets/weights/micro.safetensors");
-
-/// The shipped weights of the `micro` model.
-pub fn shipped_weights() -> anyhow::Result<Tensors> {
-    Ok(read_tensors("the built-in micro weights", MICRO)?)
-}
+use crate::weights::{Storage, Tensors, shipped, write_tensors};
 
 /// Runs `unmask reconstruct`.
 pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     let weights = match &args.weights {
         Some(path) => Tensors::open(path)?,
-        None => shipped_weights()?,
+        None => shipped()?,
     };
     let files = files(&args.images)?;
     let several = files.len() > 1;
@@ -36,7 +28,7 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     }
     pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
-        let model = Reconstructor::new(gpu, &weights).await?;
+        let mut model = Reconstructor::new(gpu, &weights).await?;
         let hidden = hidden(args, model.config().grid())?;
         if model.config().norm_pix_loss {
             say(
@@ -113,7 +105,7 @@ fn hidden(args: &ReconstructArgs, grid: usize) -> anyhow::Result<Hidden> {
         if !(0.0..1.0).contains(&args.mask_ratio) {
             bail!("--mask-ratio {}: expected 0 to under 1", args.mask_ratio);
         }
-        return Ok(Hidden::Ratio { ratio: args.mask_ratio, seed: args.seed });
+        return Ok(Hidden::Ratio { strategy: None, ratio: args.mask_ratio, seed: args.seed });
     };
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     let mask = data::decode(&path.display().to_string(), &bytes, None)?;

@@ -25,6 +25,7 @@ pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
     let name = recipe.name.rsplit('/').next().unwrap_or("run").trim_end_matches(".toml").to_owned();
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("runs/{name}-{}", recipe.train.seed)));
     let job = Job {
+        pictures: None,
         recipe,
         out: Some(out),
         resume: args.resume,
@@ -46,7 +47,7 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
             std::process::exit(130);
         }
         // The session may have ended already.
-        let _ = commands.send(Command::Stop);
+        let _ = commands.try_send(Command::Stop);
     })
     .context("Ctrl-C cannot be caught")?;
 
@@ -94,7 +95,9 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
                 }
             }
             Event::Saved(path) | Event::Preview(path) => log::info!("wrote {}", path.display()),
-            Event::Warning(text) => log::warn!("{text}"),
+            Event::Warning(text) | Event::Refused(text) => log::warn!("{text}"),
+            // Nothing is explored or watched here.
+            Event::Model(_) | Event::Shown(_) | Event::Probe { .. } | Event::Paused(_) => {}
             Event::Finished { step } => {
                 if let Some(bar) = progress.take() {
                     bar.finish_and_clear();
@@ -125,8 +128,8 @@ fn report_json(event: &Event) -> anyhow::Result<()> {
         Event::HeldOut { step, loss } => json_line(&json!({"step": step, "held_out_loss": loss})),
         Event::Saved(path) => json_line(&json!({"event": "saved", "path": path})),
         Event::Preview(path) => json_line(&json!({"event": "preview", "path": path})),
-        Event::Warning(text) => json_line(&json!({"event": "warning", "text": text})),
+        Event::Warning(text) | Event::Refused(text) => json_line(&json!({"event": "warning", "text": text})),
         Event::Finished { step } => json_line(&json!({"event": "finished", "step": step})),
-        Event::Failed(_) => Ok(()),
+        Event::Failed(_) | Event::Model(_) | Event::Shown(_) | Event::Probe { .. } | Event::Paused(_) => Ok(()),
     }
 }

@@ -1,14 +1,24 @@
 //! The only place that knows on which platform the program runs.
 
+#[cfg(feature = "app")]
+mod files;
 mod signal;
 mod task;
 
+#[cfg(feature = "app")]
+pub use files::{HAS_FOLDERS, Incoming, pick_files, pick_folder, read_dropped};
 pub use signal::{Notifier, Waiter, signal};
-pub use task::{sleep, spawn};
+pub use task::{pause, sleep, spawn};
 
 /// The value of an environment variable; `None` in a browser or where it is unset or empty.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether a window can be opened: elsewhere than on Unix there is always a display.
+pub fn has_display() -> bool {
+    let unix = cfg!(all(unix, not(target_os = "macos")));
+    !unix || variable("DISPLAY").is_some() || variable("WAYLAND_DISPLAY").is_some()
 }
 
 /// Number of threads worth starting for work that keeps a processor busy, at least 1.
@@ -19,19 +29,12 @@ pub fn threads() -> usize {
 }
 
 /// Seconds since this function was first called, on a clock that never goes back.
-#[cfg(not(target_arch = "wasm32"))]
 pub fn now_seconds() -> f64 {
     use std::sync::OnceLock;
-    use std::time::Instant;
+    use web_time::Instant;
 
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_secs_f64()
-}
-
-/// Always 0: the standard library has no clock in the browser.
-#[cfg(target_arch = "wasm32")]
-pub fn now_seconds() -> f64 {
-    0.0
 }
 
 #[cfg(test)]

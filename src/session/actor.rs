@@ -1,16 +1,19 @@
 //! The loop of a session, on a thread of its own or on the tab's event loop.
 
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 
-use super::job::{Job, JobError, Prepared, start_trainer};
-use super::message::{Command, Event, Started};
+use async_channel::Sender;
+
+use super::explore::Exploring;
+use super::job::{Job, JobError};
+use super::message::{Command, Event};
+use super::outbox::Outbox;
+use super::pace::Pace;
+use super::training::{Progress, Training};
+use crate::gpu::Gpu;
 use crate::platform;
-use crate::train::{MetricsLine, RunFolder, StepMetrics, TrainError, Trainer};
-
-/// Longest time between reports, seconds.
-const REPORT_EVERY: f64 = 0.25;
-/// How long a paused session waits before it looks for commands again, seconds.
-const PAUSE: f64 = 0.02;
 
 /// A running session.
 #[derive(Debug)]
@@ -20,18 +23,38 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts `job`; everything that happens comes as events.
+    /// Runs `job` on a device of its own and ends with it; everything that happens comes as events.
     ///
     /// # Errors
     /// [`JobError::Thread`] where the system gives no thread.
     pub fn start(job: Job) -> Result<Session, JobError> {
-        let (commands, command_receiver) = mpsc::channel();
+        Session::spawn(None, Some(job), Arc::new(|| ()))
+    }
+
+    /// A session that waits for commands, on a device that it shares; `wake` is called after every event.
+    ///
+    /// # Errors
+    /// [`JobError::Thread`] where the system gives no thread.
+    pub fn open(gpu: Arc<Gpu>, wake: Arc<dyn Fn() + Send + Sync>) -> Result<Session, JobError> {
+        Session::spawn(Some(gpu), None, wake)
+    }
+
+    fn spawn(gpu: Option<Arc<Gpu>>, job: Option<Job>, wake: Arc<dyn Fn() + Send + Sync>) -> Result<Session, JobError> {
+        let (commands, command_receiver) = async_channel::unbounded();
         let (event_sender, events) = mpsc::channel();
+        let outbox = Outbox::new(event_sender, wake);
         platform::spawn(move || async move {
-            let mut actor = Actor { commands: command_receiver, events: event_sender, paused: false, steps_allowed: 0 };
-            if let Err(error) = actor.run(&job).await {
-                actor.emit(Event::Failed(error));
-            }
+            let mut actor = Actor {
+                exploring: gpu.clone().map(Exploring::new),
+                gpu,
+                commands: command_receiver,
+                outbox,
+                training: None,
+                deferred: VecDeque::new(),
+                pace: Pace::default(),
+                closing: false,
+            };
+            actor.run(job).await;
         })
         .map_err(JobError::Thread)?;
         Ok(Session { commands, events })
@@ -39,7 +62,7 @@ impl Session {
 
     /// Sends a command; false if the session has ended.
     pub fn send(&self, command: Command) -> bool {
-        self.commands.send(command).is_ok()
+        self.commands.try_send(command).is_ok()
     }
 
     /// A sender of commands for another thread.
@@ -59,208 +82,160 @@ impl Session {
 }
 
 struct Actor {
-    commands: Receiver<Command>,
-    events: Sender<Event>,
-    paused: bool,
-    steps_allowed: u64,
-}
-
-/// What a session does between steps.
-struct Progress {
-    last_report: f64,
-    last_held_out: Option<f64>,
-    measured_at: Option<u64>,
-    saved_at: Option<u64>,
-    stop: bool,
+    gpu: Option<Arc<Gpu>>,
+    commands: async_channel::Receiver<Command>,
+    outbox: Outbox,
+    exploring: Option<Exploring>,
+    training: Option<Training>,
+    /// Commands to a run that is in the middle of a step.
+    deferred: VecDeque<Command>,
+    pace: Pace,
+    closing: bool,
 }
 
 impl Actor {
-    fn emit(&self, event: Event) {
-        // Nobody listens any more: the session goes on to its end all the same.
-        let _ = self.events.send(event);
+    async fn run(&mut self, job: Option<Job>) {
+        let alone = job.is_some();
+        if let Some(job) = job {
+            self.train(&job).await;
+        }
+        loop {
+            while let Ok(command) = self.commands.try_recv() {
+                self.obey(command).await;
+            }
+            if self.commands.is_closed() && !alone && !self.closing {
+                // Nobody can stop the run any more.
+                self.obey(Command::Close).await;
+            }
+            self.show().await;
+            let idle = match &mut self.training {
+                None => true,
+                Some(training) => match training.advance(&mut self.pace, &self.outbox).await {
+                    Ok(Progress::Slice) => false,
+                    Ok(Progress::Step) => {
+                        self.obey_deferred().await;
+                        false
+                    }
+                    Ok(Progress::Paused) => {
+                        self.obey_deferred().await;
+                        true
+                    }
+                    Ok(Progress::Done) => {
+                        self.training_ended().await;
+                        self.training.is_none()
+                    }
+                    Err(error) => {
+                        self.outbox.send(Event::Failed(error));
+                        self.training_ended().await;
+                        self.training.is_none()
+                    }
+                },
+            };
+            if self.training.is_none() && (alone || self.closing) {
+                return;
+            }
+            if idle {
+                // Without a sender left nobody will ever ask for anything.
+                let Ok(command) = self.commands.recv().await else { return };
+                self.obey(command).await;
+            } else {
+                platform::pause().await;
+            }
+        }
     }
 
-    async fn run(&mut self, job: &Job) -> Result<(), JobError> {
-        let Prepared { mut trainer, mut folder, estimate } = start_trainer(job).await?;
-        let steps = trainer.recipe().train.steps;
-        self.emit(Event::Started(Box::new(Started {
-            adapter: trainer.gpu().summary(),
-            estimate,
-            pictures: trainer.feed().pictures(),
-            held_out: trainer.held_out_pictures(),
-            skipped: trainer.feed().skipped().len(),
-            step: trainer.step(),
-            steps,
-            out: folder.as_ref().map(|folder| folder.path().to_owned()),
-        })));
-        let last = job.stop_after.map_or(steps, |count| steps.min(trainer.step() + count));
-        let mut progress = Progress {
-            last_report: platform::now_seconds(),
-            last_held_out: None,
-            measured_at: None,
-            saved_at: None,
-            stop: false,
-        };
-        if trainer.step() == 0 {
-            self.measure(&trainer, &mut folder, &mut progress, true).await?;
+    async fn train(&mut self, job: &Job) {
+        match Training::start(job, self.gpu.clone(), &self.outbox).await {
+            Ok(training) => self.training = Some(training),
+            Err(error) => self.outbox.send(Event::Failed(error)),
         }
-        while trainer.step() < last && !progress.stop {
-            self.obey(&mut trainer, &mut folder, &mut progress).await?;
-            if progress.stop {
+    }
+
+    /// Clears away a run that has ended, and begins the one that waited for its end.
+    async fn training_ended(&mut self) {
+        self.training = None;
+        let waiting = self.deferred.drain(..).find_map(|command| match command {
+            Command::Train(job) => Some(job),
+            _ => None,
+        });
+        if let Some(job) = waiting {
+            self.train(&job).await;
+        }
+    }
+
+    /// Rebuilds the explored picture if anything about it changed.
+    async fn show(&mut self) {
+        let Some(exploring) = &mut self.exploring else { return };
+        if exploring.is_stale()
+            && let Err(error) = exploring.show(&self.outbox).await
+        {
+            self.outbox.send(Event::Refused(error.to_string()));
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Weights(from) => {
+                let trainer = self.training.as_ref().map(Training::trainer);
+                if let Some(exploring) = &mut self.exploring
+                    && let Err(error) = exploring.set_weights(from, trainer, &self.outbox).await
+                {
+                    self.outbox.send(Event::Refused(error.to_string()));
+                }
+            }
+            Command::Picture(picture) => {
+                if let Some(exploring) = &mut self.exploring
+                    && let Err(error) = exploring.set_picture(*picture).await
+                {
+                    self.outbox.send(Event::Refused(error.to_string()));
+                }
+            }
+            Command::Hide(hidden) => {
+                if let Some(exploring) = &mut self.exploring {
+                    exploring.hide(hidden);
+                }
+            }
+            Command::SetSlice(seconds) => self.pace.set(seconds),
+            Command::Close => {
+                self.closing = true;
+                self.for_training(Command::Stop).await;
+            }
+            Command::Train(job) => match &self.training {
+                None => self.train(&job).await,
+                Some(_) => {
+                    self.for_training(Command::Stop).await;
+                    self.deferred.push_back(Command::Train(job));
+                }
+            },
+            other => self.for_training(other).await,
+        }
+    }
+
+    /// Passes a command on to the run, at once if it is between steps.
+    async fn for_training(&mut self, command: Command) {
+        if self.training.is_none() {
+            return;
+        }
+        self.deferred.push_back(command);
+        if self.training.as_ref().is_some_and(Training::is_between_steps) {
+            self.obey_deferred().await;
+        }
+    }
+
+    async fn obey_deferred(&mut self) {
+        if let Some(exploring) = &mut self.exploring {
+            exploring.model_moved();
+        }
+        while let Some(command) = self.deferred.pop_front() {
+            let Some(training) = &mut self.training else { break };
+            if let Command::Train(_) = command {
+                self.deferred.push_front(command);
                 break;
             }
-            if self.paused && self.steps_allowed == 0 {
-                self.report(&mut trainer, &mut folder, &mut progress).await?;
-                platform::sleep(PAUSE).await;
-                continue;
-            }
-            self.steps_allowed = self.steps_allowed.saturating_sub(1);
-            trainer.advance()?;
-            let due = trainer.is_full() || platform::now_seconds() - progress.last_report >= REPORT_EVERY;
-            // On a processor every submission is waited for: work would only pile up.
-            if due || trainer.gpu().is_cpu() {
-                self.report(&mut trainer, &mut folder, &mut progress).await?;
-            }
-            let step = trainer.step();
-            let train = trainer.recipe().train.clone();
-            let every = |interval: u64| interval > 0 && step.is_multiple_of(interval);
-            if every(train.eval_every) || every(train.preview_every) {
-                self.report(&mut trainer, &mut folder, &mut progress).await?;
-                self.measure(&trainer, &mut folder, &mut progress, every(train.preview_every)).await?;
-            }
-            if every(train.checkpoint_every) {
-                self.report(&mut trainer, &mut folder, &mut progress).await?;
-                self.save(&trainer, &mut folder, &mut progress).await?;
+            if let Err(error) = training.obey(command, &self.outbox).await {
+                self.training = None;
+                self.outbox.send(Event::Failed(error));
             }
         }
-        self.report(&mut trainer, &mut folder, &mut progress).await?;
-        if trainer.step() == steps {
-            self.measure(&trainer, &mut folder, &mut progress, true).await?;
-        }
-        self.save(&trainer, &mut folder, &mut progress).await?;
-        self.emit(Event::Finished { step: trainer.step() });
-        Ok(())
-    }
-
-    /// Takes up the commands that wait.
-    async fn obey(
-        &mut self,
-        trainer: &mut Trainer,
-        folder: &mut Option<RunFolder>,
-        progress: &mut Progress,
-    ) -> Result<(), JobError> {
-        loop {
-            match self.commands.try_recv() {
-                Ok(Command::Pause) => self.paused = true,
-                Ok(Command::Resume) => self.paused = false,
-                Ok(Command::Step) => self.steps_allowed += 1,
-                Ok(Command::Stop) => progress.stop = true,
-                Ok(Command::Save) => self.save(trainer, folder, progress).await?,
-                Ok(Command::Measure) => {
-                    self.report(trainer, folder, progress).await?;
-                    self.measure(trainer, folder, progress, true).await?;
-                }
-                Ok(Command::SetMaskRatio(ratio)) => {
-                    if let Err(error) = trainer.set_mask_ratio(ratio).await {
-                        self.emit(Event::Warning(error.to_string()));
-                    }
-                }
-                Ok(Command::SetBaseLearningRate(blr)) => {
-                    if let Err(error) = trainer.set_base_learning_rate(blr) {
-                        self.emit(Event::Warning(error.to_string()));
-                    }
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(()),
-            }
-        }
-    }
-
-    /// Reads the metrics of submitted steps, logs and reports them.
-    async fn report(
-        &mut self,
-        trainer: &mut Trainer,
-        folder: &mut Option<RunFolder>,
-        progress: &mut Progress,
-    ) -> Result<(), JobError> {
-        let metrics = match trainer.collect().await {
-            Ok(metrics) => metrics,
-            Err(TrainError::NotFinite { what, step, .. }) => {
-                let checkpoint = match folder {
-                    Some(folder) => {
-                        format!(" and the last good checkpoint is in {}", folder.path().join("checkpoints").display())
-                    }
-                    None => String::new(),
-                };
-                return Err(TrainError::NotFinite { what, step, checkpoint }.into());
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if metrics.is_empty() {
-            return Ok(());
-        }
-        let now = platform::now_seconds();
-        let images = metrics.len() * trainer.recipe().effective_batch();
-        let speed = images as f64 / (now - progress.last_report).max(1e-9);
-        progress.last_report = now;
-        for StepMetrics { step, loss, lr, grad_norm } in metrics {
-            let line = MetricsLine {
-                step,
-                loss: Some(loss),
-                lr: Some(lr),
-                grad_norm: Some(grad_norm),
-                images_per_s: Some((speed * 10.0).round() / 10.0),
-                held_out_loss: None,
-            };
-            if let Some(folder) = folder {
-                folder.log(&line)?;
-            }
-            self.emit(Event::Step(line));
-        }
-        Ok(())
-    }
-
-    /// Measures held-out pictures and writes a preview where asked.
-    async fn measure(
-        &mut self,
-        trainer: &Trainer,
-        folder: &mut Option<RunFolder>,
-        progress: &mut Progress,
-        preview: bool,
-    ) -> Result<(), JobError> {
-        let step = trainer.step();
-        let Some(result) = trainer.measure().await? else { return Ok(()) };
-        let before = progress.measured_at.replace(step);
-        progress.last_held_out = Some(result.loss);
-        if before != Some(step) {
-            if let Some(folder) = folder {
-                folder.log(&MetricsLine { step, held_out_loss: Some(result.loss), ..MetricsLine::default() })?;
-            }
-            self.emit(Event::HeldOut { step, loss: result.loss });
-        }
-        if let (Some(folder), true) = (folder, preview) {
-            let path = folder.preview(step, &result.strips, result.size)?;
-            self.emit(Event::Preview(path));
-        }
-        // Measuring is no training time.
-        progress.last_report = platform::now_seconds();
-        Ok(())
-    }
-
-    /// Saves a checkpoint unless the same step is saved already.
-    async fn save(
-        &mut self,
-        trainer: &Trainer,
-        folder: &mut Option<RunFolder>,
-        progress: &mut Progress,
-    ) -> Result<(), JobError> {
-        let Some(folder) = folder else { return Ok(()) };
-        if progress.saved_at.replace(trainer.step()) == Some(trainer.step()) {
-            return Ok(());
-        }
-        let checkpoint = trainer.checkpoint().await?;
-        let measured = progress.last_held_out.filter(|_| progress.measured_at == Some(trainer.step()));
-        let path = folder.save(&checkpoint, measured)?;
-        self.emit(Event::Saved(path));
-        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! What a session is asked to do, and getting ready for it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::data;
 use crate::gpu::{AdapterRequest, Gpu, GpuError, GpuOptions};
@@ -27,8 +28,10 @@ impl From<GpuError> for JobError {
 }
 
 /// A training job.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Job {
+    /// Pictures instead of those that the recipe names, as dropped onto a window.
+    pub pictures: Option<Arc<dyn data::Source>>,
     /// Settings; a resumed run takes those of its folder, with `steps` from here where it is larger.
     pub recipe: Recipe,
     /// Folder to write; none writes nothing.
@@ -37,10 +40,16 @@ pub struct Job {
     pub resume: bool,
     /// Weights to start from.
     pub init: Option<PathBuf>,
-    /// Which adapter.
+    /// Which adapter, where the session opens a device of its own.
     pub adapter: AdapterRequest,
     /// Stop after this many steps of this session, saved, as if asked to.
     pub stop_after: Option<u64>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("recipe", &self.recipe).field("out", &self.out).finish_non_exhaustive()
+    }
 }
 
 /// A trainer ready to step.
@@ -53,11 +62,11 @@ pub struct Prepared {
     pub estimate: Estimate,
 }
 
-/// Opens device and data and builds the trainer of `job`.
+/// Opens data, and a device where `gpu` is none, and builds the trainer of `job`.
 ///
 /// # Errors
 /// Everything that can be wrong with a job, each naming what.
-pub async fn start_trainer(job: &Job) -> Result<Prepared, JobError> {
+pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared, JobError> {
     let resumed = match (&job.out, job.resume) {
         (Some(out), true) => Some(RunFolder::resume(out)?),
         (None, true) => {
@@ -70,9 +79,15 @@ pub async fn start_trainer(job: &Job) -> Result<Prepared, JobError> {
     recipe.train.steps = recipe.train.steps.max(if resumed.is_some() { job.recipe.train.steps } else { 0 });
     recipe.check()?;
     let init = job.init.as_deref().map(Tensors::open).transpose().map_err(TrainError::from)?;
-    let (source, split) = data::open_all(&recipe.train.data).map_err(TrainError::from)?;
+    let (source, split) = match &job.pictures {
+        Some(source) => (source.clone(), data::split(source.as_ref())),
+        None => data::open_all(&recipe.train.data).map_err(TrainError::from)?,
+    };
 
-    let gpu = Gpu::open(&GpuOptions { adapter: job.adapter.clone(), ..GpuOptions::default() }).await?;
+    let gpu = match gpu {
+        Some(gpu) => gpu,
+        None => Gpu::open(&GpuOptions { adapter: job.adapter.clone(), ..GpuOptions::default() }).await?,
+    };
     let estimate = estimate(&recipe, Caps::of(&gpu))?;
     log::info!("estimated memory: {estimate}");
     let checkpoint = resumed.as_ref().map(|(_, checkpoint)| checkpoint);

@@ -2,20 +2,43 @@
 
 use std::path::PathBuf;
 
-use super::JobError;
+use super::{Job, JobError};
+use crate::data::Picture;
 use crate::gpu::AdapterSummary;
-use crate::train::{Estimate, MetricsLine};
+use crate::mae::MaeConfig;
+use crate::train::{Estimate, Hidden, Measured, MetricsLine};
 
-/// What a face asks of a running session; taken up between steps.
-#[derive(Clone, Debug, PartialEq)]
+/// Where the weights to explore come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WeightsFrom {
+    /// The model that comes with the program.
+    Shipped,
+    /// The model in training, as it is at each moment.
+    Training,
+    /// A file.
+    Path(PathBuf),
+    /// The bytes of a file, and its name.
+    Bytes(String, Vec<u8>),
+}
+
+/// What a face asks of a running session.
+#[derive(Clone, Debug)]
 pub enum Command {
+    /// Explore with these weights.
+    Weights(WeightsFrom),
+    /// Explore this picture.
+    Picture(Box<Picture>),
+    /// Hide these patches of it; of several in a row only the last is shown.
+    Hide(Hidden),
+    /// Begin training; a run in progress is stopped and saved first.
+    Train(Box<Job>),
     /// Stop after the current step until resumed.
     Pause,
     /// Go on.
     Resume,
     /// One step while paused.
     Step,
-    /// Finish the step, save and end.
+    /// Finish the step, save and end training.
     Stop,
     /// Save now.
     Save,
@@ -25,9 +48,13 @@ pub enum Command {
     SetMaskRatio(f64),
     /// Base learning rate from the next step on.
     SetBaseLearningRate(f64),
+    /// Seconds that one submission of training may keep the device busy, so that others get their turn; 0 for no limit.
+    SetSlice(f64),
+    /// End the session, with what is in training saved.
+    Close,
 }
 
-/// What a session starts with.
+/// What training starts with.
 #[derive(Clone, Debug)]
 pub struct Started {
     /// Where it runs.
@@ -48,9 +75,37 @@ pub struct Started {
     pub out: Option<PathBuf>,
 }
 
+/// The model that is explored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// Where it came from, for people.
+    pub name: String,
+    /// Its shape.
+    pub config: MaeConfig,
+    /// Numbers in it.
+    pub parameters: u64,
+}
+
+/// A picture rebuilt, on the device.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Visible | reconstruction | reconstruction with visible patches | original, `[S, 4 S]` pixels.
+    pub texture: wgpu::Texture,
+    /// Mask and errors.
+    pub measured: Measured,
+    /// Seconds from taking up the request to having the result.
+    pub seconds: f64,
+}
+
 /// What a session reports.
 #[derive(Debug)]
 pub enum Event {
+    /// Another model is explored.
+    Model(Box<Model>),
+    /// The picture that is explored was rebuilt.
+    Shown(Box<Shown>),
+    /// What was asked of exploring cannot be done.
+    Refused(String),
     /// Ready to train.
     Started(Box<Started>),
     /// A step was done.
@@ -62,6 +117,15 @@ pub enum Event {
         /// Mean square error over hidden patches.
         loss: f64,
     },
+    /// Held-out pictures as the model rebuilds them after `step` steps: four panels a picture, one below the other.
+    Probe {
+        /// Steps done.
+        step: u64,
+        /// The picture of pictures.
+        texture: wgpu::Texture,
+    },
+    /// Training paused or went on.
+    Paused(bool),
     /// A checkpoint was written.
     Saved(PathBuf),
     /// A preview was written.

@@ -1,9 +1,13 @@
 //! The actor that both faces drive: commands in, events out. It owns model, data and trainer.
 
 mod actor;
+mod explore;
 mod job;
 mod message;
+mod outbox;
+mod pace;
+mod training;
 
 pub use actor::Session;
 pub use job::{Job, JobError, start_trainer};
-pub use message::{Command, Event, Started};
+pub use message::{Command, Event, Model, Shown, Started, WeightsFrom};

@@ -109,6 +109,20 @@ impl HeldOut {
         Ok(result)
     }
 
+    /// Width and height of the strips of one batch, one below the other.
+    pub fn strip_size(&self) -> [u32; 2] {
+        [(ops::PANELS * self.side) as u32, (self.batch * self.side) as u32]
+    }
+
+    /// Rebuilds the first batch and puts its strips into `texture` of [`HeldOut::strip_size`]; nothing is read back.
+    pub fn paint(&self, gpu: &Gpu, texture: &wgpu::Texture) {
+        let indices: Vec<usize> = (0..self.batch).collect();
+        self.pictures.fill(gpu, &indices, self.slot, &self.pixels, &self.sizes);
+        gpu.upload(&self.step, &[SEED, 0, 1, 0]);
+        self.plan.run(gpu);
+        gpu.paint(&self.outputs[2], texture);
+    }
+
     /// Number of held-out pictures.
     pub fn pictures(&self) -> usize {
         self.pictures.len()

@@ -112,6 +112,14 @@ pub struct Recipe {
     pub train: TrainRecipe,
 }
 
+impl Default for Recipe {
+    /// The preset `micro`.
+    fn default() -> Self {
+        // A name from the table of presets is a preset.
+        Recipe::load("micro").expect("micro is a preset")
+    }
+}
+
 impl Recipe {
     /// Of a preset name, or of a TOML file where `spec` ends in `.toml`.
     ///

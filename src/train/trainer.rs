@@ -6,8 +6,8 @@ use super::checkpoint::Checkpoint;
 use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
 use super::{Feed, FeedOptions, HeldOut, Pictures, Recipe, TrainError, decode_limit, packed};
-use crate::data::{Source, Split, load_all};
-use crate::gpu::{BufferSlice, DispatchList, Gpu, Uploads};
+use crate::data::{Picture, Source, Split, load_all};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, Slices, Uploads};
 use crate::graph::{Caps, GraphError, Layout, Plan, ShardLayout, Shards};
 use crate::nn::{ParamStore, State};
 use crate::ops::{global_norm_partials, push_accumulate, push_global_norm};
@@ -15,6 +15,10 @@ use crate::platform;
 
 /// Most held-out pictures that are measured.
 const MAX_HELD_OUT: usize = 512;
+/// Held-out pictures that are rebuilt while the model learns.
+const PROBES: usize = 4;
+/// Most dispatches of one submission, so that no driver watchdog fires.
+const MAX_SLICE: usize = 256;
 /// Steps whose losses may wait on the device before they are read.
 const RING: usize = 16;
 
@@ -31,6 +35,24 @@ pub struct StepMetrics {
     pub grad_norm: f64,
 }
 
+/// What of a step comes next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    /// Forward and backward of a micro-batch.
+    #[default]
+    Gradients,
+    /// Norm and optimiser.
+    Update,
+}
+
+/// Where a step stands that is submitted in slices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Stage {
+    micro: usize,
+    part: Part,
+    slices: Slices,
+}
+
 /// A plan with the buffers that feed it.
 #[derive(Debug)]
 struct Running {
@@ -42,9 +64,10 @@ struct Running {
 pub struct Trainer {
     gpu: Arc<Gpu>,
     recipe: Recipe,
-    store: ParamStore,
+    store: Arc<ParamStore>,
     feed: Feed,
     held_out: Option<HeldOut>,
+    probe_pictures: Vec<Picture>,
     running: Running,
     inputs: [BufferSlice; 3],
     loss_gradient: BufferSlice,
@@ -55,6 +78,7 @@ pub struct Trainer {
     add_next: DispatchList,
     update: DispatchList,
     step: u64,
+    stage: Stage,
     pending: Vec<(u64, f64)>,
 }
 
@@ -82,6 +106,7 @@ impl Trainer {
         let samples = checkpoint.map_or(0, |checkpoint| checkpoint.samples);
         let held = &split.held_out[..split.held_out.len().min(MAX_HELD_OUT)];
         let held = packed(load_all(source.as_ref(), held, Some(limit), platform::threads()));
+        let probe_pictures = held[..held.len().min(PROBES)].to_vec();
         let options = FeedOptions { batch: t.batch, seed: t.seed, samples, budget: t.pixel_budget << 20, limit };
         let feed = Feed::open(&gpu, source, &split.train, options).await?;
 
@@ -116,9 +141,10 @@ impl Trainer {
         Ok(Trainer {
             gpu,
             recipe,
-            store,
+            store: Arc::new(store),
             feed,
             held_out,
+            probe_pictures,
             running,
             inputs,
             loss_gradient,
@@ -129,6 +155,7 @@ impl Trainer {
             add_next,
             update,
             step,
+            stage: Stage::default(),
             pending: Vec::new(),
         })
     }
@@ -138,27 +165,64 @@ impl Trainer {
     /// # Errors
     /// Data that stops being readable.
     pub fn advance(&mut self) -> Result<(), TrainError> {
+        while !self.advance_slice(usize::MAX)? {}
+        Ok(())
+    }
+
+    /// Submits at most `most` further dispatches of an optimiser step, beginning one if none is under way; true when
+    /// the step is complete.
+    ///
+    /// # Errors
+    /// Data that stops being readable.
+    pub fn advance_slice(&mut self, most: usize) -> Result<bool, TrainError> {
         let accumulate = self.recipe.train.accumulate;
-        let lr = self.recipe.schedule().at(self.step);
-        let gpu = &self.gpu;
         let stride = (accumulate + 4) as u64 * 4;
         let slot = self.pending.len() as u64 * stride;
-        for micro in 0..accumulate {
-            self.feed.next(gpu, &self.inputs[0], &self.inputs[1])?;
-            let counter = self.step * accumulate as u64 + micro as u64;
-            gpu.upload(&self.inputs[2], &[self.recipe.train.seed as u32, counter as u32, 0, 0]);
-            self.running.plan.run(gpu);
-            self.copy(&self.running.loss, slot + micro as u64 * 4, 4);
-            if accumulate > 1 {
-                if micro == 0 { &self.add_first } else { &self.add_next }.run(gpu);
+        let gpu = self.gpu.clone();
+        let most = most.min(MAX_SLICE);
+        let Stage { micro, part, mut slices } = self.stage;
+        match part {
+            Part::Gradients => {
+                if slices == Slices::default() {
+                    self.feed.next(&gpu, &self.inputs[0], &self.inputs[1])?;
+                    let counter = self.step * accumulate as u64 + micro as u64;
+                    gpu.upload(&self.inputs[2], &[self.recipe.train.seed as u32, counter as u32, 0, 0]);
+                }
+                if !self.running.plan.list().run_slice(&gpu, &mut slices, most) {
+                    self.stage.slices = slices;
+                    return Ok(false);
+                }
+                self.copy(&self.running.loss, slot + micro as u64 * 4, 4);
+                if accumulate > 1 {
+                    if micro == 0 { &self.add_first } else { &self.add_next }.run(&gpu);
+                }
+                self.stage = match micro + 1 < accumulate {
+                    true => Stage { micro: micro + 1, ..Stage::default() },
+                    false => Stage { micro, part: Part::Update, slices: Slices::default() },
+                };
+                Ok(false)
+            }
+            Part::Update => {
+                let lr = self.recipe.schedule().at(self.step);
+                if slices == Slices::default() {
+                    gpu.upload(&self.schedule, &self.recipe.optimiser().schedule(lr, self.step + 1));
+                }
+                if !self.update.run_slice(&gpu, &mut slices, most) {
+                    self.stage.slices = slices;
+                    return Ok(false);
+                }
+                self.copy(&self.norm, slot + accumulate as u64 * 4, 16);
+                self.stage = Stage::default();
+                self.step += 1;
+                self.pending.push((self.step, lr));
+                Ok(true)
             }
         }
-        gpu.upload(&self.schedule, &self.recipe.optimiser().schedule(lr, self.step + 1));
-        self.update.run(gpu);
-        self.copy(&self.norm, slot + accumulate as u64 * 4, 16);
-        self.step += 1;
-        self.pending.push((self.step, lr));
-        Ok(())
+    }
+
+    /// Whether no step is half done.
+    pub fn is_between_steps(&self) -> bool {
+        self.stage == Stage::default()
     }
 
     fn copy(&self, from: &BufferSlice, to: u64, bytes: u64) {
@@ -207,6 +271,16 @@ impl Trainer {
         }
     }
 
+    /// A forward pass over the first held-out pictures, to be looked at while the model learns; `None` where there
+    /// are none.
+    pub async fn probes(&self) -> Result<Option<HeldOut>, TrainError> {
+        if self.probe_pictures.is_empty() {
+            return Ok(None);
+        }
+        let pictures = Pictures::upload(&self.gpu, self.probe_pictures.clone()).await?;
+        Ok(Some(HeldOut::new(&self.gpu, &self.recipe, &self.store, pictures).await?))
+    }
+
     /// The state to resume from.
     pub async fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
         Ok(Checkpoint {
@@ -220,6 +294,8 @@ impl Trainer {
     }
 
     /// Changes the share of hidden patches from the next step on; the graph is planned again.
+    ///
+    /// To be called between steps.
     pub async fn set_mask_ratio(&mut self, ratio: f64) -> Result<(), TrainError> {
         let mut recipe = self.recipe.clone();
         recipe.model.mask_ratio = ratio;
@@ -250,7 +326,7 @@ impl Trainer {
     }
 
     /// The parameters.
-    pub fn store(&self) -> &ParamStore {
+    pub fn store(&self) -> &Arc<ParamStore> {
         &self.store
     }
 

@@ -2,8 +2,10 @@
 
 mod error;
 mod file;
+mod shipped;
 mod tensors;
 
 pub use error::WeightsError;
 pub use file::{read_tensors, write_tensors};
+pub use shipped::shipped;
 pub use tensors::{Storage, Tensor, Tensors};

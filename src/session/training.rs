@@ -1,0 +1,279 @@
+//! The part of a session that trains: steps, reports, measurements, checkpoints.
+
+use std::sync::Arc;
+
+use super::job::{Job, JobError, Prepared, start_trainer};
+use super::message::{Command, Event, Started};
+use super::outbox::Outbox;
+use super::pace::Pace;
+use crate::gpu::Gpu;
+use crate::platform;
+use crate::train::{HeldOut, MetricsLine, RunFolder, StepMetrics, TrainError, Trainer};
+
+/// Longest time between reports, seconds.
+const REPORT_EVERY: f64 = 0.25;
+/// Shortest time between probes, seconds.
+const PROBE_EVERY: f64 = 1.0;
+/// Most of the time that probes may take.
+const PROBE_SHARE: f64 = 0.1;
+
+/// Pictures rebuilt while the model learns.
+struct Probes {
+    pictures: HeldOut,
+    last: f64,
+    took: f64,
+    step: Option<u64>,
+}
+
+/// A run in progress.
+pub struct Training {
+    trainer: Trainer,
+    folder: Option<RunFolder>,
+    probes: Option<Probes>,
+    last: u64,
+    paused: bool,
+    steps_allowed: u64,
+    stopping: bool,
+    last_report: f64,
+    last_held_out: Option<f64>,
+    measured_at: Option<u64>,
+    saved_at: Option<u64>,
+}
+
+/// How a piece of work left a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// In the middle of a step.
+    Slice,
+    /// A step further.
+    Step,
+    /// Waiting to be resumed.
+    Paused,
+    /// At its end, saved.
+    Done,
+}
+
+impl Training {
+    /// Prepares `job`, on `gpu` where one is open already, and measures the untrained model.
+    pub async fn start(job: &Job, gpu: Option<Arc<Gpu>>, outbox: &Outbox) -> Result<Training, JobError> {
+        let watched = gpu.is_some();
+        let Prepared { trainer, folder, estimate } = start_trainer(job, gpu).await?;
+        let steps = trainer.recipe().train.steps;
+        outbox.send(Event::Started(Box::new(Started {
+            adapter: trainer.gpu().summary(),
+            estimate,
+            pictures: trainer.feed().pictures(),
+            held_out: trainer.held_out_pictures(),
+            skipped: trainer.feed().skipped().len(),
+            step: trainer.step(),
+            steps,
+            out: folder.as_ref().map(|folder| folder.path().to_owned()),
+        })));
+        let probes = match watched {
+            true => trainer.probes().await?.map(|pictures| Probes { pictures, last: 0.0, took: 0.0, step: None }),
+            false => None,
+        };
+        let mut training = Training {
+            last: job.stop_after.map_or(steps, |count| steps.min(trainer.step() + count)),
+            trainer,
+            folder,
+            probes,
+            paused: false,
+            steps_allowed: 0,
+            stopping: false,
+            last_report: platform::now_seconds(),
+            last_held_out: None,
+            measured_at: None,
+            saved_at: None,
+        };
+        if training.trainer.step() == 0 {
+            training.measure(true, outbox).await?;
+        }
+        training.probe(outbox);
+        Ok(training)
+    }
+
+    /// The model.
+    pub fn trainer(&self) -> &Trainer {
+        &self.trainer
+    }
+
+    /// Whether commands can be taken up: no step is half done.
+    pub fn is_between_steps(&self) -> bool {
+        self.trainer.is_between_steps()
+    }
+
+    /// Submits the next piece of a step, or what is due after one.
+    pub async fn advance(&mut self, pace: &mut Pace, outbox: &Outbox) -> Result<Progress, JobError> {
+        if self.is_between_steps() {
+            if self.stopping || self.trainer.step() >= self.last {
+                self.finish(outbox).await?;
+                return Ok(Progress::Done);
+            }
+            if self.paused && self.steps_allowed == 0 {
+                self.report(outbox).await?;
+                return Ok(Progress::Paused);
+            }
+            self.steps_allowed = self.steps_allowed.saturating_sub(1);
+        }
+        let whole = self.trainer.advance_slice(pace.most())?;
+        pace.submitted(self.trainer.gpu()).await.map_err(TrainError::from)?;
+        if !whole {
+            return Ok(Progress::Slice);
+        }
+        let due = self.trainer.is_full() || platform::now_seconds() - self.last_report >= REPORT_EVERY;
+        // On a processor every submission is waited for: work would only pile up.
+        if due || self.trainer.gpu().is_cpu() {
+            self.report(outbox).await?;
+        }
+        let step = self.trainer.step();
+        let train = self.trainer.recipe().train.clone();
+        let every = |interval: u64| interval > 0 && step.is_multiple_of(interval);
+        if every(train.eval_every) || every(train.preview_every) {
+            self.report(outbox).await?;
+            self.measure(every(train.preview_every), outbox).await?;
+        }
+        if every(train.checkpoint_every) {
+            self.report(outbox).await?;
+            self.save(outbox).await?;
+        }
+        self.probe(outbox);
+        Ok(Progress::Step)
+    }
+
+    /// Takes up a command, between steps; other commands than those of training are none of its business.
+    pub async fn obey(&mut self, command: Command, outbox: &Outbox) -> Result<(), JobError> {
+        match command {
+            Command::Pause => self.paused = true,
+            Command::Resume => {
+                self.paused = false;
+                // Time spent paused is no training time.
+                self.last_report = platform::now_seconds();
+            }
+            Command::Step => self.steps_allowed += 1,
+            Command::Stop => self.stopping = true,
+            Command::Save => self.save(outbox).await?,
+            Command::Measure => {
+                self.report(outbox).await?;
+                self.measure(true, outbox).await?;
+            }
+            Command::SetMaskRatio(ratio) => {
+                if let Err(error) = self.trainer.set_mask_ratio(ratio).await {
+                    outbox.send(Event::Warning(error.to_string()));
+                }
+            }
+            Command::SetBaseLearningRate(blr) => {
+                if let Err(error) = self.trainer.set_base_learning_rate(blr) {
+                    outbox.send(Event::Warning(error.to_string()));
+                }
+            }
+            _ => return Ok(()),
+        }
+        if matches!(command, Command::Pause | Command::Resume) {
+            outbox.send(Event::Paused(self.paused));
+        }
+        Ok(())
+    }
+
+    /// Reads the metrics of submitted steps, logs and reports them.
+    async fn report(&mut self, outbox: &Outbox) -> Result<(), JobError> {
+        let metrics = match self.trainer.collect().await {
+            Ok(metrics) => metrics,
+            Err(TrainError::NotFinite { what, step, .. }) => {
+                let checkpoint = match &self.folder {
+                    Some(folder) => {
+                        format!(" and the last good checkpoint is in {}", folder.path().join("checkpoints").display())
+                    }
+                    None => String::new(),
+                };
+                return Err(TrainError::NotFinite { what, step, checkpoint }.into());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if metrics.is_empty() {
+            return Ok(());
+        }
+        let now = platform::now_seconds();
+        let images = metrics.len() * self.trainer.recipe().effective_batch();
+        let speed = images as f64 / (now - self.last_report).max(1e-9);
+        self.last_report = now;
+        for StepMetrics { step, loss, lr, grad_norm } in metrics {
+            let line = MetricsLine {
+                step,
+                loss: Some(loss),
+                lr: Some(lr),
+                grad_norm: Some(grad_norm),
+                images_per_s: Some((speed * 10.0).round() / 10.0),
+                held_out_loss: None,
+            };
+            if let Some(folder) = &mut self.folder {
+                folder.log(&line)?;
+            }
+            outbox.send(Event::Step(line));
+        }
+        Ok(())
+    }
+
+    /// Measures held-out pictures and writes a preview where asked.
+    async fn measure(&mut self, preview: bool, outbox: &Outbox) -> Result<(), JobError> {
+        let step = self.trainer.step();
+        let Some(result) = self.trainer.measure().await? else { return Ok(()) };
+        let before = self.measured_at.replace(step);
+        self.last_held_out = Some(result.loss);
+        if before != Some(step) {
+            if let Some(folder) = &mut self.folder {
+                folder.log(&MetricsLine { step, held_out_loss: Some(result.loss), ..MetricsLine::default() })?;
+            }
+            outbox.send(Event::HeldOut { step, loss: result.loss });
+        }
+        if let (Some(folder), true) = (&mut self.folder, preview) {
+            let path = folder.preview(step, &result.strips, result.size)?;
+            outbox.send(Event::Preview(path));
+        }
+        // Measuring is no training time.
+        self.last_report = platform::now_seconds();
+        Ok(())
+    }
+
+    /// Rebuilds the probes for whoever watches, as often as it does not hold up training.
+    fn probe(&mut self, outbox: &Outbox) {
+        let Some(probes) = &mut self.probes else { return };
+        let (now, step) = (platform::now_seconds(), self.trainer.step());
+        let due = now - probes.last >= PROBE_EVERY.max(probes.took / PROBE_SHARE);
+        if probes.step == Some(step) || (!due && step != self.last) {
+            return;
+        }
+        let gpu = self.trainer.gpu();
+        let [width, height] = probes.pictures.strip_size();
+        let texture = gpu.texture("probes", width, height);
+        probes.pictures.paint(gpu, &texture);
+        probes.took = platform::now_seconds() - now;
+        probes.last = now;
+        probes.step = Some(step);
+        outbox.send(Event::Probe { step, texture });
+    }
+
+    /// Saves a checkpoint unless the same step is saved already.
+    async fn save(&mut self, outbox: &Outbox) -> Result<(), JobError> {
+        let Some(folder) = &mut self.folder else { return Ok(()) };
+        if self.saved_at.replace(self.trainer.step()) == Some(self.trainer.step()) {
+            return Ok(());
+        }
+        let checkpoint = self.trainer.checkpoint().await?;
+        let measured = self.last_held_out.filter(|_| self.measured_at == Some(self.trainer.step()));
+        let path = folder.save(&checkpoint, measured)?;
+        outbox.send(Event::Saved(path));
+        Ok(())
+    }
+
+    async fn finish(&mut self, outbox: &Outbox) -> Result<(), JobError> {
+        self.report(outbox).await?;
+        if self.trainer.step() == self.trainer.recipe().train.steps {
+            self.measure(true, outbox).await?;
+        }
+        self.probe(outbox);
+        self.save(outbox).await?;
+        outbox.send(Event::Finished { step: self.trainer.step() });
+        Ok(())
+    }
+}
