@@ -16,5 +16,7 @@ pub mod shaders;
 pub mod train;
 pub mod weights;
 
+#[cfg(feature = "app")]
+pub mod app;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -1,5 +1,12 @@
 //! The `unmask` program; see `unmask --help`.
 
 fn main() -> std::process::ExitCode {
-    unmask::cli::main()
+    unmask::cli::main(WINDOW)
 }
+
+/// What opens where there is a display and no command is given.
+#[cfg(feature = "app")]
+const WINDOW: Option<unmask::cli::Window> = Some(|gpu| Ok(unmask::app::run(gpu)?));
+
+#[cfg(not(feature = "app"))]
+const WINDOW: Option<unmask::cli::Window> = None;

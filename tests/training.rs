@@ -35,6 +35,7 @@ fn nano() -> Recipe {
 
 fn job(recipe: Recipe, out: Option<&Path>) -> Job {
     Job {
+        pictures: None,
         recipe,
         out: out.map(Path::to_owned),
         resume: false,

@@ -9,17 +9,17 @@ mod progress;
 mod reconstruct;
 mod selftest;
 mod train;
-
-pub use reconstruct::shipped_weights;
+mod window;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
+pub use window::Window;
 
-/// Parses the arguments and runs the command.
-pub fn main() -> ExitCode {
+/// Parses the arguments and runs the command; without one opens `window`.
+pub fn main(window: Option<Window>) -> ExitCode {
     let cli = Cli::parse();
     let level = if cli.common.quiet { "error" } else { "warn" };
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(format!("{level},wgpu_hal=off")))
@@ -28,7 +28,7 @@ pub fn main() -> ExitCode {
         .init();
     let common = cli.common;
     let result = match cli.command {
-        None => demo::run(&common, &args::DemoArgs::default()),
+        None => window::run(&common, window),
         Some(Command::Demo(args)) => demo::run(&common, &args),
         Some(Command::Train(args)) => train::run(&common, &args),
         Some(Command::Reconstruct(args)) => reconstruct::run(&common, &args),

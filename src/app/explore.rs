@@ -1,0 +1,410 @@
+//! The panel that hides patches of a picture and shows what the model makes of the rest.
+
+use eframe::egui;
+
+use super::gallery::Gallery;
+use super::pictures::{self, VIEWS, View};
+use super::settings::ExploreSettings;
+use super::textures::Textures;
+use super::{theme, widgets};
+use crate::data::Picture;
+use crate::ops::MaskStrategy;
+use crate::session::{Command, Model, Session, Shown, WeightsFrom};
+use crate::train::Hidden;
+
+/// Largest share that can be hidden.
+const MOST: f64 = 0.95;
+/// Smallest share at the end of the animation.
+const LEAST: f64 = 0.05;
+/// Seconds that the animation takes.
+const ANIMATION: f64 = 6.0;
+
+/// What is being explored.
+pub struct Explore {
+    gallery: Gallery,
+    position: Option<usize>,
+    picture: String,
+    model: Option<Model>,
+    shown: Option<Shown>,
+    /// Hidden patches chosen by hand.
+    painted: Option<Vec<bool>>,
+    /// While the pointer is down: whether patches under it get hidden.
+    brush: Option<bool>,
+    animation: Option<f64>,
+    asked: Option<Hidden>,
+}
+
+impl Explore {
+    /// Nothing shown yet.
+    pub fn new(_settings: &ExploreSettings) -> Explore {
+        Explore {
+            gallery: Gallery::new(),
+            position: None,
+            picture: String::new(),
+            model: None,
+            shown: None,
+            painted: None,
+            brush: None,
+            animation: None,
+            asked: None,
+        }
+    }
+
+    /// The model that is explored.
+    pub fn model(&self) -> Option<&Model> {
+        self.model.as_ref()
+    }
+
+    /// The latest result.
+    pub fn result(&self) -> Option<&Shown> {
+        self.shown.as_ref()
+    }
+
+    /// Whether patches are hidden by hand.
+    pub fn is_painted(&self) -> bool {
+        self.painted.is_some()
+    }
+
+    /// Another model answers from now on.
+    pub fn model_changed(&mut self, model: Model, settings: &ExploreSettings, session: &Session) {
+        self.model = Some(model);
+        self.painted = None;
+        self.asked = None;
+        if self.picture.is_empty() {
+            self.choose(self.gallery.position(&settings.photo), settings, session);
+        }
+        self.ask(settings, session);
+    }
+
+    /// A result came.
+    pub fn shown(&mut self, shown: Shown) {
+        self.shown = Some(shown);
+    }
+
+    /// Explores `picture`.
+    pub fn set_picture(&mut self, picture: Picture, settings: &ExploreSettings, session: &Session) {
+        self.picture.clone_from(&picture.name);
+        self.position = None;
+        session.send(Command::Picture(Box::new(picture)));
+        self.asked = None;
+        self.ask(settings, session);
+    }
+
+    fn choose(&mut self, position: usize, settings: &ExploreSettings, session: &Session) {
+        if let Some(picture) = self.gallery.photo(position) {
+            self.set_picture(picture, settings, session);
+            self.position = Some(position);
+        }
+    }
+
+    /// Asks the session for what is set, if that is not what was asked last.
+    fn ask(&mut self, settings: &ExploreSettings, session: &Session) {
+        let hidden = match &self.painted {
+            Some(hidden) => Hidden::Keep((0..hidden.len()).filter(|patch| !hidden[*patch]).collect()),
+            None => Hidden::Ratio { strategy: Some(settings.strategy), ratio: settings.ratio, seed: settings.seed },
+        };
+        if self.asked.as_ref() != Some(&hidden) {
+            session.send(Command::Hide(hidden.clone()));
+            self.asked = Some(hidden);
+        }
+    }
+
+    /// Keys of this panel.
+    pub fn shortcuts(&mut self, ctx: &egui::Context, settings: &mut ExploreSettings, session: &Session) {
+        let pressed = |key| ctx.input(|input| input.key_pressed(key) && input.modifiers.is_none());
+        if pressed(egui::Key::R) {
+            self.reshuffle(settings);
+        }
+        if pressed(egui::Key::A) {
+            self.toggle_animation(ctx);
+        }
+        let count = self.gallery.len();
+        for (key, by) in [(egui::Key::ArrowRight, 1), (egui::Key::ArrowLeft, count - 1)] {
+            if pressed(key) && count > 0 {
+                let next = self.position.map_or(0, |position| (position + by) % count);
+                self.pick(next, settings, session);
+            }
+        }
+        for (key, by) in [(egui::Key::ArrowUp, 0.05), (egui::Key::ArrowDown, -0.05)] {
+            if pressed(key) {
+                self.painted = None;
+                settings.ratio = (settings.ratio + by).clamp(0.0, MOST);
+            }
+        }
+    }
+
+    fn pick(&mut self, position: usize, settings: &mut ExploreSettings, session: &Session) {
+        self.choose(position, settings, session);
+        settings.photo.clone_from(&self.picture);
+    }
+
+    fn reshuffle(&mut self, settings: &mut ExploreSettings) {
+        self.painted = None;
+        settings.seed = settings.seed.wrapping_add(1) % 10_000;
+    }
+
+    fn toggle_animation(&mut self, ctx: &egui::Context) {
+        self.painted = None;
+        self.animation = match self.animation {
+            Some(_) => None,
+            None => Some(ctx.input(|input| input.time)),
+        };
+    }
+
+    fn animate(&mut self, ctx: &egui::Context, settings: &mut ExploreSettings) {
+        let Some(start) = self.animation else { return };
+        let t = (ctx.input(|input| input.time) - start) / ANIMATION;
+        settings.ratio = MOST + (LEAST - MOST) * t.clamp(0.0, 1.0);
+        if t >= 1.0 {
+            self.animation = None;
+        }
+        ctx.request_repaint();
+    }
+
+    /// Draws the panel; true where the user wants to open a file.
+    pub fn ui(
+        &mut self,
+        ui: &mut egui::Ui,
+        settings: &mut ExploreSettings,
+        session: &Session,
+        textures: &mut Textures,
+    ) -> bool {
+        self.animate(ui.ctx(), settings);
+        let mut open = false;
+        if ui.available_width() < theme::NARROW {
+            egui::Panel::bottom("explore controls").resizable(true).default_size(250.0).show(ui, |ui| {
+                egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                    open = self.controls(ui, settings, session);
+                });
+            });
+        } else {
+            egui::Panel::left("explore controls").default_size(theme::CONTROLS).show(ui, |ui| {
+                egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                    open = self.controls(ui, settings, session);
+                });
+            });
+        }
+        egui::Panel::bottom("gallery").show(ui, |ui| {
+            ui.add_space(4.0);
+            if let Some(position) = self.gallery.ui(ui, self.position) {
+                self.pick(position, settings, session);
+            }
+        });
+        egui::CentralPanel::default().show(ui, |ui| self.pictures(ui, settings, textures));
+        self.ask(settings, session);
+        open
+    }
+
+    fn controls(&mut self, ui: &mut egui::Ui, settings: &mut ExploreSettings, session: &Session) -> bool {
+        ui.add_space(6.0);
+        let mut percent = settings.ratio * 100.0;
+        let slider = egui::Slider::new(&mut percent, 0.0..=MOST * 100.0).fixed_decimals(0).suffix(" %");
+        ui.label("Mask ratio")
+            .on_hover_text("share of the patches that the encoder does not see; the paper hides 75 %");
+        let response = ui.add(slider);
+        widgets::name(&response, "Mask ratio");
+        if response.changed() {
+            settings.ratio = percent / 100.0;
+            self.painted = None;
+            self.animation = None;
+        }
+        ui.label(self.count_text());
+        ui.horizontal(|ui| {
+            let name = if self.animation.is_some() { "Stop" } else { "Reveal" };
+            if ui.button(name).on_hover_text("from 95 % hidden to 5 % (A)").clicked() {
+                self.toggle_animation(ui.ctx());
+            }
+            if ui.button("Reshuffle").on_hover_text("hide other patches (R)").clicked() {
+                self.reshuffle(settings);
+            }
+        });
+        ui.separator();
+
+        egui::Grid::new("masking").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
+            ui.label("Strategy").on_hover_text("how hidden patches are chosen; click or drag over a picture to paint");
+            let chosen = if self.painted.is_some() { "painted" } else { strategy_name(settings.strategy) };
+            egui::ComboBox::from_id_salt("strategy").selected_text(chosen).show_ui(ui, |ui| {
+                for strategy in [MaskStrategy::Random, MaskStrategy::Block, MaskStrategy::Grid] {
+                    let selected = self.painted.is_none() && settings.strategy == strategy;
+                    if ui.selectable_label(selected, strategy_name(strategy)).clicked() {
+                        settings.strategy = strategy;
+                        self.painted = None;
+                    }
+                }
+                if ui.selectable_label(self.painted.is_some(), "painted").clicked() {
+                    self.start_painting();
+                }
+            });
+            ui.end_row();
+            ui.label("Seed").on_hover_text("the same seed hides the same patches on every machine");
+            if ui.add(egui::DragValue::new(&mut settings.seed).range(0..=9999)).changed() {
+                self.painted = None;
+            }
+            ui.end_row();
+        });
+        ui.separator();
+
+        if let Some(shown) = &self.shown {
+            let none = shown.measured.hidden.iter().all(|hidden| !hidden);
+            egui::Grid::new("errors").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
+                ui.label("Hidden MSE").on_hover_text("mean square error over hidden patches, in normalised units");
+                ui.monospace(if none { "–".to_owned() } else { format!("{:.4}", shown.measured.hidden_mse) });
+                ui.end_row();
+                ui.label("PSNR").on_hover_text("the same error as peak signal-to-noise ratio of pixels from 0 to 1");
+                ui.monospace(if none { "–".to_owned() } else { format!("{:.2} dB", shown.measured.hidden_psnr_db) });
+                ui.end_row();
+                ui.label("Time").on_hover_text("from the request to the numbers being read back");
+                ui.monospace(format!("{:.1} ms", shown.seconds * 1e3));
+                ui.end_row();
+            });
+            ui.separator();
+        }
+
+        ui.label("Views");
+        for (index, (_, name, hint)) in VIEWS.iter().enumerate() {
+            ui.checkbox(&mut settings.views[index], *name).on_hover_text(*hint);
+        }
+        ui.checkbox(&mut settings.wipe, "Wipe").on_hover_text("reconstruction over the original, with a line to drag");
+        ui.separator();
+
+        let open =
+            ui.button("Open…").on_hover_text("pictures, or weights as safetensors; or drop them here (O)").clicked();
+        if let Some(model) = &self.model {
+            ui.add_space(4.0);
+            ui.weak(format!("{} · {}", model.name, widgets::count(model.parameters)));
+            ui.horizontal_wrapped(|ui| {
+                if ui.small_button("Shipped model").clicked() {
+                    session.send(Command::Weights(WeightsFrom::Shipped));
+                }
+                let hint = "what the model in training makes of this picture, as it learns";
+                if ui.small_button("Model in training").on_hover_text(hint).clicked() {
+                    session.send(Command::Weights(WeightsFrom::Training));
+                }
+            });
+            if model.config.norm_pix_loss {
+                ui.weak(
+                    "This model predicts normalised patches: they are shown with each patch's true mean and contrast",
+                );
+            }
+        }
+        open
+    }
+
+    fn count_text(&self) -> String {
+        match &self.shown {
+            Some(shown) => {
+                let hidden = shown.measured.hidden.iter().filter(|hidden| **hidden).count();
+                format!("{} of {} patches visible", shown.measured.hidden.len() - hidden, shown.measured.hidden.len())
+            }
+            None => "loading…".to_owned(),
+        }
+    }
+
+    /// Takes what is hidden now as a mask to paint on.
+    fn start_painting(&mut self) {
+        if self.painted.is_none() {
+            self.painted = self.shown.as_ref().map(|shown| shown.measured.hidden.clone());
+        }
+        self.animation = None;
+    }
+
+    fn pictures(&mut self, ui: &mut egui::Ui, settings: &mut ExploreSettings, textures: &mut Textures) {
+        let Some(shown) = self.shown.clone() else {
+            ui.centered_and_justified(|ui| ui.spinner());
+            return;
+        };
+        let Some(texture) = textures.id(ui.ctx(), &shown.texture) else {
+            ui.label("egui does not draw with wgpu here");
+            return;
+        };
+        let mut views: Vec<(View, &str, &str)> =
+            VIEWS.iter().zip(settings.views).filter(|(_, on)| *on).map(|(view, _)| *view).collect();
+        if settings.wipe || views.is_empty() {
+            views.retain(|(view, ..)| matches!(view, View::Visible | View::Error));
+        }
+        let count = views.len() + usize::from(settings.wipe);
+        let text = ui.text_style_height(&egui::TextStyle::Body) + 4.0;
+        let gap = 10.0;
+        let (columns, side) = pictures::arrange(count.max(1), ui.available_size(), gap, text + 6.0);
+        let (mse, hidden) = (&shown.measured.patch_mse, &shown.measured.hidden);
+        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            egui::Grid::new("pictures").spacing([gap, gap]).show(ui, |ui| {
+                for index in 0..count {
+                    ui.vertical(|ui| {
+                        ui.set_width(side);
+                        if let Some((view, name, hint)) = views.get(index) {
+                            ui.add(egui::Label::new(*name).truncate()).on_hover_text(*hint);
+                            let sense = egui::Sense::click_and_drag();
+                            let (rect, response) = ui.allocate_exact_size(egui::Vec2::splat(side), sense);
+                            widgets::name_image(&response, name);
+                            pictures::paint(ui.painter(), rect, *view, texture, mse, hidden);
+                            self.brush(ui, rect, &response, hidden.len());
+                        } else {
+                            ui.label("Reconstruction | original").on_hover_text("drag the line");
+                            wipe(ui, side, texture, &mut settings.wipe_at);
+                        }
+                    });
+                    if index % columns == columns - 1 {
+                        ui.end_row();
+                    }
+                }
+            });
+        });
+    }
+
+    /// Hides and shows patches under the pointer.
+    fn brush(&mut self, ui: &egui::Ui, rect: egui::Rect, response: &egui::Response, patches: usize) {
+        let grid = (patches as f64).sqrt() as usize;
+        let patch = response.interact_pointer_pos().and_then(|pointer| pictures::patch_at(rect, grid, pointer));
+        if let Some(hovered) = response.hover_pos().and_then(|pointer| pictures::patch_at(rect, grid, pointer)) {
+            let stroke = egui::Stroke::new(1.5, ui.visuals().selection.stroke.color);
+            ui.painter().rect_stroke(pictures::cell(rect, grid, hovered), 0.0, stroke, egui::StrokeKind::Inside);
+        }
+        if !response.is_pointer_button_down_on() {
+            if response.drag_stopped() || response.clicked() {
+                self.brush = None;
+            }
+            return;
+        }
+        let Some(patch) = patch else { return };
+        self.start_painting();
+        let Some(painted) = &mut self.painted else { return };
+        let Some(now) = painted.get(patch).copied() else { return };
+        let hide = *self.brush.get_or_insert(!now);
+        // One patch at least stays visible: there is nothing to encode otherwise.
+        let last = hide && !now && painted.iter().filter(|hidden| !**hidden).count() == 1;
+        if !last {
+            painted[patch] = hide;
+        }
+    }
+}
+
+fn strategy_name(strategy: MaskStrategy) -> &'static str {
+    match strategy {
+        MaskStrategy::Random => "random",
+        MaskStrategy::Block => "block",
+        MaskStrategy::Grid => "grid",
+    }
+}
+
+/// Reconstruction left of a line, original right of it.
+fn wipe(ui: &mut egui::Ui, side: f32, texture: egui::TextureId, at: &mut f32) {
+    let (rect, response) = ui.allocate_exact_size(egui::Vec2::splat(side), egui::Sense::click_and_drag());
+    widgets::name_image(&response, "Wipe");
+    if let Some(pointer) = response.interact_pointer_pos() {
+        *at = ((pointer.x - rect.left()) / side).clamp(0.0, 1.0);
+    }
+    let x = rect.left() + side * *at;
+    for (view, clip) in [
+        (View::Pasted, egui::Rect::from_min_max(rect.min, egui::pos2(x, rect.bottom()))),
+        (View::Original, egui::Rect::from_min_max(egui::pos2(x, rect.top()), rect.max)),
+    ] {
+        ui.painter().with_clip_rect(clip.intersect(ui.clip_rect())).image(
+            texture,
+            rect,
+            pictures::part(view),
+            egui::Color32::WHITE,
+        );
+    }
+    ui.painter().vline(x, rect.y_range(), egui::Stroke::new(2.0, egui::Color32::WHITE));
+}

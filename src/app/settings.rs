@@ -1,0 +1,122 @@
+//! What the app remembers between starts.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ops::MaskStrategy;
+use crate::train::Recipe;
+
+/// The panels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tab {
+    /// Pictures hidden and rebuilt.
+    #[default]
+    Explore,
+    /// Models that learn.
+    Train,
+    /// How it works.
+    Guide,
+}
+
+/// What the exploring panel is set to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExploreSettings {
+    /// Share of hidden patches, 0 to 0.95.
+    pub ratio: f64,
+    /// How they are chosen.
+    pub strategy: MaskStrategy,
+    /// Which of the masks.
+    pub seed: u32,
+    /// Which built-in photograph, by name.
+    pub photo: String,
+    /// Which of the views are shown.
+    pub views: [bool; 5],
+    /// Reconstruction and original in one place, with a line to drag between them.
+    pub wipe: bool,
+    /// Where the line is, 0 to 1.
+    pub wipe_at: f32,
+}
+
+impl Default for ExploreSettings {
+    fn default() -> Self {
+        ExploreSettings {
+            ratio: 0.75,
+            strategy: MaskStrategy::Random,
+            seed: 0,
+            photo: String::new(),
+            views: [true, true, true, true, false],
+            wipe: false,
+            wipe_at: 0.5,
+        }
+    }
+}
+
+/// What the training panel is set to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrainSettings {
+    /// Model and training.
+    pub recipe: Recipe,
+    /// A folder of pictures, where it is not the built-in photographs.
+    pub folder: Option<PathBuf>,
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        TrainSettings { recipe: preset("micro"), folder: None }
+    }
+}
+
+impl TrainSettings {
+    /// Trains on the pictures of `folder`.
+    pub fn set_folder(&mut self, folder: PathBuf) {
+        self.recipe.train.data = vec![folder.display().to_string()];
+        self.folder = Some(folder);
+    }
+
+    /// Trains on the built-in photographs.
+    pub fn set_sample(&mut self) {
+        self.recipe.train.data = vec!["sample".to_owned()];
+        self.folder = None;
+    }
+}
+
+/// The recipe of the preset `name`, as the command line has it but for how often it measures.
+pub fn preset(name: &str) -> Recipe {
+    // Names come from the table of presets itself.
+    let mut recipe = Recipe::load(name).unwrap_or_default();
+    recipe.train.eval_every = 50;
+    recipe.train.checkpoint_every = 250;
+    recipe
+}
+
+/// Everything.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Which panel is open.
+    pub tab: Tab,
+    /// Exploring.
+    pub explore: ExploreSettings,
+    /// Training.
+    pub train: TrainSettings,
+    /// Milliseconds that training may keep the device busy at a time.
+    pub slice_ms: f64,
+    /// Whether the list of shortcuts is open.
+    #[serde(skip)]
+    pub shortcuts: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            tab: Tab::default(),
+            explore: ExploreSettings::default(),
+            train: TrainSettings::default(),
+            slice_ms: 8.0,
+            shortcuts: false,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The settings of a run, with what it will take.
+
+use eframe::egui;
+
+use crate::app::settings::{self, TrainSettings};
+use crate::app::widgets::setting as set;
+use crate::app::{theme, widgets};
+use crate::gpu::Gpu;
+use crate::graph::Caps;
+use crate::mae::PRESETS;
+use crate::ops::MaskStrategy;
+use crate::platform;
+use crate::train::{Augment, Estimate, Recipe, estimate};
+
+/// What the settings were when they were last estimated, and what came of it.
+#[derive(Default)]
+pub struct Form {
+    checked: Option<Recipe>,
+    estimate: Option<Result<Estimate, String>>,
+}
+
+impl Form {
+    /// Whether a run can be started.
+    pub fn fits(&self) -> bool {
+        matches!(self.estimate, Some(Ok(_)))
+    }
+
+    /// Estimates memory anew where settings changed.
+    fn check(&mut self, recipe: &Recipe, gpu: &Gpu) {
+        if self.checked.as_ref() == Some(recipe) {
+            return;
+        }
+        self.checked = Some(recipe.clone());
+        let found = recipe.check().and_then(|()| estimate(recipe, Caps::of(gpu)));
+        self.estimate = Some(found.map_err(|error| match error {
+            crate::train::TrainError::DoesNotFit { .. } => match largest_batch(recipe, gpu) {
+                Some(batch) => format!("{error}. A batch of {batch} fits"),
+                None => error.to_string(),
+            },
+            _ => error.to_string(),
+        }));
+    }
+
+    /// Draws the settings.
+    pub fn ui(&mut self, ui: &mut egui::Ui, settings: &mut TrainSettings, gpu: &Gpu, pick_folder: impl FnOnce()) {
+        self.check(&settings.recipe, gpu);
+        match &self.estimate {
+            Some(Ok(estimate)) => {
+                ui.label(format!("{} to train", widgets::count(estimate.trained)));
+                ui.label(format!("{} of memory", widgets::bytes(estimate.bytes()))).on_hover_text(estimate.to_string());
+            }
+            Some(Err(error)) => {
+                ui.colored_label(theme::ERROR, error);
+            }
+            None => {}
+        }
+        ui.separator();
+        data(ui, settings, pick_folder);
+        let base = settings::preset(&settings.recipe.name);
+        egui::Grid::new("model").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
+            ui.label("Model").on_hover_text("a named shape; the larger, the slower and the better");
+            let mut chosen = settings.recipe.name.clone();
+            let combo = egui::ComboBox::from_id_salt("preset").selected_text(&chosen).show_ui(ui, |ui| {
+                for preset in PRESETS {
+                    let model = settings::preset(preset.name).model;
+                    let hint = format!("{} px, patches of {}", model.image_size, model.patch_size);
+                    ui.selectable_value(&mut chosen, preset.name.to_owned(), preset.name).on_hover_text(hint);
+                }
+            });
+            widgets::name(&combo.response, "Model");
+            if chosen != settings.recipe.name {
+                let data = settings.recipe.train.data.clone();
+                settings.recipe = settings::preset(&chosen);
+                settings.recipe.train.data = data;
+            }
+            ui.end_row();
+            training(ui, &mut settings.recipe, &base);
+        });
+        egui::CollapsingHeader::new("Shape").show(ui, |ui| {
+            egui::Grid::new("shape").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
+                shape(ui, &mut settings.recipe, &base);
+            });
+        });
+    }
+}
+
+fn data(ui: &mut egui::Ui, settings: &mut TrainSettings, pick_folder: impl FnOnce()) {
+    ui.label("Data").on_hover_text("pictures to learn from; one in ten is held out and never trained on");
+    ui.horizontal_wrapped(|ui| {
+        if ui.radio(settings.folder.is_none(), "built-in photographs").clicked() {
+            settings.set_sample();
+        }
+        if platform::HAS_FOLDERS {
+            let name = match &settings.folder {
+                Some(folder) => folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned(),
+                None => "folder…".to_owned(),
+            };
+            let hint = "JPEG, PNG, WebP, BMP, GIF and TIFF files in a folder and all below it; or drop one here";
+            if ui.radio(settings.folder.is_some(), name).on_hover_text(hint).clicked() {
+                pick_folder();
+            }
+        }
+    });
+    ui.separator();
+}
+
+fn number<'a, N: egui::emath::Numeric>(
+    range: std::ops::RangeInclusive<N>,
+    speed: f64,
+) -> impl FnOnce(&mut egui::Ui, &mut N) -> egui::Response + 'a
+where
+    N: 'a,
+{
+    let decimals = if N::INTEGRAL { 0 } else { 8 };
+    move |ui, value| ui.add(egui::DragValue::new(value).range(range).speed(speed).max_decimals(decimals))
+}
+
+fn training(ui: &mut egui::Ui, recipe: &mut Recipe, base: &Recipe) {
+    let (t, default) = (&mut recipe.train, &base.train);
+    set(ui, "Steps", "optimiser steps of the whole run", &mut t.steps, &default.steps, number(1..=10_000_000, 10.0));
+    set(ui, "Batch", "pictures of one forward and backward pass", &mut t.batch, &default.batch, number(1..=4096, 0.2));
+    let hint = "micro-batches a step: a larger batch without more memory";
+    set(ui, "Accumulate", hint, &mut t.accumulate, &default.accumulate, number(1..=1024, 0.1));
+    let hint = "base learning rate; the actual one is blr × effective batch / 256";
+    set(ui, "blr", hint, &mut t.blr, &default.blr, number(0.0..=1.0, 1e-4));
+    let hint = "steps in which the learning rate rises from zero";
+    set(ui, "Warm-up steps", hint, &mut t.warmup_steps, &default.warmup_steps, number(0..=1_000_000, 1.0));
+    let hint = "AdamW's decoupled weight decay, on matrices only";
+    set(ui, "Weight decay", hint, &mut t.weight_decay, &default.weight_decay, number(0.0..=1.0, 1e-3));
+    let hint = "largest norm of all gradients; 0 clips nothing";
+    set(ui, "Clip gradients", hint, &mut t.clip_grad, &default.clip_grad, number(0.0..=100.0, 0.05));
+    let hint = "share of hidden patches, 0 to under 1; the paper hides 0.75";
+    set(ui, "Mask ratio", hint, &mut recipe.model.mask_ratio, &base.model.mask_ratio, number(0.0..=0.99, 0.01));
+    let hint = "how hidden patches are chosen";
+    set(ui, "Mask strategy", hint, &mut recipe.model.mask_strategy, &base.model.mask_strategy, |ui, value| {
+        let text = |strategy| match strategy {
+            MaskStrategy::Random => "random",
+            MaskStrategy::Block => "block",
+            MaskStrategy::Grid => "grid",
+        };
+        let combo = egui::ComboBox::from_id_salt("train strategy").selected_text(text(*value)).show_ui(ui, |ui| {
+            for strategy in [MaskStrategy::Random, MaskStrategy::Block, MaskStrategy::Grid] {
+                ui.selectable_value(value, strategy, text(strategy));
+            }
+        });
+        combo.response
+    });
+    let hint = "norm_pix_loss: targets are patches normalised one by one; better features, paler pictures";
+    set(ui, "Normalised patches", hint, &mut recipe.model.norm_pix_loss, &base.model.norm_pix_loss, |ui, value| {
+        ui.checkbox(value, "")
+    });
+    let t = &mut recipe.train;
+    let hint = "random resized crop and flip, or the centred square as it is";
+    set(ui, "Augmentation", hint, &mut t.augment, &default.augment, |ui, value| {
+        let text = |augment| match augment {
+            Augment::RandomCrop => "random crop and flip",
+            Augment::CentreCrop => "none",
+        };
+        let combo = egui::ComboBox::from_id_salt("augment").selected_text(text(*value)).show_ui(ui, |ui| {
+            for augment in [Augment::RandomCrop, Augment::CentreCrop] {
+                ui.selectable_value(value, augment, text(augment));
+            }
+        });
+        combo.response
+    });
+    let hint = "of initial weights, order, crops and masks: the same seed on the same adapter gives the same bits";
+    set(ui, "Seed", hint, &mut t.seed, &default.seed, number(0..=u64::from(u32::MAX), 0.1));
+    ui.label("Precision").on_hover_text("number formats of weights and activations");
+    ui.label("f32");
+    ui.end_row();
+}
+
+fn shape(ui: &mut egui::Ui, recipe: &mut Recipe, base: &Recipe) {
+    let (m, default) = (&mut recipe.model, &base.model);
+    let hint = "side of the square pictures, pixels";
+    set(ui, "Image size", hint, &mut m.image_size, &default.image_size, number(8..=1024, 1.0));
+    let hint = "side of a patch, pixels";
+    set(ui, "Patch size", hint, &mut m.patch_size, &default.patch_size, number(1..=64, 0.1));
+    set(ui, "Width", "numbers a token in the encoder", &mut m.width, &default.width, number(4..=2048, 4.0));
+    set(ui, "Depth", "blocks of the encoder", &mut m.depth, &default.depth, number(1..=48, 0.1));
+    set(ui, "Heads", "attention heads of the encoder", &mut m.heads, &default.heads, number(1..=64, 0.1));
+    let hint = "numbers a token in the decoder";
+    set(ui, "Decoder width", hint, &mut m.decoder_width, &default.decoder_width, number(4..=2048, 4.0));
+    let hint = "blocks of the decoder";
+    set(ui, "Decoder depth", hint, &mut m.decoder_depth, &default.decoder_depth, number(1..=48, 0.1));
+    let hint = "attention heads of the decoder";
+    set(ui, "Decoder heads", hint, &mut m.decoder_heads, &default.decoder_heads, number(1..=64, 0.1));
+}
+
+/// The largest batch that is a power of two and fits.
+fn largest_batch(recipe: &Recipe, gpu: &Gpu) -> Option<usize> {
+    let mut smaller = recipe.clone();
+    let mut batch = recipe.train.batch.next_power_of_two() / 2;
+    while batch >= 1 {
+        smaller.train.batch = batch;
+        if estimate(&smaller, Caps::of(gpu)).is_ok() {
+            return Some(batch);
+        }
+        batch /= 2;
+    }
+    None
+}

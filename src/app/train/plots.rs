@@ -1,0 +1,43 @@
+//! Curves of a run.
+
+use eframe::egui;
+use egui_plot::{GridMark, Legend, Line, Plot, PlotPoints};
+
+use crate::app::history::History;
+use crate::app::theme;
+
+/// Losses over steps, on a logarithmic scale.
+pub fn losses(ui: &mut egui::Ui, history: &History, height: f32) {
+    let log = |curve: &[[f64; 2]]| -> PlotPoints<'static> {
+        curve.iter().filter(|point| point[1] > 0.0).map(|[x, y]| [*x, y.log10()]).collect()
+    };
+    Plot::new("loss")
+        .height(height)
+        .legend(Legend::default())
+        .allow_scroll(false)
+        .y_axis_formatter(|mark: GridMark, _| format!("{:.3}", 10f64.powf(mark.value)))
+        .y_axis_min_width(48.0)
+        .show(ui, |plot| {
+            plot.line(Line::new("loss of each step", log(&history.loss)).color(theme::TRAIN.gamma_multiply(0.35)));
+            plot.line(Line::new("training loss", log(&history.smooth)).color(theme::TRAIN).width(2.0));
+            plot.line(Line::new("held-out loss", log(&history.held_out)).color(theme::HELD_OUT).width(2.0));
+        });
+}
+
+/// Learning rate and norm of gradients over steps, each as a share of its largest.
+pub fn rates(ui: &mut egui::Ui, history: &History, height: f32) {
+    let share = |curve: &[[f64; 2]]| -> PlotPoints<'static> {
+        let most = curve.iter().map(|point| point[1]).fold(1e-30, f64::max);
+        curve.iter().map(|[x, y]| [*x, y / most]).collect()
+    };
+    let last = |curve: &[[f64; 2]]| curve.last().map_or(0.0, |point| point[1]);
+    Plot::new("rates").height(height).legend(Legend::default()).allow_scroll(false).show_axes([true, false]).show(
+        ui,
+        |plot| {
+            let lr = format!("learning rate {:.2e}", last(&history.lr));
+            plot.line(Line::new(lr, share(&history.lr)).id("lr").color(theme::RATE).width(1.5));
+            let norm = format!("gradient norm {:.2}", last(&history.norm));
+            plot.line(Line::new(norm, share(&history.norm)).id("norm").color(theme::NORM).width(1.0));
+        },
+    );
+}

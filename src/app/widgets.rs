@@ -1,0 +1,72 @@
+//! Small pieces that several panels use.
+
+use eframe::egui;
+
+/// Names a widget for screen readers and tests, where its own text does not.
+pub fn name(response: &egui::Response, name: &str) {
+    response.ctx.accesskit_node_builder(response.id, |node| node.set_label(name));
+}
+
+/// Names a drawn picture for screen readers and tests.
+pub fn name_image(response: &egui::Response, name: &str) {
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, name));
+}
+
+/// `1.1 million numbers`, for people.
+pub fn count(n: u64) -> String {
+    match n {
+        0..10_000 => format!("{n} numbers"),
+        10_000..1_000_000 => format!("{:.0} thousand numbers", n as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} million numbers", n as f64 / 1e6),
+        _ => format!("{:.2} billion numbers", n as f64 / 1e9),
+    }
+}
+
+/// Bytes, for people.
+pub fn bytes(n: u64) -> String {
+    let mib = n as f64 / f64::from(1 << 20);
+    if mib < 1024.0 { format!("{mib:.0} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
+}
+
+/// Seconds, for people.
+pub fn duration(seconds: f64) -> String {
+    let s = seconds.max(0.0).round() as u64;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min {:02} s", s / 60, s % 60),
+        _ => format!("{} h {:02} min", s / 3600, s / 60 % 60),
+    }
+}
+
+/// A setting in a two-column grid: its name with an explanation, the widget, and a reset where it is not the default.
+pub fn setting<T: PartialEq + Clone>(
+    ui: &mut egui::Ui,
+    label: &str,
+    hint: &str,
+    value: &mut T,
+    default: &T,
+    add: impl FnOnce(&mut egui::Ui, &mut T) -> egui::Response,
+) {
+    ui.label(label).on_hover_text(hint);
+    ui.horizontal(|ui| {
+        let response = add(ui, value);
+        name(&response, label);
+        if value != default && ui.small_button("Reset").on_hover_text("back to the default").clicked() {
+            *value = default.clone();
+        }
+    });
+    ui.end_row();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(count(1_100_000), "1.1 million numbers");
+        assert_eq!(bytes(3 << 30), "3.0 GiB");
+        assert_eq!(duration(59.6), "1 min 00 s");
+        assert_eq!(duration(3720.0), "1 h 02 min");
+    }
+}

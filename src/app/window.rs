@@ -1,0 +1,54 @@
+//! The desktop window.
+
+use std::sync::Arc;
+
+use eframe::egui;
+use eframe::egui_wgpu::{WgpuConfiguration, WgpuSetup, WgpuSetupExisting};
+
+use super::App;
+use crate::gpu::{Gpu, GpuError};
+
+/// Why the window did not open, or closed.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowError {
+    /// No device.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// No window.
+    #[error("the window cannot be opened: {0}")]
+    Window(String),
+}
+
+/// egui's set-up for drawing on the engine's own device.
+pub fn setup(gpu: &Gpu) -> WgpuSetup {
+    WgpuSetup::Existing(WgpuSetupExisting {
+        instance: gpu.instance().clone(),
+        adapter: gpu.adapter().clone(),
+        device: gpu.device().clone(),
+        queue: gpu.queue().clone(),
+    })
+}
+
+/// Opens the window on `gpu` and runs it until it is closed.
+///
+/// # Errors
+/// Where there is no display, or the device cannot draw to it.
+pub fn run(gpu: Arc<Gpu>) -> Result<(), WindowError> {
+    let icon = eframe::icon_data::from_png_bytes(include_bytes!("../../assets/icon.png")).ok();
+    let mut viewport = egui::ViewportBuilder::default()
+        .with_title("Unmask")
+        .with_app_id("unmask")
+        .with_inner_size([1180.0, 760.0])
+        .with_min_inner_size([360.0, 320.0])
+        .with_drag_and_drop(true);
+    if let Some(icon) = icon {
+        viewport = viewport.with_icon(icon);
+    }
+    let options = eframe::NativeOptions {
+        viewport,
+        wgpu_options: WgpuConfiguration { wgpu_setup: setup(&gpu), ..WgpuConfiguration::default() },
+        ..eframe::NativeOptions::default()
+    };
+    eframe::run_native("unmask", options, Box::new(move |cc| Ok(Box::new(App::new(gpu, cc)?))))
+        .map_err(|error| WindowError::Window(error.to_string()))
+}

@@ -1,0 +1,169 @@
+//! The app's panels, driven as a person would: through what assistive technology sees.
+#![cfg(feature = "app")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use eframe::egui;
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use unmask::app::{App, Phase, Tab, setup};
+
+/// How long the slowest adapter may take for what a test waits for.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+fn open() -> Harness<'static, App> {
+    let gpu = common::gpu();
+    let mut harness = Harness::builder()
+        .with_size(egui::vec2(1100.0, 720.0))
+        .wgpu_setup(setup(&gpu))
+        .build_eframe(|cc| App::new(gpu, cc).expect("an app"));
+    wait(&mut harness, "the first picture", |app| app.explore().result().is_some());
+    harness
+}
+
+/// Draws frames until `done`.
+fn wait(harness: &mut Harness<'static, App>, what: &str, done: impl Fn(&App) -> bool) {
+    let start = Instant::now();
+    while !done(harness.state()) {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(harness.state().unread().is_empty(), "{what}: {:?}", harness.state().unread());
+        harness.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    harness.step();
+}
+
+fn visible(app: &App) -> usize {
+    app.explore().result().map_or(0, |shown| shown.measured.hidden.iter().filter(|hidden| !**hidden).count())
+}
+
+#[test]
+fn it_opens_on_a_reconstruction() {
+    let harness = open();
+    assert_eq!(visible(harness.state()), 16);
+    harness.get_by_label("16 of 64 patches visible");
+    for view in ["Visible patches", "Reconstruction", "With visible patches", "Original"] {
+        harness.get_by_role_and_label(egui::accesskit::Role::Image, view);
+    }
+}
+
+#[test]
+fn the_slider_moves_the_visible_count() {
+    let mut harness = open();
+    harness.get_by_role_and_label(egui::accesskit::Role::Slider, "Mask ratio").click();
+    wait(&mut harness, "another visible count", |app| visible(app) > 25);
+    let count = visible(harness.state());
+    let ratio = harness.state_mut().settings_mut().explore.ratio;
+    assert_eq!(count, ((64.0 * (1.0 - ratio)) as usize).max(1));
+    harness.get_by_label(&format!("{count} of 64 patches visible"));
+}
+
+#[test]
+fn clicking_a_patch_hides_and_shows_it() {
+    let mut harness = open();
+    let before = harness.state().explore().result().expect("a result").measured.hidden.clone();
+    // The middle of the picture is the corner of a patch of the grid of eight: row 4, column 4.
+    let patch = 4 * 8 + 4;
+    harness.get_by_role_and_label(egui::accesskit::Role::Image, "Visible patches").click();
+    wait(&mut harness, "a painted mask", |app| {
+        app.explore().result().is_some_and(|shown| shown.measured.hidden[patch] != before[patch])
+    });
+    let after = &harness.state().explore().result().expect("a result").measured.hidden;
+    assert_eq!(after.iter().zip(&before).filter(|(a, b)| a != b).count(), 1);
+    assert!(harness.state().explore().is_painted());
+    harness.get_by_role_and_label(egui::accesskit::Role::Image, "Visible patches").click();
+    wait(&mut harness, "the mask as it was", |app| {
+        app.explore().result().is_some_and(|shown| shown.measured.hidden == before)
+    });
+}
+
+#[test]
+fn start_pause_step_and_stop() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut harness = open();
+    let app = harness.state_mut();
+    app.set_runs(folder.path().to_owned());
+    app.open(Tab::Train);
+    app.settings_mut().train.recipe.train.batch = 4;
+    harness.run_steps(2);
+    harness.get_by_label("Start").click();
+    wait(&mut harness, "the first step", |app| app.train().step() >= 1);
+    assert_eq!(harness.state().train().phase(), Phase::Running);
+    harness.get_by_label("Pause").click();
+    wait(&mut harness, "the pause", |app| app.train().phase() == Phase::Paused);
+    let step = harness.state().train().step();
+    harness.get_by_label("Step").click();
+    wait(&mut harness, "one more step", |app| app.train().step() == step + 1);
+    harness.run_steps(20);
+    assert_eq!(harness.state().train().step(), step + 1);
+    assert!(!harness.state().train().history().probes.is_empty());
+    harness.get_by_label("Stop").click();
+    wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
+    let run = folder.path().join("micro-1");
+    assert!(run.join("recipe.toml").exists() && run.join("metrics.jsonl").exists());
+    assert!(std::fs::read_dir(run.join("checkpoints")).expect("checkpoints").next().is_some());
+}
+
+#[derive(Debug)]
+struct Dropped(PathBuf, Vec<u8>);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Ok(self.1.clone())
+    }
+}
+
+fn drop_file(harness: &mut Harness<'static, App>, name: &str, bytes: &[u8]) {
+    harness.input_mut().dropped_files.push(Arc::new(Dropped(name.into(), bytes.to_vec())));
+    harness.step();
+}
+
+#[test]
+fn a_broken_file_is_named_and_a_picture_is_shown() {
+    let mut harness = open();
+    drop_file(&mut harness, "broken.png", b"no picture");
+    let start = Instant::now();
+    while harness.state().unread().is_empty() {
+        assert!(start.elapsed() < PATIENCE, "no notice came");
+        harness.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(harness.state().unread()[0].contains("broken.png"), "{:?}", harness.state().unread());
+    harness.step();
+    harness.get_by_label("Dismiss").click();
+    harness.run_steps(2);
+    assert!(harness.state().unread().is_empty());
+
+    let mse = harness.state().explore().result().expect("a result").measured.hidden_mse;
+    let mut png = Vec::new();
+    let picture = image::RgbImage::from_fn(90, 70, |x, y| image::Rgb([x as u8 * 2, y as u8 * 3, 90]));
+    picture.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).expect("a png");
+    drop_file(&mut harness, "smooth.png", &png);
+    wait(&mut harness, "the dropped picture", |app| {
+        app.explore().result().is_some_and(|shown| shown.measured.hidden_mse != mse)
+    });
+}
+
+#[test]
+fn every_panel_draws_in_both_themes_and_narrow() {
+    let mut harness = open();
+    for theme in [egui::Theme::Light, egui::Theme::Dark] {
+        harness.ctx.set_theme(theme);
+        for tab in [Tab::Explore, Tab::Train, Tab::Guide] {
+            harness.state_mut().open(tab);
+            for size in [egui::vec2(360.0, 640.0), egui::vec2(1100.0, 720.0)] {
+                harness.set_size(size);
+                harness.run_steps(3);
+                harness.render().expect("a picture");
+            }
+        }
+    }
+}
