@@ -68,7 +68,7 @@ impl App {
         session.send(Command::Weights(WeightsFrom::Shipped));
         Ok(App {
             textures: Textures::new(cc.wgpu_render_state.clone()),
-            train: Train::new(),
+            train: Train::default(),
             notices: Notices::default(),
             gpu,
             session,

@@ -47,9 +47,8 @@ pub struct Train {
     runs: PathBuf,
 }
 
-impl Train {
-    /// Nothing runs yet.
-    pub fn new() -> Train {
+impl Default for Train {
+    fn default() -> Train {
         Train {
             phase: Phase::Idle,
             form: Form::default(),
@@ -60,7 +59,9 @@ impl Train {
             runs: PathBuf::from("runs"),
         }
     }
+}
 
+impl Train {
     /// Makes run folders in `runs`.
     pub fn set_runs(&mut self, runs: PathBuf) {
         self.runs = runs;

@@ -104,13 +104,10 @@ fn data(ui: &mut egui::Ui, settings: &mut TrainSettings, pick_folder: impl FnOnc
     ui.separator();
 }
 
-fn number<'a, N: egui::emath::Numeric>(
+fn number<N: egui::emath::Numeric>(
     range: std::ops::RangeInclusive<N>,
     speed: f64,
-) -> impl FnOnce(&mut egui::Ui, &mut N) -> egui::Response + 'a
-where
-    N: 'a,
-{
+) -> impl FnOnce(&mut egui::Ui, &mut N) -> egui::Response {
     let decimals = if N::INTEGRAL { 0 } else { 8 };
     move |ui, value| ui.add(egui::DragValue::new(value).range(range).speed(speed).max_decimals(decimals))
 }
