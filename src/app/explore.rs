@@ -253,7 +253,7 @@ impl Explore {
                 ui.label("PSNR").on_hover_text("the same error as peak signal-to-noise ratio of pixels from 0 to 1");
                 ui.monospace(if none { "–".to_owned() } else { format!("{:.2} dB", shown.measured.hidden_psnr_db) });
                 ui.end_row();
-                ui.label("Time").on_hover_text("from the request to the numbers being read back");
+                ui.label("Time").on_hover_text("from giving the work to the GPU to reading the numbers back");
                 ui.monospace(format!("{:.1} ms", shown.seconds * 1e3));
                 ui.end_row();
             });

@@ -259,8 +259,9 @@ impl eframe::App for App {
         self.take_input(ctx);
     }
 
-    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
+        window::keep_surface(&self.gpu, frame, &ctx);
         self.shortcuts(&ctx);
         egui::Panel::top("top").show(ui, |ui| self.top_bar(ui));
         self.notices.show(ui);

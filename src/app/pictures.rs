@@ -49,7 +49,9 @@ pub fn arrange(count: usize, space: Vec2, gap: f32, text: f32) -> (usize, f32) {
         let down = (space.y - gap * (rows - 1.0)) / rows - text;
         across.min(down)
     };
-    let best = (1..=count.max(1)).max_by(|a, b| side(*a).total_cmp(&side(*b))).unwrap_or(1);
+    // Full rows look better than slightly larger squares.
+    let worth = |columns: usize| side(columns) * if count.is_multiple_of(columns) { 1.15 } else { 1.0 };
+    let best = (1..=count.max(1)).max_by(|a, b| worth(*a).total_cmp(&worth(*b))).unwrap_or(1);
     (best, side(best).max(48.0))
 }
 

@@ -15,10 +15,10 @@ pub fn name_image(response: &egui::Response, name: &str) {
 /// `1.1 million numbers`, for people.
 pub fn count(n: u64) -> String {
     match n {
-        0..10_000 => format!("{n} numbers"),
-        10_000..1_000_000 => format!("{:.0} thousand numbers", n as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} million numbers", n as f64 / 1e6),
-        _ => format!("{:.2} billion numbers", n as f64 / 1e9),
+        0..10_000 => format!("{n} parameters"),
+        10_000..1_000_000 => format!("{:.0} thousand parameters", n as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} million parameters", n as f64 / 1e6),
+        _ => format!("{:.2} billion parameters", n as f64 / 1e9),
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!(count(1_100_000), "1.1 million numbers");
+        assert_eq!(count(1_100_000), "1.1 million parameters");
         assert_eq!(bytes(3 << 30), "3.0 GiB");
         assert_eq!(duration(59.6), "1 min 00 s");
         assert_eq!(duration(3720.0), "1 h 02 min");

@@ -75,15 +75,14 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
             }
             Event::Failed(error) => return Err(error.into()),
             Event::Warning(text) | Event::Refused(text) => log::warn!("{text}"),
-            Event::Saved(_) | Event::Preview(_) => {}
-            // Nothing is explored or watched here.
-            Event::Model(_) | Event::Shown(_) | Event::Probe { .. } | Event::Paused(_) => {}
             Event::Finished { step } => {
                 if let Some(bar) = progress.take() {
                     bar.finish_and_clear();
                 }
                 say(common, format_args!("{step} steps done"));
             }
+            // Nothing is explored or watched here.
+            _ => {}
         }
     }
     if let (Some(first), Some(last)) = (first, last) {

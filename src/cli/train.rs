@@ -96,8 +96,6 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
             }
             Event::Saved(path) | Event::Preview(path) => log::info!("wrote {}", path.display()),
             Event::Warning(text) | Event::Refused(text) => log::warn!("{text}"),
-            // Nothing is explored or watched here.
-            Event::Model(_) | Event::Shown(_) | Event::Probe { .. } | Event::Paused(_) => {}
             Event::Finished { step } => {
                 if let Some(bar) = progress.take() {
                     bar.finish_and_clear();
@@ -112,6 +110,8 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
                 }
                 return Err(error.into());
             }
+            // Nothing is explored or watched here.
+            _ => {}
         }
     }
     bail!("the session ended without a word")
@@ -130,6 +130,6 @@ fn report_json(event: &Event) -> anyhow::Result<()> {
         Event::Preview(path) => json_line(&json!({"event": "preview", "path": path})),
         Event::Warning(text) | Event::Refused(text) => json_line(&json!({"event": "warning", "text": text})),
         Event::Finished { step } => json_line(&json!({"event": "finished", "step": step})),
-        Event::Failed(_) | Event::Model(_) | Event::Shown(_) | Event::Probe { .. } | Event::Paused(_) => Ok(()),
+        _ => Ok(()),
     }
 }

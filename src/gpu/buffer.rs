@@ -58,7 +58,7 @@ impl Gpu {
     ///
     /// Resolves when the copy is done; natively something must poll the device meanwhile, and this does.
     pub async fn read(&self, label: &str, slices: &[BufferSlice]) -> Result<Vec<Vec<u8>>, GpuError> {
-        let fail = |reason: String| GpuError::Readback { label: label.to_owned(), reason };
+        let fail = |reason: String| self.failed(GpuError::Readback { label: label.to_owned(), reason });
         let total: u64 = slices.iter().map(|slice| slice.bytes.next_multiple_of(4)).sum();
         let staging = self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
@@ -73,7 +73,7 @@ impl Gpu {
             encoder.copy_buffer_to_buffer(&slice.buffer, slice.offset, &staging, at, bytes);
             at += bytes;
         }
-        self.queue().submit([encoder.finish()]);
+        self.submit([encoder.finish()]);
         let (sender, receiver) = crate::platform::signal();
         let outcome = Arc::new(Mutex::new(None));
         let slot = outcome.clone();

@@ -1,11 +1,13 @@
 //! The device and what it can do.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::adapter::{self, AdapterRequest, AdapterSummary};
 use super::kernel::{Kernel, KernelKey};
+use super::submit::Gate;
 use super::{BufferSlice, GpuError};
+use crate::platform;
 
 /// How to open a device.
 #[derive(Clone, Debug)]
@@ -26,6 +28,9 @@ impl Default for GpuOptions {
     }
 }
 
+/// How long a device that was just lost may take to come back, and how often it is asked for.
+const COME_BACK: [f64; 5] = [0.0, 0.2, 1.0, 3.0, 6.0];
+
 /// A device with its queue, limits and compiled kernels.
 pub struct Gpu {
     instance: wgpu::Instance,
@@ -38,7 +43,10 @@ pub struct Gpu {
     checked: bool,
     processor: bool,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
+    options: GpuOptions,
     trouble: Arc<Mutex<Option<GpuError>>>,
+    lost: Arc<OnceLock<String>>,
+    pub(super) gate: Arc<Gate>,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -75,15 +83,22 @@ impl Gpu {
             .map_err(|error| GpuError::NoDevice { adapter: info.name.clone(), reason: error.to_string() })?;
         let trouble = Arc::new(Mutex::new(None));
         let slot = trouble.clone();
+        let gate = Arc::new(Gate::default());
+        let surfaces = gate.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            log::error!("{error}");
+            let text = error.to_string();
+            if surfaces.takes(&text) {
+                return;
+            }
+            log::error!("{text}");
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.get_or_insert(GpuError::Device(error.to_string()));
+            slot.get_or_insert(GpuError::Device(text));
         }));
-        let slot = trouble.clone();
+        let lost = Arc::new(OnceLock::new());
+        let slot = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed {
-                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(GpuError::Lost(message));
+                slot.get_or_init(|| message);
             }
         });
         Ok(Arc::new(Gpu {
@@ -97,7 +112,10 @@ impl Gpu {
             checked: options.checked,
             processor,
             kernels: Mutex::default(),
+            options: options.clone(),
             trouble,
+            lost,
+            gate,
         }))
     }
 
@@ -157,9 +175,44 @@ impl Gpu {
         self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
     }
 
-    /// Fails if the device was lost or raised an error since the last call.
+    /// Why the device is gone for good, if it is.
+    pub fn lost(&self) -> Option<&str> {
+        self.lost.get().map(String::as_str)
+    }
+
+    /// Gives the device up, as a driver reset would: to try how the program takes it.
+    pub fn lose(&self) {
+        self.lost.get_or_init(|| "it was given up to try what happens".to_owned());
+        self.device.destroy();
+    }
+
+    /// Another device like this one, which was lost: drivers take their time to come back.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::open`], of the last attempt.
+    pub async fn reopen(&self) -> Result<Arc<Gpu>, GpuError> {
+        let mut result = Err(GpuError::Lost("it did not come back".to_owned()));
+        for seconds in COME_BACK {
+            platform::sleep(seconds).await;
+            result = Gpu::open(&self.options).await;
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+
+    /// Fails if the device was lost, or raised an error since the last call.
     pub fn check(&self) -> Result<(), GpuError> {
+        if let Some(reason) = self.lost() {
+            return Err(GpuError::Lost(reason.to_owned()));
+        }
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+    }
+
+    /// `error`, or the loss of the device that is behind it.
+    pub(super) fn failed(&self, error: GpuError) -> GpuError {
+        self.lost().map_or(error, |reason| GpuError::Lost(reason.to_owned()))
     }
 
     /// The compiled kernel of `key`, compiled on first use.
@@ -205,7 +258,7 @@ impl Gpu {
     pub fn wait(&self) -> Result<(), GpuError> {
         self.device
             .poll(wgpu::PollType::wait_indefinitely())
-            .map_err(|error| GpuError::Device(format!("waiting for submitted work failed: {error}")))?;
+            .map_err(|error| self.failed(GpuError::Device(format!("waiting for submitted work failed: {error}"))))?;
         self.check()
     }
 }

@@ -7,6 +7,7 @@ mod error;
 mod kernel;
 mod progress;
 mod run;
+mod submit;
 mod texture;
 mod timestamps;
 

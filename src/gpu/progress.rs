@@ -13,7 +13,7 @@ impl Gpu {
     /// Marks all that is submitted so far.
     pub fn mark(&self) -> Mark {
         let (sender, waiter) = platform::signal();
-        let submission = self.queue().submit([]);
+        let submission = self.submit([]);
         self.queue().on_submitted_work_done(move || sender.notify());
         Mark { waiter, submission }
     }
@@ -25,7 +25,7 @@ impl Gpu {
     pub async fn reached(&self, mark: Mark) -> Result<(), GpuError> {
         let wait = wgpu::PollType::Wait { submission_index: Some(mark.submission), timeout: None };
         // In a browser polling does nothing and the event loop calls back.
-        self.device().poll(wait).map_err(|error| GpuError::Device(format!("waiting failed: {error}")))?;
+        self.device().poll(wait).map_err(|error| self.failed(GpuError::Device(format!("waiting failed: {error}"))))?;
         mark.waiter.await;
         self.check()
     }

@@ -93,7 +93,7 @@ impl DispatchList {
                 pass.dispatch_workgroups(dispatch.workgroups[0], dispatch.workgroups[1], dispatch.workgroups[2]);
             }
         }
-        gpu.queue().submit([encoder.finish()]);
+        gpu.submit([encoder.finish()]);
         slices.next = end;
         end == self.dispatches.len()
     }

@@ -49,6 +49,6 @@ impl Gpu {
                 wgpu::Extent3d { width, height: rows, depth_or_array_layers: 1 },
             );
         }
-        self.queue().submit([encoder.finish()]);
+        self.submit([encoder.finish()]);
     }
 }

@@ -57,7 +57,7 @@ impl Timestamps {
                 pass.dispatch_workgroups(dispatch.workgroups[0], dispatch.workgroups[1], dispatch.workgroups[2]);
             }
             encoder.resolve_query_set(&set, 0..count, &resolved, 0);
-            gpu.queue().submit([encoder.finish()]);
+            gpu.submit([encoder.finish()]);
             let ticks: Vec<u64> = gpu.read_one("timestamps", &super::BufferSlice::whole(resolved)).await?;
             let period = f64::from(gpu.queue().get_timestamp_period()) * 1e-6;
             readings.extend(part.iter().zip(ticks.chunks(2)).map(|(dispatch, pair)| TimestampsReading {

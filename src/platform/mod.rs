@@ -8,7 +8,7 @@ mod task;
 #[cfg(feature = "app")]
 pub use files::{HAS_FOLDERS, Incoming, pick_files, pick_folder, read_dropped};
 pub use signal::{Notifier, Waiter, signal};
-pub use task::{pause, sleep, spawn};
+pub use task::{nap, pause, sleep, spawn};
 
 /// The value of an environment variable; `None` in a browser or where it is unset or empty.
 pub fn variable(name: &str) -> Option<String> {

@@ -35,6 +35,16 @@ pub async fn sleep(seconds: f64) {
     let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
 }
 
+/// Waits a millisecond for another thread.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn nap() {
+    std::thread::sleep(std::time::Duration::from_millis(1));
+}
+
+/// A page has no other thread to wait for.
+#[cfg(target_arch = "wasm32")]
+pub fn nap() {}
+
 /// Lets others run: nothing to do on a thread of one's own.
 #[cfg(not(target_arch = "wasm32"))]
 pub async fn pause() {}

@@ -108,6 +108,10 @@ impl Actor {
                 self.obey(Command::Close).await;
             }
             self.show().await;
+            if let Some(reason) = self.lost() {
+                self.outbox.send(Event::Lost(reason));
+                return;
+            }
             let idle = match &mut self.training {
                 None => true,
                 Some(training) => match training.advance(&mut self.pace, &self.outbox).await {
@@ -124,6 +128,8 @@ impl Actor {
                         self.training_ended().await;
                         self.training.is_none()
                     }
+                    // Said once, at the top of the loop.
+                    Err(_) if self.lost().is_some() => false,
                     Err(error) => {
                         self.outbox.send(Event::Failed(error));
                         self.training_ended().await;
@@ -142,6 +148,11 @@ impl Actor {
                 platform::pause().await;
             }
         }
+    }
+
+    /// Why the device that the session shares is gone, if it is.
+    fn lost(&self) -> Option<String> {
+        self.gpu.as_ref().and_then(|gpu| gpu.lost()).map(str::to_owned)
     }
 
     async fn train(&mut self, job: &Job) {
@@ -168,6 +179,7 @@ impl Actor {
         let Some(exploring) = &mut self.exploring else { return };
         if exploring.is_stale()
             && let Err(error) = exploring.show(&self.outbox).await
+            && self.lost().is_none()
         {
             self.outbox.send(Event::Refused(error.to_string()));
         }

@@ -95,7 +95,6 @@ impl Exploring {
     pub async fn show(&mut self, outbox: &Outbox) -> Result<(), TrainError> {
         let Some(explorer) = &mut self.explorer else { return Ok(()) };
         self.stale = false;
-        let start = platform::now_seconds();
         let rebuilt = explorer.run(&self.hidden).await?;
         let side = explorer.config().image_size as u32;
         let size = (side * ops::PANELS as u32, side);
@@ -107,7 +106,7 @@ impl Exploring {
         self.gpu.paint(&rebuilt.strip, &texture);
         self.texture = Some(texture.clone());
         let measured = explorer.measure(&rebuilt).await?;
-        let seconds = platform::now_seconds() - start;
+        let seconds = platform::now_seconds() - rebuilt.submitted;
         outbox.send(Event::Shown(Box::new(Shown { texture, measured, seconds })));
         Ok(())
     }

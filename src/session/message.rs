@@ -93,7 +93,7 @@ pub struct Shown {
     pub texture: wgpu::Texture,
     /// Mask and errors.
     pub measured: Measured,
-    /// Seconds from taking up the request to having the result.
+    /// Seconds from giving the work to the device to having the numbers.
     pub seconds: f64,
 }
 
@@ -139,4 +139,6 @@ pub enum Event {
     },
     /// Training cannot go on.
     Failed(JobError),
+    /// The device is gone, and the session with it.
+    Lost(String),
 }

@@ -11,6 +11,7 @@ use crate::graph::{Externals, GraphError, Plan, TensorType};
 use crate::mae::{self, MaeConfig};
 use crate::nn::{Builder, ParamStore, State};
 use crate::ops::{self, CropMode, MaskNoise, MaskStrategy};
+use crate::platform;
 use crate::weights::Tensors;
 
 /// Plans of other visible counts that are kept, so that a slider moves without planning.
@@ -47,6 +48,8 @@ pub struct Rebuilt {
     pub errors: BufferSlice,
     /// Four panels u32 `[1, S, 4 S]`, see [`ops::Preview`].
     pub strip: BufferSlice,
+    /// When the device was given the work, on the clock of [`platform::now_seconds`]: planning comes before.
+    pub submitted: f64,
 }
 
 /// Masks and errors of a run, read back.
@@ -171,8 +174,9 @@ impl Explorer {
         self.gpu.upload(&self.input("step")?, &step);
         self.prepare(visible).await?;
         let prepared = &self.plans[&visible];
+        let submitted = platform::now_seconds();
         prepared.plan.run(&self.gpu);
-        Ok(prepared.rebuilt.clone())
+        Ok(Rebuilt { submitted, ..prepared.rebuilt.clone() })
     }
 
     async fn draw_noise(&mut self, strategy: MaskStrategy, visible: usize, seed: u32) -> Result<(), TrainError> {
@@ -222,6 +226,7 @@ impl Explorer {
             errors: slice(3)?,
             strip: slice(4)?,
             stats: vars.stats.map(|_| slice(5)).transpose()?,
+            submitted: 0.0,
         };
         self.plans.insert(visible, Prepared { plan, rebuilt });
         Ok(())

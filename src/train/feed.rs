@@ -120,7 +120,7 @@ impl Pictures {
             table.extend([place.width, place.height, *index as u32, 0]);
         }
         gpu.upload(sizes, &table);
-        gpu.queue().submit([encoder.finish()]);
+        gpu.submit([encoder.finish()]);
     }
 }
 

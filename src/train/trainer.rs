@@ -228,7 +228,7 @@ impl Trainer {
     fn copy(&self, from: &BufferSlice, to: u64, bytes: u64) {
         let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &self.ring.buffer, to, bytes);
-        self.gpu.queue().submit([encoder.finish()]);
+        self.gpu.submit([encoder.finish()]);
     }
 
     /// Whether losses must be collected before the next step.
