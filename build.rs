@@ -1,11 +1,11 @@
-//! Links the shaders and lists the sample photographs.
+//! Links the shaders and lists the files that come with the program.
 
 use std::env;
 use std::error::Error;
 use std::path::PathBuf;
 
-#[path = "build/photos.rs"]
-mod photos;
+#[path = "build/assets.rs"]
+mod assets;
 #[path = "build/shaders.rs"]
 mod shaders;
 
@@ -17,12 +17,12 @@ fn main() {
 }
 
 fn generate() -> Result<(), Box<dyn Error>> {
-    for path in ["build.rs", "build", "shaders", "assets/photos"] {
+    for path in ["build.rs", "build", "shaders", "assets"] {
         println!("cargo::rerun-if-changed={path}");
     }
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(env::var("OUT_DIR")?);
     shaders::generate(&root.join("shaders"), &out)?;
-    photos::generate(&root.join("assets/photos"), &out.join("photos.rs"))?;
+    assets::generate(&root.join("assets"), &out.join("assets.rs"))?;
     Ok(())
 }

@@ -3,7 +3,8 @@
 //!
 //! A room is a folder or file right under `src/`. It imports from floors below its own. Rooms of one floor do not
 //! import each other, with the exceptions of [`NEIGHBOURS`]. Modules under `#[cfg(test)]` may import from any room of
-//! their own floor too. `lib.rs` and `main.rs` stand above all floors.
+//! their own floor too. `lib.rs` and `main.rs` stand above all floors. The room `web` is what a page's scripts call:
+//! `lib.rs` builds it for pages alone, by the one condition on wasm outside `platform`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// Every room with its floor.
 const FLOORS: &[(&str, u32)] = &[
+    ("web", 8),
     ("app", 7),
     ("cli", 7),
     ("session", 6),
@@ -281,9 +283,16 @@ fn platform_faults(modules: &[String], file: &Path, tokens: &[Token]) -> Vec<(us
             && three[1].is('=')
             && matches!(&three[2].kind, Kind::Text(text) if text.starts_with("wasm"))
     };
+    // `lib.rs` declares the room that exists in pages only.
+    let declares_web = |three: &&[Token]| {
+        let after = three[2].line + 1;
+        let mut words = tokens.iter().filter(|token| token.line == after).filter_map(Token::word);
+        file == Path::new("lib.rs") && words.next() == Some("pub") && words.eq(["mod", "web"])
+    };
     tokens
         .windows(3)
         .filter(condition)
+        .filter(|three| !declares_web(three))
         .map(|three| (three[0].line, "condition on wasm: platform differences belong in src/platform".to_owned()))
         .collect()
 }
@@ -422,5 +431,9 @@ fn the_checker_reports_conditions_on_the_platform() {
     assert_eq!(fault_lines("gpu/device.rs", source), [3]);
     assert_eq!(fault_lines("lib.rs", source), [3]);
     assert_eq!(fault_lines("platform/clock.rs", source), [0; 0]);
+    let declaration = "#[cfg(all(feature = \"app\", target_arch = \"wasm32\"))]\npub mod web;\n";
+    assert_eq!(fault_lines("lib.rs", declaration), [0; 0]);
+    assert_eq!(fault_lines("app/mod.rs", declaration), [1]);
+    assert_eq!(fault_lines("lib.rs", &declaration.replace("web;", "app;")), [1]);
     assert_eq!(fault_lines("main.rs", source), [0; 0]);
 }

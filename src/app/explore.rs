@@ -9,6 +9,7 @@ use super::textures::Textures;
 use super::{theme, widgets};
 use crate::data::Picture;
 use crate::ops::MaskStrategy;
+use crate::platform;
 use crate::session::{Command, Model, Session, Shown, WeightsFrom};
 use crate::train::Hidden;
 
@@ -32,6 +33,11 @@ pub struct Explore {
     brush: Option<bool>,
     animation: Option<f64>,
     asked: Option<Hidden>,
+    /// Whether frames of a camera come in.
+    camera: bool,
+    /// Whether a picture was sent and nothing of it was shown yet.
+    waiting: bool,
+    results: u64,
 }
 
 impl Explore {
@@ -47,6 +53,9 @@ impl Explore {
             brush: None,
             animation: None,
             asked: None,
+            camera: false,
+            waiting: false,
+            results: 0,
         }
     }
 
@@ -58,6 +67,16 @@ impl Explore {
     /// The latest result.
     pub fn result(&self) -> Option<&Shown> {
         self.shown.as_ref()
+    }
+
+    /// Results that came so far.
+    pub fn results(&self) -> u64 {
+        self.results
+    }
+
+    /// Name of the picture that is explored.
+    pub fn picture(&self) -> &str {
+        &self.picture
     }
 
     /// Whether patches are hidden by hand.
@@ -78,11 +97,39 @@ impl Explore {
 
     /// A result came.
     pub fn shown(&mut self, shown: Shown) {
+        self.waiting = false;
+        self.results += 1;
         self.shown = Some(shown);
+    }
+
+    /// The built-in photograph that is explored, if it is one.
+    pub fn photo(&self) -> Option<&str> {
+        self.position.map(|_| self.picture.as_str())
     }
 
     /// Explores `picture`.
     pub fn set_picture(&mut self, picture: Picture, settings: &ExploreSettings, session: &Session) {
+        if self.camera {
+            platform::set_camera(false);
+            self.camera = false;
+        }
+        self.send_picture(picture, settings, session);
+    }
+
+    /// Explores a frame of the camera, unless the one before is still on its way.
+    pub fn frame(&mut self, picture: Picture, settings: &ExploreSettings, session: &Session) {
+        if self.camera && !self.waiting {
+            self.send_picture(picture, settings, session);
+        }
+    }
+
+    /// The camera sends no more frames.
+    pub fn camera_off(&mut self) {
+        self.camera = false;
+    }
+
+    fn send_picture(&mut self, picture: Picture, settings: &ExploreSettings, session: &Session) {
+        self.waiting = true;
         self.picture.clone_from(&picture.name);
         self.position = None;
         session.send(Command::Picture(Box::new(picture)));
@@ -267,8 +314,15 @@ impl Explore {
         ui.checkbox(&mut settings.wipe, "Wipe").on_hover_text("reconstruction over the original, with a line to drag");
         ui.separator();
 
-        let open =
-            ui.button("Open…").on_hover_text("pictures, or weights as safetensors; or drop them here (O)").clicked();
+        let mut open = false;
+        ui.horizontal(|ui| {
+            let hint = "pictures, or weights as safetensors; or drop them here (O)";
+            open = ui.button("Open…").on_hover_text(hint).clicked();
+            let hint = "rebuild what the camera sees; once more to keep the picture";
+            if platform::HAS_CAMERA && ui.toggle_value(&mut self.camera, "Camera").on_hover_text(hint).changed() {
+                platform::set_camera(self.camera);
+            }
+        });
         if let Some(model) = &self.model {
             ui.add_space(4.0);
             ui.weak(format!("{} · {}", model.name, widgets::count(model.parameters)));

@@ -4,7 +4,9 @@ mod explore;
 mod gallery;
 mod guide;
 mod history;
+mod link;
 mod notices;
+mod outside;
 mod pictures;
 mod settings;
 mod textures;
@@ -24,6 +26,7 @@ use crate::platform::{self, Incoming};
 use crate::session::{Command, Event, JobError, Session, WeightsFrom};
 pub use explore::Explore;
 use notices::Notices;
+pub use outside::View;
 pub use settings::{ExploreSettings, Settings, Tab, TrainSettings};
 use textures::Textures;
 pub use train::{Phase, Train};
@@ -36,6 +39,10 @@ enum Inbox {
     Files(Vec<Incoming>),
     /// A folder to train on.
     Folder(std::path::PathBuf),
+    /// A frame of the camera.
+    Frame(Picture),
+    /// The camera is off, for a reason where it was not asked to.
+    CameraOff(Option<String>),
 }
 
 /// The app, in a window or on a page.
@@ -128,6 +135,13 @@ impl App {
         while let Ok(message) = self.inbox.try_recv() {
             match message {
                 Inbox::Folder(folder) => self.settings.train.set_folder(folder),
+                Inbox::Frame(picture) => self.explore.frame(picture, &self.settings.explore, &self.session),
+                Inbox::CameraOff(reason) => {
+                    self.explore.camera_off();
+                    if let Some(reason) = reason {
+                        self.notices.error(reason);
+                    }
+                }
                 Inbox::Files(files) => {
                     for Incoming { name, bytes } in files {
                         match bytes {

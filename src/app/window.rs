@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use eframe::egui;
-use eframe::egui_wgpu::{WgpuConfiguration, WgpuSetup, WgpuSetupExisting};
+use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
 
 use super::App;
 use crate::gpu::{Gpu, GpuError};
+use crate::platform;
 
 /// Why the window did not open, or closed.
 #[derive(Debug, thiserror::Error)]
@@ -47,23 +48,18 @@ pub fn keep_surface(gpu: &Gpu, frame: &mut eframe::Frame, ctx: &egui::Context) {
 /// Opens the window on `gpu` and runs it until it is closed.
 ///
 /// # Errors
-/// Where there is no display, or the device cannot draw to it.
+/// Where there is no display, or the device cannot draw to it; always on a page, which has a canvas instead.
 pub fn run(gpu: Arc<Gpu>) -> Result<(), WindowError> {
-    let icon = eframe::icon_data::from_png_bytes(include_bytes!("../../assets/icon.png")).ok();
     let mut viewport = egui::ViewportBuilder::default()
         .with_title("Unmask")
         .with_app_id("unmask")
         .with_inner_size([1180.0, 760.0])
         .with_min_inner_size([360.0, 320.0])
         .with_drag_and_drop(true);
-    if let Some(icon) = icon {
+    if let Some(icon) = platform::icon(include_bytes!("../../assets/icon.png")) {
         viewport = viewport.with_icon(icon);
     }
-    let options = eframe::NativeOptions {
-        viewport,
-        wgpu_options: WgpuConfiguration { wgpu_setup: setup(&gpu), ..WgpuConfiguration::default() },
-        ..eframe::NativeOptions::default()
-    };
-    eframe::run_native("unmask", options, Box::new(move |cc| Ok(Box::new(App::new(gpu, cc)?))))
-        .map_err(|error| WindowError::Window(error.to_string()))
+    let setup = setup(&gpu);
+    platform::open_window(viewport, setup, Box::new(move |cc| Ok(Box::new(App::new(gpu, cc)?))))
+        .map_err(WindowError::Window)
 }

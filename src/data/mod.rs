@@ -8,6 +8,7 @@
 mod decode;
 mod error;
 mod folder;
+mod given;
 mod joined;
 mod jpeg;
 mod loader;
@@ -23,6 +24,7 @@ mod split;
 pub use decode::{MAX_PIXELS, decode};
 pub use error::DataError;
 pub use folder::{EXTENSIONS, FolderSource, MAX_FILE_BYTES};
+pub use given::GivenSource;
 pub use joined::open_all;
 pub use loader::{Loaded, load_all};
 pub use open::{SAMPLE, open};

@@ -1,8 +1,9 @@
 //! The photographs that come with the program.
 
 use super::{DataError, Picture, Source, decode};
+use crate::platform;
 
-include!(concat!(env!("OUT_DIR"), "/photos.rs"));
+const FOLDER: &str = "photos/";
 
 /// The built-in photographs, named `CLASS/FILE.jpg` and sorted by name.
 ///
@@ -12,15 +13,15 @@ pub struct SampleSource;
 
 impl Source for SampleSource {
     fn len(&self) -> usize {
-        PHOTOS.len()
+        platform::assets(FOLDER).len()
     }
 
     fn name(&self, index: usize) -> &str {
-        PHOTOS[index].0
+        &platform::assets(FOLDER)[index].0[FOLDER.len()..]
     }
 
     fn load(&self, index: usize, limit: Option<u32>) -> Result<Picture, DataError> {
-        let (name, bytes) = PHOTOS[index];
-        decode(name, bytes, limit)
+        let (name, bytes) = platform::assets(FOLDER)[index];
+        decode(&name[FOLDER.len()..], bytes, limit)
     }
 }

@@ -12,30 +12,49 @@ pub struct Incoming {
 }
 
 /// Asks for files whose names end in one of `extensions` and hands them to `done`; not called if the user cancels.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn pick_files(title: &str, extensions: &[&str], done: impl FnOnce(Vec<Incoming>) + Send + 'static) {
     let dialog = rfd::AsyncFileDialog::new().set_title(title).add_filter(title, extensions).pick_files();
     let spawned = super::spawn(move || async move {
         let Some(handles) = dialog.await else { return };
-        let mut files = Vec::with_capacity(handles.len());
-        for handle in handles {
-            files.push(read(&handle).await);
-        }
-        done(files);
+        let read = |handle: &rfd::FileHandle| Incoming {
+            name: handle.path().display().to_string(),
+            bytes: std::fs::read(handle.path()).map_err(|error| error.to_string()),
+        };
+        done(handles.iter().map(read).collect());
     });
     if let Err(error) = spawned {
         log::error!("the file dialog has no thread: {error}");
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
-async fn read(handle: &rfd::FileHandle) -> Incoming {
-    let path = handle.path();
-    Incoming { name: path.display().to_string(), bytes: std::fs::read(path).map_err(|error| error.to_string()) }
-}
-
+/// Asks for files whose names end in one of `extensions` and hands them to `done`; not called if the user cancels.
 #[cfg(target_arch = "wasm32")]
-async fn read(handle: &rfd::FileHandle) -> Incoming {
-    Incoming { name: handle.file_name(), bytes: Ok(handle.read().await) }
+pub fn pick_files(_title: &str, extensions: &[&str], done: impl FnOnce(Vec<Incoming>) + Send + 'static) {
+    use wasm_bindgen::JsCast as _;
+    use wasm_bindgen::prelude::Closure;
+
+    let element = web_sys::window().and_then(|window| window.document()).map(|page| page.create_element("input"));
+    let Some(Ok(element)) = element else { return };
+    let input: web_sys::HtmlInputElement = element.unchecked_into();
+    input.set_type("file");
+    input.set_multiple(true);
+    input.set_accept(&extensions.iter().map(|extension| format!(".{extension}")).collect::<Vec<_>>().join(","));
+    let source = input.clone();
+    let chosen = Closure::once_into_js(move || {
+        wasm_bindgen_futures::spawn_local(async move {
+            let Some(list) = source.files() else { return };
+            let mut files = Vec::new();
+            for file in (0..list.length()).filter_map(|index| list.get(index)) {
+                let bytes = wasm_bindgen_futures::JsFuture::from(file.array_buffer()).await;
+                let bytes = bytes.map(|buffer| js_sys::Uint8Array::new(&buffer).to_vec());
+                files.push(Incoming { name: file.name(), bytes: bytes.map_err(|error| format!("{error:?}")) });
+            }
+            done(files);
+        });
+    });
+    input.set_onchange(Some(chosen.unchecked_ref()));
+    input.click();
 }
 
 /// Whether folders can be chosen and written here.

@@ -1,0 +1,106 @@
+//! The app as scripts see it: what it shows, and what they put in.
+
+use serde::Serialize;
+
+use super::{App, Inbox, Phase, Settings, Tab, link};
+use crate::data::Picture;
+use crate::ops::MaskStrategy;
+use crate::platform::Incoming;
+
+/// What the app shows.
+#[derive(Clone, Debug, Serialize)]
+pub struct View {
+    /// The open panel.
+    pub tab: Tab,
+    /// Adapter that it runs on.
+    pub adapter: String,
+    /// Model that is explored.
+    pub model: Option<String>,
+    /// Picture that is explored.
+    pub picture: String,
+    /// Share of hidden patches that is set.
+    pub ratio: f64,
+    /// Seed that is set.
+    pub seed: u32,
+    /// Strategy that is set.
+    pub strategy: MaskStrategy,
+    /// Visible patches of the picture that is shown.
+    pub visible: Option<usize>,
+    /// Patches in all.
+    pub patches: Option<usize>,
+    /// Error of the hidden patches that are shown.
+    pub hidden_mse: Option<f64>,
+    /// Seconds that the latest result took.
+    pub seconds: Option<f64>,
+    /// Results shown so far.
+    pub shown: u64,
+    /// Where training stands.
+    pub phase: Phase,
+    /// Training steps done.
+    pub step: u64,
+    /// Loss of the latest training step.
+    pub loss: Option<f64>,
+    /// Notices that nobody has dismissed.
+    pub notices: Vec<String>,
+}
+
+impl App {
+    /// What the app shows now.
+    pub fn view(&self) -> View {
+        let result = self.explore.result();
+        let measured = result.map(|shown| &shown.measured);
+        View {
+            tab: self.settings.tab,
+            adapter: self.gpu.name().to_owned(),
+            model: self.explore.model().map(|model| model.name.clone()),
+            picture: self.explore.picture().to_owned(),
+            ratio: self.settings.explore.ratio,
+            seed: self.settings.explore.seed,
+            strategy: self.settings.explore.strategy,
+            visible: measured.map(|measured| measured.hidden.iter().filter(|hidden| !**hidden).count()),
+            patches: measured.map(|measured| measured.hidden.len()),
+            hidden_mse: measured.map(|measured| measured.hidden_mse),
+            seconds: result.map(|shown| shown.seconds),
+            shown: self.explore.results(),
+            phase: self.train.phase(),
+            step: self.train.step(),
+            loss: self.train.history().last.loss,
+            notices: self.notices.unread().to_vec(),
+        }
+    }
+
+    /// Sets what the query of a page's address says.
+    pub fn apply_link(&mut self, query: &str) {
+        link::apply(&mut self.settings, query);
+    }
+
+    /// The query of an address that leads to what is set now.
+    pub fn link(&self) -> String {
+        link::query(&self.settings, self.explore.photo())
+    }
+
+    /// What is set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Takes in files, as if they had been dropped onto the window.
+    pub fn put_files(&self, files: Vec<Incoming>) {
+        self.put(Inbox::Files(files));
+    }
+
+    /// Takes in a frame of the camera.
+    pub fn put_frame(&self, picture: Picture) {
+        self.put(Inbox::Frame(picture));
+    }
+
+    /// Takes note that the camera is off, and why where nobody asked for it.
+    pub fn camera_off(&self, reason: Option<String>) {
+        self.put(Inbox::CameraOff(reason));
+    }
+
+    fn put(&self, message: Inbox) {
+        // The app holds the other end itself.
+        let _ = self.outside.send(message);
+    }
+}

@@ -1,0 +1,123 @@
+//! The app on a page's canvas.
+
+use eframe::egui;
+use eframe::egui_wgpu::WgpuConfiguration;
+use wasm_bindgen::prelude::*;
+
+use crate::app::{App, setup};
+use crate::data::Picture;
+use crate::gpu::{Gpu, GpuOptions};
+use crate::platform::{self, Incoming};
+
+/// Seconds without a change after which settings go into the page's address.
+const SETTLED: f64 = 0.5;
+
+/// The app with the address of the page that it runs in.
+struct Tab {
+    app: App,
+    /// What is set, and since when.
+    link: String,
+    since: f64,
+    /// What the address says; none until the first picture is shown.
+    written: Option<String>,
+}
+
+impl Tab {
+    /// Keeps the address up with what is set.
+    fn keep_address(&mut self, ctx: &egui::Context) {
+        if self.app.explore().result().is_none() {
+            return;
+        }
+        let link = self.app.link();
+        let now = platform::now_seconds();
+        let written = self.written.get_or_insert_with(|| link.clone());
+        if link != self.link {
+            self.link = link;
+            self.since = now;
+        }
+        if *written == self.link {
+            return;
+        }
+        if now - self.since < SETTLED {
+            ctx.request_repaint_after_secs((self.since + SETTLED - now) as f32 + 0.01);
+        } else if let Some(history) = web_sys::window().and_then(|window| window.history().ok()) {
+            written.clone_from(&self.link);
+            // A browser refuses where a page asks too often: the next change asks again.
+            let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&self.link));
+        }
+    }
+}
+
+impl eframe::App for Tab {
+    fn logic(&mut self, ctx: &egui::Context, frame: &mut eframe::Frame) {
+        self.app.logic(ctx, frame);
+        self.keep_address(ctx);
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        self.app.ui(ui, frame);
+    }
+
+    fn save(&mut self, storage: &mut dyn eframe::Storage) {
+        self.app.save(storage);
+    }
+
+    fn as_any_mut(&mut self) -> Option<&mut dyn std::any::Any> {
+        Some(self)
+    }
+}
+
+/// The running app.
+#[wasm_bindgen]
+pub struct Page {
+    runner: eframe::WebRunner,
+}
+
+#[wasm_bindgen]
+impl Page {
+    /// Starts the app on `canvas`, with the settings of the page's address.
+    pub async fn start(canvas: web_sys::HtmlCanvasElement) -> Result<Page, JsValue> {
+        let gpu = Gpu::open(&GpuOptions::default()).await.map_err(|error| JsError::new(&error.to_string()))?;
+        let options = eframe::WebOptions {
+            wgpu_options: WgpuConfiguration { wgpu_setup: setup(&gpu), ..WgpuConfiguration::default() },
+            ..eframe::WebOptions::default()
+        };
+        let query = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
+        let runner = eframe::WebRunner::new();
+        let create: eframe::AppCreator<'static> = Box::new(move |cc| {
+            let mut app = App::new(gpu, cc)?;
+            app.apply_link(&query);
+            Ok(Box::new(Tab { app, link: String::new(), since: 0.0, written: None }))
+        });
+        runner.start(canvas, options, create).await?;
+        Ok(Page { runner })
+    }
+
+    /// What the app shows, as JSON; none after a panic or while the app draws.
+    pub fn state(&self) -> Option<String> {
+        let tab = self.runner.app_mut::<Tab>()?;
+        serde_json::to_string(&tab.app.view()).ok()
+    }
+
+    /// Takes in a file, as if it had been dropped onto the page.
+    pub fn feed(&self, name: String, bytes: Vec<u8>) {
+        if let Some(tab) = self.runner.app_mut::<Tab>() {
+            tab.app.put_files(vec![Incoming { name, bytes: Ok(bytes) }]);
+        }
+    }
+
+    /// Takes in a frame of the camera, RGBA.
+    pub fn frame(&self, width: u32, height: u32, pixels: Vec<u8>) {
+        if let Some(tab) = self.runner.app_mut::<Tab>() {
+            tab.app.put_frame(Picture { name: "camera".to_owned(), width, height, pixels });
+        }
+    }
+
+    /// Takes note that the camera is off, and why where nobody asked for it.
+    #[wasm_bindgen(js_name = cameraOff)]
+    pub fn camera_off(&self, reason: Option<String>) {
+        if let Some(tab) = self.runner.app_mut::<Tab>() {
+            tab.app.camera_off(reason);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What the scripts of a page call: the app on a canvas, and models without one.
+
+mod app;
+mod engine;
+mod train;
+
+use std::cell::RefCell;
+
+use wasm_bindgen::prelude::*;
+
+use crate::platform;
+
+pub use app::Page;
+pub use engine::{Engine, Rebuilt};
+
+thread_local! {
+    static ON_PANIC: RefCell<Option<js_sys::Function>> = const { RefCell::new(None) };
+}
+
+/// Sends the log to the console, and the text of a panic to `on_panic`. To be called once, before anything else.
+#[wasm_bindgen]
+pub fn init(on_panic: js_sys::Function) {
+    // A second call finds the logger of the first.
+    let _ = eframe::WebLogger::init(log::LevelFilter::Warn);
+    ON_PANIC.set(Some(on_panic));
+    std::panic::set_hook(Box::new(|info| {
+        let text = JsValue::from_str(&info.to_string());
+        ON_PANIC.with_borrow(|function| {
+            if let Some(function) = function {
+                // Whatever it throws, the panic goes on.
+                let _ = function.call1(&JsValue::NULL, &text);
+            }
+        });
+    }));
+}
+
+/// Takes up the pack of weights and photographs. To be called once, before the app starts.
+#[wasm_bindgen(js_name = provideAssets)]
+pub fn provide_assets(pack: Vec<u8>) -> Result<(), JsError> {
+    platform::provide_assets(pack).map_err(|error| JsError::new(&error))
+}

@@ -1,0 +1,99 @@
+//! Training for a script: some steps in one go, the page alive beside it.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+
+use crate::data::{self, GivenSource, SAMPLE, Source};
+use crate::gpu::Gpu;
+use crate::nn::State;
+use crate::platform;
+use crate::session::Pace;
+use crate::train::{Recipe, TrainError, Trainer, config_metadata};
+use crate::weights::Tensors;
+
+/// What a script may set; the rest is as the preset has it.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Options {
+    model: String,
+    steps: u64,
+    batch: Option<usize>,
+    blr: Option<f64>,
+    mask_ratio: Option<f64>,
+    seed: u64,
+    slice_ms: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            model: "micro".to_owned(),
+            steps: 100,
+            batch: None,
+            blr: None,
+            mask_ratio: None,
+            seed: 0,
+            slice_ms: 8.0,
+        }
+    }
+}
+
+impl Options {
+    fn recipe(&self) -> Result<Recipe, TrainError> {
+        let mut recipe = Recipe::load(&self.model)?;
+        let train = &mut recipe.train;
+        train.steps = self.steps;
+        train.warmup_steps = train.warmup_steps.min(self.steps / 10);
+        train.seed = self.seed;
+        train.batch = self.batch.unwrap_or(train.batch);
+        train.blr = self.blr.unwrap_or(train.blr);
+        recipe.model.mask_ratio = self.mask_ratio.unwrap_or(recipe.model.mask_ratio);
+        recipe.check()?;
+        Ok(recipe)
+    }
+}
+
+/// A new model, trained on `files` or, where there are none, on the built-in photographs.
+///
+/// `progress` is called with step, steps and loss, and ends training where it returns `false`.
+pub async fn train(
+    gpu: &Arc<Gpu>,
+    options: &Options,
+    files: Vec<(String, Vec<u8>)>,
+    progress: &js_sys::Function,
+) -> Result<Tensors, JsError> {
+    let recipe = options.recipe()?;
+    let (source, split) = match files.is_empty() {
+        true => data::open_all(&[SAMPLE.to_owned()])?,
+        false => {
+            let source: Arc<dyn Source> = Arc::new(GivenSource::new(files));
+            let split = data::split(source.as_ref());
+            (source, split)
+        }
+    };
+    let mut trainer = Trainer::new(gpu.clone(), recipe, source, &split, None).await?;
+    let mut pace = Pace::default();
+    pace.set(options.slice_ms / 1e3);
+    let mut stopped = false;
+    while trainer.step() < options.steps && !stopped {
+        let whole = trainer.advance_slice(pace.most())?;
+        pace.submitted(gpu).await?;
+        if whole {
+            for metrics in trainer.collect().await? {
+                let (step, steps) = (metrics.step as f64, options.steps as f64);
+                let answer = progress
+                    .call3(&JsValue::NULL, &step.into(), &steps.into(), &metrics.loss.into())
+                    .map_err(|error| JsError::new(&format!("the progress callback failed: {error:?}")))?;
+                stopped |= answer.as_bool() == Some(false);
+            }
+        }
+        platform::pause().await;
+    }
+    let mut weights = trainer.store().save(gpu, State::Weights).await?;
+    weights.path = "the trained model".to_owned();
+    weights.metadata.extend(config_metadata(&trainer.recipe().model)?);
+    weights.metadata.insert("step".to_owned(), trainer.step().to_string());
+    Ok(weights)
+}
