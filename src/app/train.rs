@@ -154,6 +154,7 @@ impl Train {
             recipe,
             out,
             resume: false,
+            snapshot: None,
             init: None,
             adapter,
             stop_after: None,
