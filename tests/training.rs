@@ -4,8 +4,9 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use unmask::gpu::AdapterRequest;
+use unmask::gpu::{AdapterRequest, Gpu, GpuOptions};
 use unmask::mae::MaeConfig;
 use unmask::session::{Command, Event, Job, JobError, Session};
 use unmask::train::{Checkpoint, MetricsLine, Recipe, RunFolder};
@@ -39,6 +40,7 @@ fn job(recipe: Recipe, out: Option<&Path>) -> Job {
         recipe,
         out: out.map(Path::to_owned),
         resume: false,
+        snapshot: None,
         init: None,
         adapter: AdapterRequest::default(),
         stop_after: None,
@@ -227,4 +229,51 @@ fn jobs_that_cannot_work_say_why() {
     recipe.train.batch = 4096;
     let text = message(job(recipe, None));
     assert!(text.contains("\"base\" at batch 4096 does not fit") && text.contains("binds at most"), "{text}");
+}
+
+/// Everything that `session` reports until `last` says so.
+fn until(session: &Session, last: impl Fn(&Event) -> bool) -> Vec<Event> {
+    let mut events = Vec::new();
+    while let Some(event) = session.wait() {
+        if let Event::Failed(error) = &event {
+            panic!("{error}");
+        }
+        let done = last(&event);
+        events.push(event);
+        if done {
+            break;
+        }
+    }
+    events
+}
+
+fn steps_of(events: &[Event]) -> Vec<MetricsLine> {
+    events.iter().filter_map(|event| if let Event::Step(line) = event { Some(line.clone()) } else { None }).collect()
+}
+
+#[test]
+fn a_lost_device_costs_nothing_since_the_last_snapshot() {
+    let (straight, _) = run(job(nano(), None)).expect("a run");
+    let open = || pollster::block_on(Gpu::open(&GpuOptions::default())).expect("an adapter");
+    let gpu = open();
+    let session = Session::open(gpu.clone(), Arc::new(|| ())).expect("a thread");
+    session.send(Command::Train(Box::new(job(nano(), None))));
+    until(&session, |event| matches!(event, Event::Step(line) if line.step >= 5));
+    session.send(Command::Snapshot);
+    let events = until(&session, |event| matches!(event, Event::Snapshot(_)));
+    let Some(Event::Snapshot(snapshot)) = events.last() else { panic!("no snapshot") };
+    gpu.lose();
+    let events = until(&session, |event| matches!(event, Event::Lost(_)));
+    assert!(matches!(events.last(), Some(Event::Lost(_))), "the loss is told");
+    assert!(session.wait().is_none(), "the session is over");
+
+    // Through the bytes of a file, as a page keeps them.
+    let bytes = snapshot.to_bytes().expect("bytes");
+    let snapshot = Arc::new(Checkpoint::from_bytes("snapshot", &bytes).expect("a checkpoint"));
+    let again = pollster::block_on(gpu.reopen()).expect("another device");
+    let session = Session::open(again, Arc::new(|| ())).expect("a thread");
+    let step = snapshot.step as usize;
+    session.send(Command::Train(Box::new(Job { snapshot: Some(snapshot), ..job(nano(), None) })));
+    let rest = steps_of(&until(&session, |event| matches!(event, Event::Finished { .. })));
+    assert_eq!(losses(&straight)[step..], losses(&rest)[..]);
 }

@@ -155,6 +155,7 @@ impl Train {
             recipe,
             out,
             resume: false,
+            snapshot: None,
             init: None,
             adapter,
             stop_after: None,

@@ -30,6 +30,7 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
         recipe,
         out: Some(out.clone()),
         resume: false,
+        snapshot: None,
         init: None,
         adapter: common.request(),
         stop_after: None,

@@ -29,6 +29,7 @@ pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
         recipe,
         out: Some(out),
         resume: args.resume,
+        snapshot: None,
         init: args.init.clone(),
         adapter: common.request(),
         stop_after: args.stop_after,

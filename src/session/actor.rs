@@ -52,6 +52,7 @@ impl Session {
                 training: None,
                 deferred: VecDeque::new(),
                 pace: Pace::default(),
+                snapshot_every: None,
                 closing: false,
             };
             actor.run(job).await;
@@ -90,6 +91,7 @@ struct Actor {
     /// Commands to a run that is in the middle of a step.
     deferred: VecDeque<Command>,
     pace: Pace,
+    snapshot_every: Option<f64>,
     closing: bool,
 }
 
@@ -156,7 +158,7 @@ impl Actor {
     }
 
     async fn train(&mut self, job: &Job) {
-        match Training::start(job, self.gpu.clone(), &self.outbox).await {
+        match Training::start(job, self.gpu.clone(), self.snapshot_every, &self.outbox).await {
             Ok(training) => self.training = Some(training),
             Err(error) => self.outbox.send(Event::Failed(error)),
         }
@@ -208,6 +210,10 @@ impl Actor {
                 }
             }
             Command::SetSlice(seconds) => self.pace.set(seconds),
+            Command::SnapshotEvery(seconds) => {
+                self.snapshot_every = Some(seconds);
+                self.for_training(command).await;
+            }
             Command::Close => {
                 self.closing = true;
                 self.for_training(Command::Stop).await;

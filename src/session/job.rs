@@ -7,7 +7,7 @@ use crate::data;
 use crate::gpu::{AdapterRequest, Gpu, GpuError, GpuOptions};
 use crate::graph::Caps;
 use crate::nn::State;
-use crate::train::{Estimate, Recipe, RunFolder, TrainError, Trainer, estimate};
+use crate::train::{Checkpoint, Estimate, Recipe, RunFolder, TrainError, Trainer, estimate};
 use crate::weights::Tensors;
 
 /// Errors of a session.
@@ -38,6 +38,8 @@ pub struct Job {
     pub out: Option<PathBuf>,
     /// Go on with the run in `out`.
     pub resume: bool,
+    /// Go on from here, with or without a folder: a snapshot of a run, instead of the folder's own checkpoints.
+    pub snapshot: Option<Arc<Checkpoint>>,
     /// Weights to start from.
     pub init: Option<PathBuf>,
     /// Which adapter, where the session opens a device of its own.
@@ -68,7 +70,14 @@ pub struct Prepared {
 /// Everything that can be wrong with a job, each naming what.
 pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared, JobError> {
     let resumed = match (&job.out, job.resume) {
-        (Some(out), true) => Some(RunFolder::resume(out)?),
+        (Some(out), _) if let Some(snapshot) = &job.snapshot => {
+            Some((Some(RunFolder::at(out, snapshot.step)?), snapshot.clone()))
+        }
+        (None, _) if let Some(snapshot) = &job.snapshot => Some((None, snapshot.clone())),
+        (Some(out), true) => {
+            let (folder, checkpoint) = RunFolder::resume(out)?;
+            Some((Some(folder), Arc::new(checkpoint)))
+        }
         (None, true) => {
             let reason = "--resume needs the folder of the run, --out RUN".to_owned();
             return Err(TrainError::RunFolder { path: "(none)".to_owned(), reason }.into());
@@ -90,7 +99,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
     };
     let estimate = estimate(&recipe, Caps::of(&gpu))?;
     log::info!("estimated memory: {estimate}");
-    let checkpoint = resumed.as_ref().map(|(_, checkpoint)| checkpoint);
+    let checkpoint = resumed.as_ref().map(|(_, checkpoint)| checkpoint.as_ref());
     let name = recipe.name.clone();
     let batch = recipe.train.batch;
     let trainer = Trainer::new(gpu, recipe.clone(), source, &split, checkpoint).await.map_err(|error| match error {
@@ -103,7 +112,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
         trainer.store().load(trainer.gpu(), State::Weights, &weights).map_err(TrainError::from)?;
     }
     let folder = match (resumed, &job.out) {
-        (Some((folder, _)), _) => Some(folder),
+        (Some((folder, _)), _) => folder,
         (None, Some(out)) => Some(RunFolder::create(out, &recipe)?),
         (None, None) => None,
     };

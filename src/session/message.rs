@@ -1,12 +1,13 @@
 //! What goes in and out of a session.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{Job, JobError};
 use crate::data::Picture;
 use crate::gpu::AdapterSummary;
 use crate::mae::MaeConfig;
-use crate::train::{Estimate, Hidden, Measured, MetricsLine};
+use crate::train::{Checkpoint, Estimate, Hidden, Measured, MetricsLine};
 
 /// Where the weights to explore come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,10 @@ pub enum Command {
     Stop,
     /// Save now.
     Save,
+    /// Copy the run's state to main memory now, see [`Event::Snapshot`].
+    Snapshot,
+    /// Seconds between such copies while a run goes on; none by default.
+    SnapshotEvery(f64),
     /// Measure the held-out pictures now, with a preview.
     Measure,
     /// Share of hidden patches from the next step on.
@@ -126,6 +131,8 @@ pub enum Event {
     },
     /// Training paused or went on.
     Paused(bool),
+    /// The state of the run, all that it takes to go on with it by [`Job::snapshot`].
+    Snapshot(Arc<Checkpoint>),
     /// A checkpoint was written.
     Saved(PathBuf),
     /// A preview was written.

@@ -16,6 +16,10 @@ const REPORT_EVERY: f64 = 0.25;
 const PROBE_EVERY: f64 = 1.0;
 /// Most of the time that probes may take.
 const PROBE_SHARE: f64 = 0.1;
+/// Most of the time that snapshots may take.
+const SNAPSHOT_SHARE: f64 = 0.05;
+/// Largest state that is copied to main memory on its own account, bytes: larger ones are left to the run's folder.
+const SNAPSHOT_MOST: u64 = 1 << 30;
 
 /// Pictures rebuilt while the model learns.
 struct Probes {
@@ -38,6 +42,10 @@ pub struct Training {
     last_held_out: Option<f64>,
     measured_at: Option<u64>,
     saved_at: Option<u64>,
+    snapshot_every: Option<f64>,
+    snapshot_at: f64,
+    snapshot_took: f64,
+    snapshot_step: Option<u64>,
 }
 
 /// How a piece of work left a run.
@@ -55,7 +63,12 @@ pub enum Progress {
 
 impl Training {
     /// Prepares `job`, on `gpu` where one is open already, and measures the untrained model.
-    pub async fn start(job: &Job, gpu: Option<Arc<Gpu>>, outbox: &Outbox) -> Result<Training, JobError> {
+    pub async fn start(
+        job: &Job,
+        gpu: Option<Arc<Gpu>>,
+        snapshot_every: Option<f64>,
+        outbox: &Outbox,
+    ) -> Result<Training, JobError> {
         let watched = gpu.is_some();
         let Prepared { trainer, folder, estimate } = start_trainer(job, gpu).await?;
         let steps = trainer.recipe().train.steps;
@@ -85,6 +98,10 @@ impl Training {
             last_held_out: None,
             measured_at: None,
             saved_at: None,
+            snapshot_every,
+            snapshot_at: platform::now_seconds(),
+            snapshot_took: 0.0,
+            snapshot_step: None,
         };
         if training.trainer.step() == 0 {
             training.measure(true, outbox).await?;
@@ -138,6 +155,12 @@ impl Training {
             self.save(outbox).await?;
         }
         self.probe(outbox);
+        if let Some(seconds) = self.snapshot_every {
+            let (now, due) = (platform::now_seconds(), seconds.max(self.snapshot_took / SNAPSHOT_SHARE));
+            if now - self.snapshot_at >= due {
+                self.snapshot(false, outbox).await?;
+            }
+        }
         Ok(Progress::Step)
     }
 
@@ -153,6 +176,8 @@ impl Training {
             Command::Step => self.steps_allowed += 1,
             Command::Stop => self.stopping = true,
             Command::Save => self.save(outbox).await?,
+            Command::Snapshot => self.snapshot(true, outbox).await?,
+            Command::SnapshotEvery(seconds) => self.snapshot_every = Some(seconds),
             Command::Measure => {
                 self.report(outbox).await?;
                 self.measure(true, outbox).await?;
@@ -266,12 +291,32 @@ impl Training {
         Ok(())
     }
 
+    /// Copies the state to main memory and hands it out, unless it was asked for by the clock and is large.
+    async fn snapshot(&mut self, asked: bool, outbox: &Outbox) -> Result<(), JobError> {
+        let step = self.trainer.step();
+        let bytes = self.trainer.store().specs().iter().map(|spec| spec.len() as u64 * 12).sum::<u64>();
+        if !asked && ((self.folder.is_some() && bytes > SNAPSHOT_MOST) || self.snapshot_step == Some(step)) {
+            return Ok(());
+        }
+        self.report(outbox).await?;
+        let start = platform::now_seconds();
+        let checkpoint = self.trainer.checkpoint().await?;
+        self.snapshot_at = platform::now_seconds();
+        self.snapshot_took = self.snapshot_at - start;
+        self.snapshot_step = Some(step);
+        outbox.send(Event::Snapshot(Arc::new(checkpoint)));
+        Ok(())
+    }
+
     async fn finish(&mut self, outbox: &Outbox) -> Result<(), JobError> {
         self.report(outbox).await?;
         if self.trainer.step() == self.trainer.recipe().train.steps {
             self.measure(true, outbox).await?;
         }
         self.probe(outbox);
+        if self.snapshot_every.is_some() {
+            self.snapshot(false, outbox).await?;
+        }
         self.save(outbox).await?;
         outbox.send(Event::Finished { step: self.trainer.step() });
         Ok(())

@@ -6,7 +6,7 @@ use super::{Recipe, TrainError};
 use crate::gpu::Gpu;
 use crate::mae::MaeConfig;
 use crate::nn::{ParamStore, State};
-use crate::weights::{Storage, Tensors, WeightsError, write_tensors};
+use crate::weights::{Storage, Tensors, WeightsError, read_tensors, tensor_bytes, write_tensors};
 
 /// Prefixes of the moments' names.
 const FIRST: &str = "adamw.first.";
@@ -50,8 +50,8 @@ pub fn model_of(tensors: &Tensors) -> Result<MaeConfig, TrainError> {
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint to `path`, whole or not at all.
-    pub fn write(&self, path: &Path) -> Result<(), TrainError> {
+    /// All of it as tensors with metadata.
+    fn to_tensors(&self) -> Result<Tensors, TrainError> {
         let mut all = self.weights.clone();
         for (prefix, moments) in [(FIRST, &self.first), (SECOND, &self.second)] {
             let renamed = moments.tensors.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone()));
@@ -61,7 +61,25 @@ impl Checkpoint {
         all.metadata.insert("recipe".to_owned(), self.recipe.to_toml()?);
         all.metadata.insert("step".to_owned(), self.step.to_string());
         all.metadata.insert("samples".to_owned(), self.samples.to_string());
-        Ok(write_tensors(path, &all, Storage::F32)?)
+        Ok(all)
+    }
+
+    /// Writes the checkpoint to `path`, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), TrainError> {
+        Ok(write_tensors(path, &self.to_tensors()?, Storage::F32)?)
+    }
+
+    /// The bytes of its file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, TrainError> {
+        Ok(tensor_bytes(&self.to_tensors()?, Storage::F32)?)
+    }
+
+    /// Reads a checkpoint from the bytes of its file; `name` names it in messages.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Checkpoint, TrainError> {
+        Checkpoint::from_tensors(read_tensors(name, bytes)?)
     }
 
     /// Reads a checkpoint.
@@ -69,7 +87,10 @@ impl Checkpoint {
     /// # Errors
     /// A file that is torn, or that holds weights alone.
     pub fn read(path: &Path) -> Result<Checkpoint, TrainError> {
-        let all = Tensors::open(path)?;
+        Checkpoint::from_tensors(Tensors::open(path)?)
+    }
+
+    fn from_tensors(all: Tensors) -> Result<Checkpoint, TrainError> {
         let number = |key: &str| -> Result<u64, WeightsError> {
             all.text(key)?.parse().map_err(|error| all.bad_metadata(key, error))
         };

@@ -78,11 +78,19 @@ impl RunFolder {
             Checkpoint::read(&file).inspect_err(|error| log::warn!("checkpoint passed over: {error}")).ok()
         });
         let checkpoint = checkpoint.ok_or_else(|| Self::error(path, "has no readable checkpoint"))?;
+        Ok((Self::at(path, checkpoint.step)?, checkpoint))
+    }
+
+    /// Opens the run in `path` as it stood after `step` steps; metrics of later steps are dropped.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn at(path: &Path, step: u64) -> Result<RunFolder, TrainError> {
         let text = fs::read_to_string(path.join("metrics.jsonl")).unwrap_or_default();
         let kept: Vec<MetricsLine> = text
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
-            .filter(|line: &MetricsLine| line.step <= checkpoint.step)
+            .filter(|line: &MetricsLine| line.step <= step)
             .collect();
         let best = kept
             .iter()
@@ -93,7 +101,7 @@ impl RunFolder {
         for line in &kept {
             folder.log(line)?;
         }
-        Ok((folder, checkpoint))
+        Ok(folder)
     }
 
     /// Where it lies.

@@ -50,12 +50,12 @@ fn numbers(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     })
 }
 
-/// Writes `tensors` to `path`: into a file beside it, synced, then renamed, so that no torn file bears the name.
+/// The bytes of a safetensors file of `tensors`.
 ///
 /// # Errors
-/// [`WeightsError::Io`] naming the file; what stood at `path` before stays whole.
-pub fn write_tensors(path: &Path, tensors: &Tensors, storage: Storage) -> Result<(), WeightsError> {
-    let io = |source: std::io::Error| WeightsError::Io { path: path.display().to_string(), source };
+/// [`WeightsError::Format`] where a shape does not go with its data.
+pub fn tensor_bytes(tensors: &Tensors, storage: Storage) -> Result<Vec<u8>, WeightsError> {
+    let format = |reason: String| WeightsError::Format { path: tensors.path.clone(), reason };
     let stored: Vec<(&str, Dtype, &[usize], Vec<u8>)> = tensors
         .tensors
         .iter()
@@ -71,13 +71,20 @@ pub fn write_tensors(path: &Path, tensors: &Tensors, storage: Storage) -> Result
         .collect();
     let mut views = Vec::with_capacity(stored.len());
     for (name, dtype, shape, bytes) in &stored {
-        let view = TensorView::new(*dtype, shape.to_vec(), bytes)
-            .map_err(|error| WeightsError::Format { path: path.display().to_string(), reason: error.to_string() })?;
+        let view = TensorView::new(*dtype, shape.to_vec(), bytes).map_err(|error| format(error.to_string()))?;
         views.push((*name, view));
     }
     let metadata: HashMap<String, String> = tensors.metadata.clone().into_iter().collect();
-    let bytes = safetensors::serialize(views, Some(metadata))
-        .map_err(|error| WeightsError::Format { path: path.display().to_string(), reason: error.to_string() })?;
+    safetensors::serialize(views, Some(metadata)).map_err(|error| format(error.to_string()))
+}
+
+/// Writes `tensors` to `path`: into a file beside it, synced, then renamed, so that no torn file bears the name.
+///
+/// # Errors
+/// [`WeightsError::Io`] naming the file; what stood at `path` before stays whole.
+pub fn write_tensors(path: &Path, tensors: &Tensors, storage: Storage) -> Result<(), WeightsError> {
+    let io = |source: std::io::Error| WeightsError::Io { path: path.display().to_string(), source };
+    let bytes = tensor_bytes(tensors, storage)?;
     let beside = path.with_extension("tmp");
     let written = fs::File::create(&beside)
         .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))

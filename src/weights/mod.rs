@@ -6,6 +6,6 @@ mod shipped;
 mod tensors;
 
 pub use error::WeightsError;
-pub use file::{read_tensors, write_tensors};
+pub use file::{read_tensors, tensor_bytes, write_tensors};
 pub use shipped::shipped;
 pub use tensors::{Storage, Tensor, Tensors};
