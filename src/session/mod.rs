@@ -10,5 +10,5 @@ mod training;
 
 pub use actor::Session;
 pub use job::{Job, JobError, start_trainer};
-pub use pace::Pace;
 pub use message::{Command, Event, Model, Shown, Started, WeightsFrom};
+pub use pace::Pace;

@@ -4,6 +4,7 @@ use eframe::egui;
 use eframe::egui_wgpu::WgpuConfiguration;
 use wasm_bindgen::prelude::*;
 
+use super::check_pixels;
 use crate::app::{App, setup};
 use crate::data::Picture;
 use crate::gpu::{Gpu, GpuOptions};
@@ -107,10 +108,12 @@ impl Page {
     }
 
     /// Takes in a frame of the camera, RGBA.
-    pub fn frame(&self, width: u32, height: u32, pixels: Vec<u8>) {
+    pub fn frame(&self, width: u32, height: u32, pixels: Vec<u8>) -> Result<(), JsError> {
+        check_pixels(width, height, &pixels)?;
         if let Some(tab) = self.runner.app_mut::<Tab>() {
             tab.app.put_frame(Picture { name: "camera".to_owned(), width, height, pixels });
         }
+        Ok(())
     }
 
     /// Takes note that the camera is off, and why where nobody asked for it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasm_bindgen::prelude::*;
 
-use super::train;
+use super::{check_pixels, train};
 use crate::data::Picture;
 use crate::eval::{kernels, run_case};
 use crate::gpu::{Gpu, GpuOptions};
@@ -86,9 +86,7 @@ impl Engine {
         strategy: Option<String>,
     ) -> Result<Rebuilt, JsError> {
         let model = self.model.as_mut().ok_or_else(no_model)?;
-        if pixels.len() as u64 != u64::from(width) * u64::from(height) * 4 || pixels.is_empty() {
-            return Err(JsError::new(&format!("{} bytes are no picture of {width} x {height}", pixels.len())));
-        }
+        check_pixels(width, height, &pixels)?;
         if !(0.0..1.0).contains(&ratio) {
             return Err(JsError::new(&format!("ratio {ratio}: expected 0 to under 1")));
         }

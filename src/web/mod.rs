@@ -39,3 +39,11 @@ pub fn init(on_panic: js_sys::Function) {
 pub fn provide_assets(pack: Vec<u8>) -> Result<(), JsError> {
     platform::provide_assets(pack).map_err(|error| JsError::new(&error))
 }
+
+/// Fails unless `pixels` are a picture of RGBA.
+fn check_pixels(width: u32, height: u32, pixels: &[u8]) -> Result<(), JsError> {
+    match pixels.is_empty() || pixels.len() as u64 != u64::from(width) * u64::from(height) * 4 {
+        true => Err(JsError::new(&format!("{} bytes are no RGBA picture of {width} x {height}", pixels.len()))),
+        false => Ok(()),
+    }
+}

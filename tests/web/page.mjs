@@ -1,0 +1,253 @@
+// The page in a real browser: node tests/web/page.mjs FOLDER, as `./dev test` calls it after building it into FOLDER.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+
+import { serve } from "../../web/serve.mjs";
+import { root } from "../../web/tools.mjs";
+import { launch } from "./browser.mjs";
+
+/** Milliseconds that the slowest machine may take for what a test waits for. */
+const PATIENCE = 180_000;
+/** Largest difference of a channel between the page and the native program. */
+const CHANNEL = 2;
+/** Longest gap between two frames while a model trains, milliseconds: the page must stay usable. */
+const GAP = 1500;
+
+const folder = path.resolve(process.argv[2] ?? path.join(root, "web/dist"));
+const native = process.env.UNMASK_BIN ?? path.join(root, "target/debug/unmask");
+// Served from a sub-path, as hosts of project pages do.
+const base = path.basename(folder);
+let server, browser, page, address;
+const errors = [];
+
+async function open(query = "") {
+    const opened = await browser.context.newPage();
+    opened.on("console", message => message.type() === "error" && errors.push(message.text()));
+    opened.on("pageerror", error => errors.push(String(error)));
+    opened.setDefaultTimeout(PATIENCE);
+    await opened.goto(address + query);
+    return opened;
+}
+
+const state = () => page.evaluate(() => globalThis.unmask.state());
+
+/** Waits until what the app shows fulfils `done`. */
+async function until(what, done, patience = PATIENCE) {
+    const start = Date.now();
+    for (;;) {
+        const now = await state();
+        if (now && done(now)) return now;
+        assert.ok(Date.now() - start < patience, `waited in vain for ${what}: ${JSON.stringify(now)}`);
+        await page.waitForTimeout(50);
+    }
+}
+
+before(async () => {
+    server = await serve(path.dirname(folder));
+    address = `http://localhost:${server.address().port}/${base}/`;
+    browser = await launch();
+});
+
+after(async () => {
+    await browser?.close();
+    server?.close();
+});
+
+test("the page opens on a reconstruction, from a sub-path, with what its address says", async t => {
+    const start = Date.now();
+    page = await open("?ratio=0.5&seed=7&strategy=grid");
+    const shown = await until("the first picture", ({ visible }) => visible !== null);
+    t.diagnostic(`first reconstruction ${Date.now() - start} ms after opening the page`);
+    assert.deepEqual([shown.visible, shown.patches, shown.seed, shown.strategy], [32, 64, 7, "grid"]);
+    assert.deepEqual(shown.notices, []);
+    assert.ok(await page.locator("#cover").isHidden());
+});
+
+test("the slider is dragged, the visible count follows, and so does the address", async () => {
+    // The slider lies somewhere at the top of the controls on the left.
+    const before = await state();
+    let at;
+    for (let y = 60; y < 200 && !at; y += 6) {
+        await page.mouse.click(40, y);
+        await page.waitForTimeout(100);
+        if ((await state()).ratio !== before.ratio) at = y;
+    }
+    assert.ok(at, "no slider was found");
+    await page.mouse.move(40, at);
+    await page.mouse.down();
+    await page.mouse.move(120, at, { steps: 8 });
+    const count = ratio => Math.max(1, Math.floor(64 * (1 - ratio)));
+    const middle = await until("the slider's mask", ({ ratio, visible }) => ratio > 0.3 && visible === count(ratio));
+    await page.mouse.move(150, at, { steps: 4 });
+    const end = await until("fewer patches", ({ ratio, visible }) => ratio > middle.ratio && visible === count(ratio));
+    await page.mouse.up();
+    await page.waitForFunction(ratio => new URLSearchParams(location.search).get("ratio") === String(ratio),
+        Math.round(end.ratio * 1e4) / 1e4);
+});
+
+test("files are dropped and pasted", async () => {
+    const drop = (name, type, size) => page.evaluate(async ([name, type, size]) => {
+        const canvas = new OffscreenCanvas(size, size);
+        const context = canvas.getContext("2d");
+        context.fillStyle = "teal";
+        context.fillRect(0, 0, size, size);
+        context.fillStyle = "gold";
+        context.fillRect(size / 4, size / 4, size / 2, size / 2);
+        const blob = await canvas.convertToBlob({ type: "image/png" });
+        const data = new DataTransfer();
+        data.items.add(new File([blob], name, { type: "image/png" }));
+        const target = type === "drop" ? document.getElementById("app") : document;
+        const event = type === "drop"
+            ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
+            : new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+        target.dispatchEvent(event);
+    }, [name, type, size]);
+    for (const [name, type, size] of [["dropped.png", "drop", 90], ["pasted.png", "paste", 130]]) {
+        const { shown } = await state();
+        await drop(name, type, size);
+        await until(`${name} to be shown`, now => now.picture === name && now.shown > shown);
+    }
+    await page.evaluate(() => globalThis.unmask.feed("broken.png", new Uint8Array([1, 2, 3])));
+    const broken = await until("a notice", ({ notices }) => notices.length > 0);
+    assert.match(broken.notices[0], /broken\.png/);
+});
+
+test("no error reached the console, but for the broken file", () => {
+    assert.deepEqual(errors.filter(text => !text.includes("broken.png")), []);
+});
+
+test("the app trains, and the page stays alive", async t => {
+    await page.close();
+    page = await open("?tab=train");
+    await until("the first picture", ({ visible }) => visible !== null);
+    for (let y = 40; y < 100 && (await state()).phase === "idle"; y += 6) {
+        await page.mouse.click(30, y);
+        await page.waitForTimeout(100);
+    }
+    await until("the first step", ({ step }) => step >= 1);
+    const frames = await page.evaluate(() => new Promise(resolve => {
+        const gaps = [];
+        const start = performance.now();
+        let last = start;
+        requestAnimationFrame(function frame(now) {
+            gaps.push(now - last);
+            last = now;
+            if (now - start < 8000) requestAnimationFrame(frame);
+            else resolve(gaps);
+        });
+    }));
+    const { step, loss } = await state();
+    frames.sort((a, b) => a - b);
+    const longest = frames.at(-1);
+    t.diagnostic(`${step} steps; frame gaps: median ${frames[frames.length >> 1].toFixed(0)} ms, `
+        + `longest ${longest.toFixed(0)} ms`);
+    assert.ok(step > 1 && loss > 0, `step ${step}, loss ${loss}`);
+    assert.ok(longest < GAP, `${longest} ms between two frames`);
+    await page.close();
+});
+
+test("the interface for scripts: self-test, reconstruction as the native program has it, training", async t => {
+    page = await open("web/icon.png");
+    await page.evaluate(async module => {
+        const { Session } = await import(module);
+        globalThis.session = await Session.open();
+    }, `${address}web/unmask.js`);
+    await t.test("the self-test passes", async () => {
+        const report = await page.evaluate(() => globalThis.session.selfTest());
+        assert.deepEqual(report.cases.flatMap(({ failures }) => failures), []);
+        assert.ok(report.pass && report.cases.length >= 2);
+    });
+    await t.test("pixels are those of the native program", async () => {
+        const picture = "misc-like.png";
+        const work = fs.mkdtempSync(path.join(os.tmpdir(), "unmask-web-"));
+        const built = await page.evaluate(async () => {
+            const canvas = new OffscreenCanvas(100, 80);
+            const context = canvas.getContext("2d");
+            const sky = context.createLinearGradient(0, 0, 100, 80);
+            for (const [at, colour] of [[0, "#204080"], [0.5, "#e0a040"], [1, "#306030"]]) sky.addColorStop(at, colour);
+            context.fillStyle = sky;
+            context.fillRect(0, 0, 100, 80);
+            context.fillStyle = "#c03020";
+            context.beginPath();
+            context.arc(55, 35, 18, 0, 7);
+            context.fill();
+            await globalThis.session.loadWeights();
+            const bitmap = await createImageBitmap(canvas);
+            const { panels, mask, hiddenMse } = await globalThis.session.reconstruct(bitmap, { ratio: 0.75, seed: 7 });
+            const png = new Uint8Array(await (await canvas.convertToBlob({ type: "image/png" })).arrayBuffer());
+            const plain = Object.fromEntries(Object.entries(panels).map(([name, pixels]) => [name, [...pixels]]));
+            return { png: [...png], panels: plain, mask: [...mask], hiddenMse };
+        });
+        const [file, out] = [path.join(work, picture), path.join(work, "out.png")];
+        fs.writeFileSync(file, Buffer.from(built.png));
+        const report = JSON.parse(execFileSync(native, ["--json", "reconstruct", file, "--mask-ratio", "0.75", "--seed", "7",
+            "--out", out], { encoding: "utf8" }).trim().split("\n").at(-1));
+        assert.deepEqual(built.mask.flatMap((hidden, patch) => hidden ? [] : [patch]), report.keep);
+        assert.ok(Math.abs(built.hiddenMse - report.hidden_mse) < 1e-4 * report.hidden_mse + 1e-6,
+            `hidden MSE ${built.hiddenMse}, native ${report.hidden_mse}`);
+        const strip = await page.evaluate(async base64 => {
+            const blob = await (await fetch(`data:image/png;base64,${base64}`)).blob();
+            const bitmap = await createImageBitmap(blob);
+            const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+            context.drawImage(bitmap, 0, 0);
+            return [...context.getImageData(0, 0, bitmap.width, bitmap.height).data];
+        }, fs.readFileSync(out, "base64"));
+        fs.rmSync(work, { recursive: true });
+        const side = 64;
+        let most = 0;
+        for (const [index, name] of ["visible", "reconstruction", "pasted", "original"].entries()) {
+            for (let at = 0; at < side * side * 4; at++) {
+                const [row, rest] = [Math.floor(at / (side * 4)), at % (side * 4)];
+                const want = strip[row * side * 16 + index * side * 4 + rest];
+                most = Math.max(most, Math.abs(built.panels[name][at] - want));
+            }
+        }
+        t.diagnostic(`pixels are off by ${most} of 255 at most`);
+        assert.ok(most <= CHANNEL, `off by ${most}`);
+    });
+    await t.test("micro trains 30 steps and the loss falls", async () => {
+        const losses = await page.evaluate(async () => {
+            const losses = [];
+            await globalThis.session.train({
+                steps: 30, batch: 8, seed: 3, sliceMs: 0, onProgress: ({ loss }) => { losses.push(loss); },
+            });
+            return losses;
+        });
+        const mean = values => values.reduce((sum, value) => sum + value, 0) / values.length;
+        assert.equal(losses.length, 30);
+        const [first, last] = [mean(losses.slice(0, 3)), mean(losses.slice(-5))];
+        t.diagnostic(`loss ${first.toFixed(3)} to ${last.toFixed(3)}`);
+        assert.ok(last < 0.9 * first, losses.join(" "));
+        const weights = await page.evaluate(async () => (await globalThis.session.saveWeights()).length);
+        assert.ok(weights > 1e6);
+    });
+    await page.evaluate(() => globalThis.session.close());
+    await page.close();
+});
+
+test("what stops the app is shown with a button to copy it", async () => {
+    page = await open();
+    await until("the first picture", ({ visible }) => visible !== null);
+    await page.evaluate(() => {
+        dispatchEvent(new ErrorEvent("error", { error: new WebAssembly.RuntimeError("unreachable"), cancelable: true }));
+    });
+    assert.match(await page.locator("#problem").innerText(), /Unmask stopped[^]*unreachable/);
+    assert.ok(await page.locator("#copy").isVisible());
+    await page.close();
+});
+
+test("a browser without WebGPU gets an explanation", async () => {
+    const plain = await launch({ webgpu: false, args: ["--disable-features=WebGPU,Vulkan", "--disable-blink-features=WebGPU"] });
+    try {
+        const opened = await plain.context.newPage();
+        await opened.goto(address);
+        await opened.locator("#problem").waitFor();
+        assert.match(await opened.locator("#problem").innerText(), /No WebGPU[^]*chrome:\/\/flags/);
+    } finally {
+        await plain.close();
+    }
+});

@@ -1,0 +1,72 @@
+// Makes the page: node web/build.mjs OUT. Called by `./dev web`, which sees to the tools.
+//
+// OUT then holds all that a static host needs, from any sub-path. Every reference in it is relative.
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+import { compressed, hash, list, pack, root } from "./tools.mjs";
+
+/** Most bytes of wasm over the wire, gzipped. */
+const MOST = 3_000_000;
+
+const out = path.resolve(process.argv[2] ?? "web/dist");
+const target = path.resolve(root, process.env.CARGO_TARGET_DIR || "target");
+const bindgen = process.env.WASM_BINDGEN || "wasm-bindgen";
+const optimiser = process.env.WASM_OPT;
+
+function run(program, ...args) {
+    console.error(`\n==> ${path.basename(program)} ${args.join(" ")}`);
+    execFileSync(program, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+}
+
+const kilobytes = bytes => `${(bytes / 1e3).toFixed(0)} kB`;
+
+run("cargo", "rustc", "--lib", "--crate-type", "cdylib", "--profile", "web", "--no-default-features", "--features", "app",
+    "--target", "wasm32-unknown-unknown");
+const raw = path.join(target, "wasm32-unknown-unknown/web/unmask.wasm");
+const work = path.join(target, "web-page");
+fs.rmSync(work, { recursive: true, force: true });
+run(bindgen, "--target", "web", "--no-typescript", "--out-dir", work, "--out-name", "glue", raw);
+const bound = path.join(work, "glue_bg.wasm");
+const optimised = path.join(work, "optimised.wasm");
+if (optimiser) {
+    run(optimiser, "-Os", "--all-features", "--strip-debug", "--strip-producers", bound, "-o", optimised);
+} else {
+    console.error("warning: there is no wasm-opt; the page works, but is larger than it has to be");
+    fs.copyFileSync(bound, optimised);
+}
+
+const assets = folder => list(path.join(root, "assets", folder), folder === "photos" ? ".jpg" : ".safetensors")
+    .map(name => [`${folder}/${name}`, fs.readFileSync(path.join(root, "assets", folder, name))]);
+const golden = list(path.join(root, "tests/golden"), ".safetensors")
+    .map(name => [name.replace(".safetensors", ""), fs.readFileSync(path.join(root, "tests/golden", name))]);
+const wasm = fs.readFileSync(optimised);
+const glue = fs.readFileSync(path.join(work, "glue.js"));
+// Named by content: a browser never joins the script of one build with the wasm of another.
+const files = { glue, wasm, assets: pack([...assets("photos"), ...assets("weights")]), golden: pack(golden) };
+const endings = { glue: "js", wasm: "wasm", assets: "bin", golden: "bin" };
+fs.rmSync(out, { recursive: true, force: true });
+fs.mkdirSync(path.join(out, "web/files"), { recursive: true });
+const manifest = {};
+for (const [name, data] of Object.entries(files)) {
+    const file = `${name}-${hash(data)}.${endings[name]}`;
+    fs.writeFileSync(path.join(out, "web/files", file), data);
+    manifest[name] = { file, bytes: data.length };
+}
+fs.writeFileSync(path.join(out, "web/files/manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+fs.copyFileSync(path.join(root, "index.html"), path.join(out, "index.html"));
+fs.copyFileSync(path.join(root, "assets/icon.png"), path.join(out, "web/icon.png"));
+for (const name of ["page.js", "page.css", "camera.js", "unmask.js", "unmask.d.ts", "README.md"]) {
+    fs.copyFileSync(path.join(root, "web", name), path.join(out, "web", name));
+}
+
+const wire = compressed(wasm);
+const pictures = files.assets.length;
+console.log(`\nwasm  ${kilobytes(fs.statSync(raw).size)} built, ${kilobytes(fs.statSync(bound).size)} bound, `
+    + `${kilobytes(wasm.length)} optimised; ${kilobytes(wire.gzip)} gzipped, ${kilobytes(wire.brotli)} with brotli`);
+console.log(`data  ${kilobytes(pictures)} of weights and photographs`);
+console.log(`page  ${out}`);
+if (wire.gzip > MOST) {
+    console.error(`error: ${wire.gzip} bytes of gzipped wasm, at most ${MOST} are allowed`);
+    process.exit(1);
+}

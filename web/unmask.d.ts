@@ -1,0 +1,124 @@
+/** Masked autoencoders on the GPU of a page, without the app. See README.md beside this file. */
+
+/** What a browser without WebGPU raises. */
+export class NoWebGpuError extends Error {}
+
+export interface LoadOptions {
+    /** Told of bytes as they come. */
+    onProgress?: (loaded: number, total: number) => void;
+    /** Told of a panic; nothing works after one. Only that of the first call counts. */
+    onPanic?: (text: string) => void;
+}
+
+/** Loads wasm, weights and photographs, once a page. `Session.open` calls it by itself. */
+export function load(options?: LoadOptions): Promise<unknown>;
+
+export interface Adapter {
+    name: string;
+    backend: string;
+    kind: string;
+    driver: string;
+}
+
+/** The shape of a model. */
+export interface Model {
+    image_size: number;
+    patch_size: number;
+    width: number;
+    depth: number;
+    heads: number;
+    mask_ratio: number;
+    norm_pix_loss: boolean;
+    [key: string]: unknown;
+}
+
+export type Strategy = "random" | "block" | "grid";
+
+export interface ReconstructOptions {
+    /** Share of hidden patches, 0 to under 1; 0.75 if not given. */
+    ratio?: number;
+    /** The same seed hides the same patches on every machine; 0 if not given. */
+    seed?: number;
+    /** How hidden patches are chosen; as the model was trained if not given. */
+    strategy?: Strategy;
+}
+
+export interface Reconstruction {
+    /** Side of the model's pictures. */
+    width: number;
+    height: number;
+    /** RGBA: predictions where hidden, the picture's own pixels where visible. The same as `panels.pasted`. */
+    pixels: Uint8ClampedArray;
+    /** RGBA pixels of all four views. */
+    panels: Record<"visible" | "reconstruction" | "pasted" | "original", Uint8ClampedArray>;
+    /** A number a patch, row by row: 1 where hidden. */
+    mask: Uint8Array;
+    /** Mean square error over hidden patches, in normalised units. */
+    hiddenMse: number;
+    /** The same as PSNR in dB. */
+    hiddenPsnr: number;
+}
+
+export interface TrainOptions {
+    /** `micro`, `mini`, `tiny`, `small`, `base`, `large` or `huge`; `micro` if not given. */
+    model?: string;
+    /** Optimiser steps; 100 if not given. */
+    steps?: number;
+    /** Pictures a step. */
+    batch?: number;
+    /** Base learning rate, scaled by batch / 256. */
+    blr?: number;
+    /** Share of hidden patches. */
+    maskRatio?: number;
+    /** Seed of initial weights, order, crops and masks; 0 if not given. */
+    seed?: number;
+    /** Milliseconds that training may keep the device busy at a time, 0 for no limit; 8 if not given. */
+    sliceMs?: number;
+    /** Files of pictures to train on; the built-in photographs if not given. */
+    pictures?: { name: string; bytes: ArrayBuffer | Uint8Array }[];
+    /** Told of every step. Training ends where it returns `false`. */
+    onProgress?: (progress: { step: number; steps: number; loss: number }) => boolean | void;
+}
+
+export interface CaseReport {
+    case: string;
+    adapter: string;
+    pass: boolean;
+    failures: string[];
+    [key: string]: unknown;
+}
+
+export interface KernelReport {
+    kernel: string;
+    case: string;
+    error: number;
+    tolerance: number;
+    pass: boolean;
+}
+
+export interface SelfTest {
+    pass: boolean;
+    cases: CaseReport[];
+    kernels: KernelReport[];
+}
+
+/** A device with a model on it. Calls are taken one after the other. */
+export class Session {
+    private constructor(engine: unknown);
+    /** Loads the engine where that is not done yet, and opens a device. Raises `NoWebGpuError` where there is none. */
+    static open(options?: LoadOptions): Promise<Session>;
+    /** What it runs on. */
+    adapter(): Promise<Adapter>;
+    /** Takes up the weights in a safetensors file, or the shipped ones. */
+    loadWeights(bytes?: ArrayBuffer | Uint8Array, name?: string): Promise<Model>;
+    /** The weights as a safetensors file, for `unmask reconstruct --weights` among others. */
+    saveWeights(): Promise<Uint8Array>;
+    /** Hides patches of the largest centred square of `picture` and rebuilds them. */
+    reconstruct(picture: CanvasImageSource | ImageData, options?: ReconstructOptions): Promise<Reconstruction>;
+    /** Trains a new model and takes up its weights. */
+    train(options?: TrainOptions): Promise<Model>;
+    /** Golden cases from the reference, and with `kernels` every kernel against its twin on the processor. */
+    selfTest(options?: { kernels?: boolean }): Promise<SelfTest>;
+    /** Gives the device back. */
+    close(): Promise<void>;
+}

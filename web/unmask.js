@@ -1,0 +1,180 @@
+// Masked autoencoders on the GPU of a page, without the app. See README.md beside this file; types are in unmask.d.ts.
+
+const files = new URL("./files/", import.meta.url);
+const PANELS = ["visible", "reconstruction", "pasted", "original"];
+
+/** What a browser without WebGPU raises. */
+export class NoWebGpuError extends Error {
+    constructor(message) {
+        super(message);
+        this.name = "NoWebGpuError";
+    }
+}
+
+async function manifest() {
+    const response = await fetch(new URL("manifest.json", files), { cache: "no-cache" });
+    if (!response.ok) throw new Error(`manifest.json: ${response.status} ${response.statusText}`);
+    return response.json();
+}
+
+/** Fetches `entry` of the manifest; `add` is told of bytes as they come. */
+async function fetched({ file, bytes }, type, add) {
+    const response = await fetch(new URL(file, files));
+    if (!response.ok) throw new Error(`${file}: ${response.status} ${response.statusText}`);
+    let got = 0;
+    const count = new TransformStream({
+        transform(chunk, controller) {
+            got += chunk.byteLength;
+            add(chunk.byteLength);
+            controller.enqueue(chunk);
+        },
+        flush(controller) {
+            if (got !== bytes) controller.error(new Error(`${file}: ${got} bytes came of ${bytes}`));
+        },
+    });
+    return new Response(response.body.pipeThrough(count), { headers: { "Content-Type": type } });
+}
+
+let loading;
+
+/** Loads the engine, once a page. */
+export function load(options = {}) {
+    loading ??= start(options).catch(error => {
+        loading = undefined;
+        throw error;
+    });
+    return loading;
+}
+
+async function start({ onProgress, onPanic }) {
+    const wanted = await manifest();
+    const total = wanted.wasm.bytes + wanted.assets.bytes;
+    let loaded = 0;
+    const add = bytes => onProgress?.((loaded += bytes), total);
+    add(0);
+    const [glue, module, assets] = await Promise.all([
+        import(new URL(wanted.glue.file, files).href),
+        fetched(wanted.wasm, "application/wasm", add).then(response => WebAssembly.compileStreaming(response)),
+        fetched(wanted.assets, "application/octet-stream", add).then(response => response.arrayBuffer()),
+    ]);
+    await glue.default({ module_or_path: module });
+    glue.init(text => onPanic ? onPanic(text) : console.error(text));
+    glue.provideAssets(new Uint8Array(assets));
+    return glue;
+}
+
+/** The files of a pack, see `web/tools.mjs`. */
+function unpack(buffer) {
+    const length = new DataView(buffer).getUint32(0, true);
+    let at = 4 + length;
+    return JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length))).map(([name, bytes]) => {
+        const file = { name, bytes: new Uint8Array(buffer, at, bytes) };
+        at += bytes;
+        return file;
+    });
+}
+
+/** RGBA pixels of anything that a canvas draws. */
+function pixelsOf(picture) {
+    if (picture instanceof ImageData) return picture;
+    const width = picture.videoWidth ?? picture.naturalWidth ?? picture.width;
+    const height = picture.videoHeight ?? picture.naturalHeight ?? picture.height;
+    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    // Transparent parts show mid grey, as they do in the app.
+    context.fillStyle = "rgb(128 128 128)";
+    context.fillRect(0, 0, width, height);
+    context.drawImage(picture, 0, 0);
+    return context.getImageData(0, 0, width, height);
+}
+
+/** Columns `[from, from + side)` of a strip of RGBA pixels. */
+function panel(strip, side, index) {
+    const pixels = new Uint8ClampedArray(side * side * 4);
+    const stride = side * PANELS.length * 4;
+    for (let row = 0; row < side; row++) {
+        const start = row * stride + index * side * 4;
+        pixels.set(strip.subarray(start, start + side * 4), row * side * 4);
+    }
+    return pixels;
+}
+
+/** A device with a model on it. */
+export class Session {
+    #engine;
+    #last = Promise.resolve();
+
+    constructor(engine) {
+        this.#engine = engine;
+    }
+
+    /** Loads the engine where that is not done yet, and opens a device. */
+    static async open(options) {
+        if (!navigator.gpu || !(await navigator.gpu.requestAdapter())) {
+            throw new NoWebGpuError("this browser offers no WebGPU here");
+        }
+        const glue = await load(options);
+        return new Session(await glue.Engine.open());
+    }
+
+    /** Calls come to the device one after the other, in order. */
+    #queue(work) {
+        const result = this.#last.then(() => {
+            if (!this.#engine) throw new Error("the session is closed");
+            return work(this.#engine);
+        });
+        this.#last = result.catch(() => {});
+        return result;
+    }
+
+    adapter() {
+        return this.#queue(async engine => JSON.parse(engine.adapter()));
+    }
+
+    loadWeights(bytes, name = "weights") {
+        const file = bytes === undefined ? undefined : new Uint8Array(bytes);
+        return this.#queue(async engine => JSON.parse(await engine.loadWeights(name, file)));
+    }
+
+    saveWeights() {
+        return this.#queue(async engine => engine.saveWeights());
+    }
+
+    reconstruct(picture, { ratio = 0.75, seed = 0, strategy } = {}) {
+        const { width, height, data } = pixelsOf(picture);
+        return this.#queue(async engine => {
+            const built = await engine.reconstruct(width, height, new Uint8Array(data.buffer), ratio, seed, strategy);
+            const { side, strip, mask, hiddenMse, hiddenPsnr } = built;
+            built.free();
+            const panels = Object.fromEntries(PANELS.map((name, index) => [name, panel(strip, side, index)]));
+            return { width: side, height: side, pixels: panels.pasted, panels, mask, hiddenMse, hiddenPsnr };
+        });
+    }
+
+    train({ pictures = [], onProgress, ...options } = {}) {
+        return this.#queue(async engine => {
+            const names = pictures.map(({ name }) => name);
+            const bytes = pictures.map(picture => new Uint8Array(picture.bytes));
+            const progress = (step, steps, loss) => onProgress?.({ step, steps, loss });
+            return JSON.parse(await engine.train(JSON.stringify(options), names, bytes, progress));
+        });
+    }
+
+    selfTest({ kernels = false } = {}) {
+        return this.#queue(async engine => {
+            const { golden } = await manifest();
+            const response = await fetched(golden, "application/octet-stream", () => {});
+            const cases = [];
+            for (const { name, bytes } of unpack(await response.arrayBuffer())) {
+                cases.push(JSON.parse(await engine.runCase(name, bytes)));
+            }
+            const checks = kernels ? JSON.parse(await engine.checkKernels()) : [];
+            return { pass: [...cases, ...checks].every(({ pass }) => pass), cases, kernels: checks };
+        });
+    }
+
+    async close() {
+        await this.#last;
+        this.#engine?.close();
+        this.#engine = undefined;
+    }
+}
