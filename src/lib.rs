@@ -20,3 +20,5 @@ pub mod weights;
 pub mod app;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(all(feature = "app", not(target_arch = "wasm32")))]
+pub mod desktop;

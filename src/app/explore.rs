@@ -23,7 +23,10 @@ const ANIMATION: f64 = 6.0;
 pub struct Explore {
     gallery: Gallery,
     position: Option<usize>,
-    picture: String,
+    picture: Option<Picture>,
+    weights: WeightsFrom,
+    /// Weights that were asked for and did not answer yet.
+    coming: WeightsFrom,
     model: Option<Model>,
     shown: Option<Shown>,
     /// Hidden patches chosen by hand.
@@ -40,7 +43,9 @@ impl Explore {
         Explore {
             gallery: Gallery::new(),
             position: None,
-            picture: String::new(),
+            picture: None,
+            weights: WeightsFrom::Shipped,
+            coming: WeightsFrom::Shipped,
             model: None,
             shown: None,
             painted: None,
@@ -67,13 +72,35 @@ impl Explore {
 
     /// Another model answers from now on.
     pub fn model_changed(&mut self, model: Model, settings: &ExploreSettings, session: &Session) {
+        // A mask painted on another grid means nothing on this one.
+        self.painted = self.painted.take().filter(|painted| painted.len() == model.config.patches());
         self.model = Some(model);
-        self.painted = None;
+        self.weights = self.coming.clone();
         self.asked = None;
-        if self.picture.is_empty() {
+        if self.picture.is_none() {
             self.choose(self.gallery.position(&settings.photo), settings, session);
         }
         self.ask(settings, session);
+    }
+
+    /// Asks for other weights.
+    pub fn use_weights(&mut self, from: WeightsFrom, session: &Session) {
+        self.coming = from.clone();
+        session.send(Command::Weights(from));
+    }
+
+    /// Shows on another session what was shown on one whose device is gone.
+    pub fn move_to(&mut self, session: &Session) {
+        self.shown = None;
+        self.asked = None;
+        let from = match std::mem::replace(&mut self.weights, WeightsFrom::Shipped) {
+            WeightsFrom::Training => WeightsFrom::Shipped,
+            other => other,
+        };
+        self.use_weights(from, session);
+        if let Some(picture) = &self.picture {
+            session.send(Command::Picture(Box::new(picture.clone())));
+        }
     }
 
     /// A result came.
@@ -83,9 +110,9 @@ impl Explore {
 
     /// Explores `picture`.
     pub fn set_picture(&mut self, picture: Picture, settings: &ExploreSettings, session: &Session) {
-        self.picture.clone_from(&picture.name);
         self.position = None;
-        session.send(Command::Picture(Box::new(picture)));
+        session.send(Command::Picture(Box::new(picture.clone())));
+        self.picture = Some(picture);
         self.asked = None;
         self.ask(settings, session);
     }
@@ -135,7 +162,7 @@ impl Explore {
 
     fn pick(&mut self, position: usize, settings: &mut ExploreSettings, session: &Session) {
         self.choose(position, settings, session);
-        settings.photo.clone_from(&self.picture);
+        settings.photo = self.picture.as_ref().map(|picture| picture.name.clone()).unwrap_or_default();
     }
 
     fn reshuffle(&mut self, settings: &mut ExploreSettings) {
@@ -267,17 +294,19 @@ impl Explore {
         ui.checkbox(&mut settings.wipe, "Wipe").on_hover_text("reconstruction over the original, with a line to drag");
         ui.separator();
 
-        let open =
-            ui.button("Open…").on_hover_text("pictures, or weights as safetensors; or drop them here (O)").clicked();
+        let hint = "pictures, or weights as safetensors; or drop them here (O), or paste a picture";
+        let open = ui.button("Open…").on_hover_text(hint).clicked();
         if let Some(model) = &self.model {
             ui.add_space(4.0);
             ui.weak(format!("{} · {}", model.name, widgets::count(model.parameters)));
             ui.horizontal_wrapped(|ui| {
                 if ui.small_button("Shipped model").clicked() {
+                    self.coming = WeightsFrom::Shipped;
                     session.send(Command::Weights(WeightsFrom::Shipped));
                 }
                 let hint = "what the model in training makes of this picture, as it learns";
                 if ui.small_button("Model in training").on_hover_text(hint).clicked() {
+                    self.coming = WeightsFrom::Training;
                     session.send(Command::Weights(WeightsFrom::Training));
                 }
             });

@@ -59,6 +59,21 @@ pub fn pick_folder(title: &str, done: impl FnOnce(PathBuf) + Send + 'static) {
 #[cfg(target_arch = "wasm32")]
 pub fn pick_folder(_title: &str, _done: impl FnOnce(PathBuf) + Send + 'static) {}
 
+/// Asks where to save `bytes`, as `name` unless told otherwise, and tells `done` where they lie or why not; not called
+/// if the user cancels. A page downloads them.
+pub fn save_file(name: &str, bytes: Vec<u8>, done: impl FnOnce(Result<String, String>) + Send + 'static) {
+    let dialog = rfd::AsyncFileDialog::new().set_file_name(name).save_file();
+    let spawned = super::spawn(move || async move {
+        if let Some(handle) = dialog.await {
+            let name = handle.file_name();
+            done(handle.write(&bytes).await.map(|()| name).map_err(|error| error.to_string()));
+        }
+    });
+    if let Err(error) = spawned {
+        log::error!("the file dialog has no thread: {error}");
+    }
+}
+
 /// Reads files dropped onto the window and hands them to `done`.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn read_dropped(files: Vec<eframe::egui::DroppedFileHandle>, done: impl FnOnce(Vec<Incoming>) + Send + 'static) {

@@ -6,7 +6,7 @@ mod signal;
 mod task;
 
 #[cfg(feature = "app")]
-pub use files::{HAS_FOLDERS, Incoming, pick_files, pick_folder, read_dropped};
+pub use files::{HAS_FOLDERS, Incoming, pick_files, pick_folder, read_dropped, save_file};
 pub use signal::{Notifier, Waiter, signal};
 pub use task::{nap, pause, sleep, spawn};
 
