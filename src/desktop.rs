@@ -1,5 +1,6 @@
 //! The desktop window.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use eframe::egui;
@@ -27,10 +28,14 @@ pub fn run(gpu: Arc<Gpu>) -> Result<(), WindowError> {
     let lost: Arc<Mutex<Option<Recovery>>> = Arc::default();
     let (mut gpu, mut recovery) = (gpu, None);
     loop {
-        open(gpu.clone(), recovery.take(), &lost)?;
+        let window = AssertUnwindSafe(|| open(gpu.clone(), recovery.take(), &lost));
+        // egui's renderer panics where the device goes while it draws; the app has left what matters in `lost` then.
+        let ended = catch_unwind(window);
         recovery = lost.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if recovery.is_none() {
-            return Ok(());
+        match (ended, &recovery) {
+            (_, Some(_)) => {}
+            (Ok(ended), None) => return ended,
+            (Err(panic), None) => resume_unwind(panic),
         }
         gpu = pollster::block_on(gpu.reopen())?;
     }

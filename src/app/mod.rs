@@ -171,18 +171,21 @@ impl App {
                     self.train.failed(&error);
                     self.notices.error(error.to_string());
                 }
-                Event::Lost(reason) => {
-                    self.train.lost();
-                    if let Some(on_lost) = self.on_lost.take() {
-                        let explore = std::mem::replace(&mut self.explore, Explore::new(&self.settings.explore));
-                        let (train, notices) = (std::mem::take(&mut self.train), std::mem::take(&mut self.notices));
-                        on_lost(Recovery { reason, explore, train, notices });
-                    } else {
-                        self.notices.error(format!("The GPU device was lost: {reason}"));
-                    }
-                }
+                Event::Lost(reason) => self.lost(reason),
                 other => self.train.take(other, &mut self.notices),
             }
+        }
+    }
+
+    /// Hands what outlives the device to whoever sets up another.
+    fn lost(&mut self, reason: String) {
+        self.train.lost();
+        if let Some(on_lost) = self.on_lost.take() {
+            let explore = std::mem::replace(&mut self.explore, Explore::new(&self.settings.explore));
+            let (train, notices) = (std::mem::take(&mut self.train), std::mem::take(&mut self.notices));
+            on_lost(Recovery { reason, explore, train, notices });
+        } else {
+            self.notices.error(format!("The GPU device was lost: {reason}"));
         }
     }
 
@@ -385,6 +388,10 @@ impl eframe::App for App {
         let ctx = ui.ctx().clone();
         surface::keep_surface(&self.gpu, frame, &ctx);
         self.shortcuts(&ctx);
+        if self.gpu.lost().is_some() {
+            // egui's renderer panics where it is to draw on a device that is gone.
+            return;
+        }
         egui::Panel::top("top").show(ui, |ui| self.top_bar(ui));
         self.notices.show(ui);
         match self.settings.tab {
@@ -421,6 +428,20 @@ impl eframe::App for App {
                 if let Event::Failed(error) = event {
                     log::error!("{error}");
                 }
+            }
+        }
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        // A device that goes while egui draws on it takes the window along, by a panic, before any event is taken.
+        if self.on_lost.is_some()
+            && let Some(reason) = self.gpu.lost().map(str::to_owned)
+        {
+            self.take_events();
+            if self.on_lost.is_some() {
+                self.lost(reason);
             }
         }
     }
