@@ -20,5 +20,7 @@ pub mod weights;
 pub mod app;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(all(feature = "app", not(target_arch = "wasm32")))]
+pub mod desktop;
 #[cfg(all(feature = "app", target_arch = "wasm32"))]
 pub mod web;

@@ -6,7 +6,7 @@ fn main() -> std::process::ExitCode {
 
 /// What opens where there is a display and no command is given.
 #[cfg(feature = "app")]
-const WINDOW: Option<unmask::cli::Window> = Some(|gpu| Ok(unmask::app::run(gpu)?));
+const WINDOW: Option<unmask::cli::Window> = Some(|gpu| Ok(unmask::desktop::run(gpu)?));
 
 #[cfg(not(feature = "app"))]
 const WINDOW: Option<unmask::cli::Window> = None;

@@ -3,20 +3,27 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eframe::egui;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use unmask::app::{App, Phase, Tab, setup};
+use unmask::app::{App, Phase, Recovery, Tab, setup};
+use unmask::gpu::{Gpu, GpuOptions};
+use unmask::train::MetricsLine;
 
 /// How long the slowest adapter may take for what a test waits for.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 fn open() -> Harness<'static, App> {
-    let gpu = common::gpu();
+    open_on(common::gpu())
+}
+
+fn open_on(gpu: Arc<Gpu>) -> Harness<'static, App> {
     let mut harness = Harness::builder()
         .with_size(egui::vec2(1100.0, 720.0))
         .wgpu_setup(setup(&gpu))
@@ -106,6 +113,60 @@ fn start_pause_step_and_stop() {
     let run = folder.path().join("micro-1");
     assert!(run.join("recipe.toml").exists() && run.join("metrics.jsonl").exists());
     assert!(std::fs::read_dir(run.join("checkpoints")).expect("checkpoints").next().is_some());
+}
+
+#[test]
+fn a_lost_device_is_replaced_and_training_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // A device of its own: the other tests need theirs.
+    let gpu = pollster::block_on(Gpu::open(&GpuOptions::default())).expect("an adapter");
+    let mut harness = open_on(gpu.clone());
+    let lost: Rc<RefCell<Option<Recovery>>> = Rc::default();
+    let slot = lost.clone();
+    let app = harness.state_mut();
+    app.on_lost(Box::new(move |recovery| *slot.borrow_mut() = Some(recovery)));
+    app.set_runs(folder.path().to_owned());
+    app.open(Tab::Train);
+    app.settings_mut().train.recipe.train.batch = 4;
+    harness.run_steps(2);
+    harness.get_by_label("Start").click();
+    wait(&mut harness, "some steps", |app| app.train().step() >= 3);
+    harness.get_by_label("Pause").click();
+    wait(&mut harness, "the pause", |app| app.train().phase() == Phase::Paused);
+    wait(&mut harness, "a snapshot", |app| app.train().snapshot().is_some());
+    let step = harness.state().train().step();
+    harness.state().lose_device();
+    let start = Instant::now();
+    while lost.borrow().is_none() {
+        assert!(start.elapsed() < PATIENCE, "the loss was not told");
+        // Nothing can be drawn any more, but the app's logic runs.
+        harness.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(harness);
+
+    let gpu = pollster::block_on(gpu.reopen()).expect("another device");
+    let mut harness = open_on(gpu);
+    harness.state_mut().recover(lost.take().expect("what outlives the device"));
+    harness.state_mut().open(Tab::Train);
+    harness.run_steps(3);
+    assert!(harness.state().unread()[0].contains("was lost"), "{:?}", harness.state().unread());
+    harness.get_by_label("Dismiss").click();
+    harness.run_steps(2);
+    assert_eq!(harness.state().train().standing().map(|standing| standing.step), Some(step));
+    harness.get_by_label("Continue").click();
+    wait(&mut harness, "the next step", |app| app.train().step() > step);
+    harness.get_by_label("Stop").click();
+    wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
+    wait(&mut harness, "the picture", |app| app.explore().result().is_some());
+    let metrics = std::fs::read_to_string(folder.path().join("micro-1/metrics.jsonl")).expect("metrics");
+    let steps: Vec<u64> = metrics
+        .lines()
+        .map(|line| serde_json::from_str::<MetricsLine>(line).expect("a line"))
+        .filter(|line| line.loss.is_some())
+        .map(|line| line.step)
+        .collect();
+    assert!(steps.len() as u64 > step && steps.windows(2).all(|pair| pair[1] == pair[0] + 1), "{steps:?}");
 }
 
 #[derive(Debug)]

@@ -3,8 +3,7 @@
 //!
 //! A room is a folder or file right under `src/`. It imports from floors below its own. Rooms of one floor do not
 //! import each other, with the exceptions of [`NEIGHBOURS`]. Modules under `#[cfg(test)]` may import from any room of
-//! their own floor too. `lib.rs` and `main.rs` stand above all floors. The room `web` is what a page's scripts call:
-//! `lib.rs` builds it for pages alone, by the one condition on wasm outside `platform`.
+//! their own floor too. `lib.rs` and `main.rs` stand above all floors.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Every room with its floor.
 const FLOORS: &[(&str, u32)] = &[
+    ("desktop", 8),
     ("web", 8),
     ("app", 7),
     ("cli", 7),
@@ -273,9 +273,9 @@ fn import_fault(room: &str, own: u32, target: Option<&String>, test: bool) -> Op
     })
 }
 
-/// Conditions on the platform outside the one room made for them.
+/// Conditions on the platform outside the one room made for them; `lib.rs` says which rooms a platform has.
 fn platform_faults(modules: &[String], file: &Path, tokens: &[Token]) -> Vec<(usize, String)> {
-    if modules.first().is_some_and(|room| room == "platform") || file == Path::new("main.rs") {
+    if modules.first().is_some_and(|room| room == "platform") || ["main.rs", "lib.rs"].map(Path::new).contains(&file) {
         return Vec::new();
     }
     let condition = |three: &&[Token]| {
@@ -283,16 +283,9 @@ fn platform_faults(modules: &[String], file: &Path, tokens: &[Token]) -> Vec<(us
             && three[1].is('=')
             && matches!(&three[2].kind, Kind::Text(text) if text.starts_with("wasm"))
     };
-    // `lib.rs` declares the room that exists in pages only.
-    let declares_web = |three: &&[Token]| {
-        let after = three[2].line + 1;
-        let mut words = tokens.iter().filter(|token| token.line == after).filter_map(Token::word);
-        file == Path::new("lib.rs") && words.next() == Some("pub") && words.eq(["mod", "web"])
-    };
     tokens
         .windows(3)
         .filter(condition)
-        .filter(|three| !declares_web(three))
         .map(|three| (three[0].line, "condition on wasm: platform differences belong in src/platform".to_owned()))
         .collect()
 }
@@ -429,11 +422,7 @@ fn the_checker_reports_conditions_on_the_platform() {
     let source = "// cfg(target_arch = \"wasm32\")\nconst A: &str = \"target_arch = wasm32\";\n\
                   #[cfg(not(target_arch = \"wasm32\"))]\nfn f() {}\n";
     assert_eq!(fault_lines("gpu/device.rs", source), [3]);
-    assert_eq!(fault_lines("lib.rs", source), [3]);
+    assert_eq!(fault_lines("lib.rs", source), [0; 0]);
     assert_eq!(fault_lines("platform/clock.rs", source), [0; 0]);
-    let declaration = "#[cfg(all(feature = \"app\", target_arch = \"wasm32\"))]\npub mod web;\n";
-    assert_eq!(fault_lines("lib.rs", declaration), [0; 0]);
-    assert_eq!(fault_lines("app/mod.rs", declaration), [1]);
-    assert_eq!(fault_lines("lib.rs", &declaration.replace("web;", "app;")), [1]);
     assert_eq!(fault_lines("main.rs", source), [0; 0]);
 }

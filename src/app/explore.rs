@@ -24,7 +24,10 @@ const ANIMATION: f64 = 6.0;
 pub struct Explore {
     gallery: Gallery,
     position: Option<usize>,
-    picture: String,
+    picture: Option<Picture>,
+    weights: WeightsFrom,
+    /// Weights that were asked for and did not answer yet.
+    coming: WeightsFrom,
     model: Option<Model>,
     shown: Option<Shown>,
     /// Hidden patches chosen by hand.
@@ -46,7 +49,9 @@ impl Explore {
         Explore {
             gallery: Gallery::new(),
             position: None,
-            picture: String::new(),
+            picture: None,
+            weights: WeightsFrom::Shipped,
+            coming: WeightsFrom::Shipped,
             model: None,
             shown: None,
             painted: None,
@@ -76,7 +81,12 @@ impl Explore {
 
     /// Name of the picture that is explored.
     pub fn picture(&self) -> &str {
-        &self.picture
+        self.picture.as_ref().map_or("", |picture| &picture.name)
+    }
+
+    /// The built-in photograph that is explored, if it is one.
+    pub fn photo(&self) -> Option<&str> {
+        self.position.map(|_| self.picture())
     }
 
     /// Whether patches are hidden by hand.
@@ -86,13 +96,36 @@ impl Explore {
 
     /// Another model answers from now on.
     pub fn model_changed(&mut self, model: Model, settings: &ExploreSettings, session: &Session) {
+        // A mask painted on another grid means nothing on this one.
+        self.painted = self.painted.take().filter(|painted| painted.len() == model.config.patches());
         self.model = Some(model);
-        self.painted = None;
+        self.weights = self.coming.clone();
         self.asked = None;
-        if self.picture.is_empty() {
+        if self.picture.is_none() {
             self.choose(self.gallery.position(&settings.photo), settings, session);
         }
         self.ask(settings, session);
+    }
+
+    /// Asks for other weights.
+    pub fn use_weights(&mut self, from: WeightsFrom, session: &Session) {
+        self.coming = from.clone();
+        session.send(Command::Weights(from));
+    }
+
+    /// Shows on another session what was shown on one whose device is gone.
+    pub fn move_to(&mut self, session: &Session) {
+        self.shown = None;
+        self.asked = None;
+        self.waiting = false;
+        let from = match std::mem::replace(&mut self.weights, WeightsFrom::Shipped) {
+            WeightsFrom::Training => WeightsFrom::Shipped,
+            other => other,
+        };
+        self.use_weights(from, session);
+        if let Some(picture) = &self.picture {
+            session.send(Command::Picture(Box::new(picture.clone())));
+        }
     }
 
     /// A result came.
@@ -102,16 +135,10 @@ impl Explore {
         self.shown = Some(shown);
     }
 
-    /// The built-in photograph that is explored, if it is one.
-    pub fn photo(&self) -> Option<&str> {
-        self.position.map(|_| self.picture.as_str())
-    }
-
     /// Explores `picture`.
     pub fn set_picture(&mut self, picture: Picture, settings: &ExploreSettings, session: &Session) {
-        if self.camera {
+        if std::mem::take(&mut self.camera) {
             platform::set_camera(false);
-            self.camera = false;
         }
         self.send_picture(picture, settings, session);
     }
@@ -130,9 +157,9 @@ impl Explore {
 
     fn send_picture(&mut self, picture: Picture, settings: &ExploreSettings, session: &Session) {
         self.waiting = true;
-        self.picture.clone_from(&picture.name);
         self.position = None;
-        session.send(Command::Picture(Box::new(picture)));
+        session.send(Command::Picture(Box::new(picture.clone())));
+        self.picture = Some(picture);
         self.asked = None;
         self.ask(settings, session);
     }
@@ -182,7 +209,7 @@ impl Explore {
 
     fn pick(&mut self, position: usize, settings: &mut ExploreSettings, session: &Session) {
         self.choose(position, settings, session);
-        settings.photo.clone_from(&self.picture);
+        settings.photo = self.picture.as_ref().map(|picture| picture.name.clone()).unwrap_or_default();
     }
 
     fn reshuffle(&mut self, settings: &mut ExploreSettings) {
@@ -314,9 +341,9 @@ impl Explore {
         ui.checkbox(&mut settings.wipe, "Wipe").on_hover_text("reconstruction over the original, with a line to drag");
         ui.separator();
 
+        let hint = "pictures, or weights as safetensors; or drop them here (O), or paste a picture";
         let mut open = false;
         ui.horizontal(|ui| {
-            let hint = "pictures, or weights as safetensors; or drop them here (O)";
             open = ui.button("Open…").on_hover_text(hint).clicked();
             let hint = "rebuild what the camera sees; once more to keep the picture";
             if platform::HAS_CAMERA && ui.toggle_value(&mut self.camera, "Camera").on_hover_text(hint).changed() {
@@ -328,10 +355,12 @@ impl Explore {
             ui.weak(format!("{} · {}", model.name, widgets::count(model.parameters)));
             ui.horizontal_wrapped(|ui| {
                 if ui.small_button("Shipped model").clicked() {
+                    self.coming = WeightsFrom::Shipped;
                     session.send(Command::Weights(WeightsFrom::Shipped));
                 }
                 let hint = "what the model in training makes of this picture, as it learns";
                 if ui.small_button("Model in training").on_hover_text(hint).clicked() {
+                    self.coming = WeightsFrom::Training;
                     session.send(Command::Weights(WeightsFrom::Training));
                 }
             });

@@ -42,12 +42,11 @@ pub fn ui(ui: &mut egui::Ui, model: Option<&Model>) {
                     "3  Encode",
                     format!(
                         "A vision transformer of {} blocks, {} numbers a token, sees the {visible} visible patches and nothing \
-                         else. That is where the speed comes from: {:.1} GFLOP a picture where a model that sees masks too \
-                         needs {:.1}.",
+                         else. That is where the speed comes from: {} a picture where a model that sees masks too needs {}.",
                         config.depth,
                         config.width,
-                        encoder_flops(config, visible + 1) / 1e9,
-                        encoder_flops(config, all + 1) / 1e9
+                        flops(encoder_flops(config, visible + 1)),
+                        flops(encoder_flops(config, all + 1))
                     ),
                 ),
                 (
@@ -93,6 +92,11 @@ fn encoder_flops(config: &MaeConfig, tokens: usize) -> f64 {
     config.depth as f64 * (2.0 * n * products + 4.0 * n * n * d)
 }
 
+/// Floating-point operations, for people.
+fn flops(count: f64) -> String {
+    if count < 1e9 { format!("{:.0} MFLOP", count / 1e6) } else { format!("{:.1} GFLOP", count / 1e9) }
+}
+
 /// The journey as a row of boxes: patches, visible ones, encoder, decoder, picture.
 fn journey(ui: &mut egui::Ui, config: &MaeConfig) {
     let (all, visible) = (config.patches(), config.visible());
@@ -109,12 +113,13 @@ fn journey(ui: &mut egui::Ui, config: &MaeConfig) {
     let step = width / stages.len() as f32;
     let painter = ui.painter();
     let (text, line) = (ui.visuals().text_color(), ui.visuals().widgets.noninteractive.fg_stroke);
+    let strong = ui.visuals().strong_text_color();
     for (index, (name, size, share)) in stages.iter().enumerate() {
         let centre = egui::pos2(rect.left() + step * (index as f32 + 0.5), rect.top() + 45.0);
         let height = 16.0 + 60.0 * share;
         let shape = egui::Rect::from_center_size(centre, egui::vec2(step * 0.62, height));
-        painter.rect_filled(shape, 6.0, super::theme::TRAIN.gamma_multiply(if index == 2 { 0.9 } else { 0.45 }));
-        painter.text(centre, egui::Align2::CENTER_CENTER, name, egui::FontId::proportional(14.0), text);
+        painter.rect_filled(shape, 6.0, super::theme::TRAIN.gamma_multiply(if index == 2 { 0.65 } else { 0.35 }));
+        painter.text(centre, egui::Align2::CENTER_CENTER, name, egui::FontId::proportional(14.0), strong);
         let below = egui::pos2(centre.x, rect.bottom() - 10.0);
         painter.text(below, egui::Align2::CENTER_CENTER, size, egui::FontId::proportional(12.0), text);
         if index + 1 < stages.len() {

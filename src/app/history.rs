@@ -55,6 +55,15 @@ impl History {
         push(&mut self.held_out, [step as f64, loss]);
     }
 
+    /// Forgets what came after `step`, and all textures: they lie on a device that may be gone.
+    pub fn rewind(&mut self, step: u64) {
+        for curve in [&mut self.loss, &mut self.smooth, &mut self.held_out, &mut self.lr, &mut self.norm] {
+            curve.retain(|point| point[0] <= step as f64);
+        }
+        self.probes.clear();
+        self.last.step = self.last.step.min(step);
+    }
+
     /// Adds probes.
     pub fn push_probe(&mut self, step: u64, texture: wgpu::Texture) {
         self.probes.push((step, texture));

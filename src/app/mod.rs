@@ -8,12 +8,13 @@ mod link;
 mod notices;
 mod outside;
 mod pictures;
+mod recovery;
 mod settings;
+mod surface;
 mod textures;
 mod theme;
 mod train;
 mod widgets;
-mod window;
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -24,14 +25,20 @@ use crate::data::{self, Picture};
 use crate::gpu::Gpu;
 use crate::platform::{self, Incoming};
 use crate::session::{Command, Event, JobError, Session, WeightsFrom};
+use crate::train::Checkpoint;
 pub use explore::Explore;
 use notices::Notices;
 pub use outside::View;
+pub use recovery::{OnLost, Recovery};
 pub use settings::{ExploreSettings, Settings, Tab, TrainSettings};
 use textures::Textures;
+use train::Ask;
 pub use train::{Phase, Train};
 
-pub use window::{run, setup};
+pub use surface::setup;
+
+/// Seconds between copies of a run's state to main memory.
+const SNAPSHOT_EVERY: f64 = 20.0;
 
 /// Something that came in from outside the window's own loop.
 enum Inbox {
@@ -39,6 +46,10 @@ enum Inbox {
     Files(Vec<Incoming>),
     /// A folder to train on.
     Folder(std::path::PathBuf),
+    /// A run to go on with.
+    Run(std::path::PathBuf),
+    /// Whether a file was saved.
+    Saved(Result<String, String>),
     /// A frame of the camera.
     Frame(Picture),
     /// The camera is off, for a reason where it was not asked to.
@@ -47,6 +58,7 @@ enum Inbox {
 
 /// The app, in a window or on a page.
 pub struct App {
+    ctx: egui::Context,
     gpu: Arc<Gpu>,
     session: Session,
     textures: Textures,
@@ -56,6 +68,7 @@ pub struct App {
     train: Train,
     inbox: Receiver<Inbox>,
     outside: Sender<Inbox>,
+    on_lost: Option<OnLost>,
 }
 
 impl App {
@@ -72,18 +85,57 @@ impl App {
         let (outside, inbox) = mpsc::channel();
         let explore = Explore::new(&settings.explore);
         session.send(Command::SetSlice(settings.slice_ms / 1e3));
+        session.send(Command::SnapshotEvery(SNAPSHOT_EVERY));
         session.send(Command::Weights(WeightsFrom::Shipped));
         Ok(App {
             textures: Textures::new(cc.wgpu_render_state.clone()),
             train: Train::default(),
             notices: Notices::default(),
+            ctx: cc.egui_ctx.clone(),
             gpu,
             session,
             settings,
             explore,
             inbox,
             outside,
+            on_lost: None,
         })
+    }
+
+    /// Calls `on_lost` when the device is gone; the app does nothing more then.
+    pub fn on_lost(&mut self, on_lost: OnLost) {
+        self.on_lost = Some(on_lost);
+    }
+
+    /// Stands where another app stood before it lost its device.
+    pub fn recover(&mut self, recovery: Recovery) {
+        let Recovery { reason, explore, train, notices } = recovery;
+        (self.explore, self.train, self.notices) = (explore, train, notices);
+        self.explore.move_to(&self.session);
+        let mut text = format!("The GPU device was lost ({reason}). Everything was set up again");
+        if let Some(standing) = self.train.standing() {
+            text += &format!("; training stands at step {}: press Continue under Train", standing.step);
+        }
+        self.notices.error(text);
+    }
+
+    /// Takes up the run that the browser kept.
+    pub fn take_kept(&mut self, bytes: &[u8]) {
+        match Checkpoint::from_bytes("the run that the browser kept", bytes) {
+            Ok(checkpoint) => {
+                self.notices.note(format!("the browser kept a run at step {}", checkpoint.step));
+                self.train.stand(Arc::new(checkpoint), &mut self.settings.train);
+            }
+            Err(error) => self.notices.error(error.to_string()),
+        }
+    }
+
+    /// Gives the device up, as a driver reset would.
+    pub fn lose_device(&self) {
+        self.gpu.lose();
+        // A session that sleeps has to look.
+        self.session.send(Command::SetSlice(self.settings.slice_ms / 1e3));
+        self.ctx.request_repaint();
     }
 
     /// What the window shows, for tests and scripts.
@@ -123,11 +175,24 @@ impl App {
                 Event::Shown(shown) => self.explore.shown(*shown),
                 Event::Refused(text) | Event::Warning(text) => self.notices.error(text),
                 Event::Failed(error) => {
-                    self.train.ended();
+                    self.train.failed(&error);
                     self.notices.error(error.to_string());
                 }
+                Event::Lost(reason) => self.lost(reason),
                 other => self.train.take(other, &mut self.notices),
             }
+        }
+    }
+
+    /// Hands what outlives the device to whoever sets up another.
+    fn lost(&mut self, reason: String) {
+        self.train.lost();
+        if let Some(on_lost) = self.on_lost.take() {
+            let explore = std::mem::replace(&mut self.explore, Explore::new(&self.settings.explore));
+            let (train, notices) = (std::mem::take(&mut self.train), std::mem::take(&mut self.notices));
+            on_lost(Recovery { reason, explore, train, notices });
+        } else {
+            self.notices.error(format!("The GPU device was lost: {reason}"));
         }
     }
 
@@ -135,6 +200,13 @@ impl App {
         while let Ok(message) = self.inbox.try_recv() {
             match message {
                 Inbox::Folder(folder) => self.settings.train.set_folder(folder),
+                Inbox::Run(folder) => {
+                    if let Err(error) = self.train.stand_in(&folder, &mut self.settings.train) {
+                        self.notices.error(error.to_string());
+                    }
+                }
+                Inbox::Saved(Ok(name)) => self.notices.note(format!("saved {name}")),
+                Inbox::Saved(Err(reason)) => self.notices.error(format!("nothing was saved: {reason}")),
                 Inbox::Frame(picture) => self.explore.frame(picture, &self.settings.explore, &self.session),
                 Inbox::CameraOff(reason) => {
                     self.explore.camera_off();
@@ -145,9 +217,7 @@ impl App {
                 Inbox::Files(files) => {
                     for Incoming { name, bytes } in files {
                         match bytes {
-                            Ok(bytes) if name.ends_with(".safetensors") => {
-                                self.session.send(Command::Weights(WeightsFrom::Bytes(name, bytes)));
-                            }
+                            Ok(bytes) if name.ends_with(".safetensors") => self.take_weights(name, bytes),
                             Ok(bytes) => match data::decode(&name, &bytes, Some(2048)) {
                                 Ok(picture) => self.show_picture(picture),
                                 Err(error) => self.notices.error(error.to_string()),
@@ -160,12 +230,37 @@ impl App {
         }
     }
 
+    /// Explores with weights; where they are a whole run, it can go on as well.
+    fn take_weights(&mut self, name: String, bytes: Vec<u8>) {
+        if self.train.phase() == Phase::Idle
+            && let Ok(checkpoint) = Checkpoint::from_bytes(&name, &bytes)
+        {
+            let text = format!("{name} holds a run at step {}: Train can continue it", checkpoint.step);
+            self.notices.note(text);
+            self.train.stand(Arc::new(checkpoint), &mut self.settings.train);
+        }
+        self.explore.use_weights(WeightsFrom::Bytes(name, bytes), &self.session);
+    }
+
     fn show_picture(&mut self, picture: Picture) {
         self.settings.tab = Tab::Explore;
         self.explore.set_picture(picture, &self.settings.explore, &self.session);
     }
 
     fn take_input(&mut self, ctx: &egui::Context) {
+        let pasted = ctx.input(|input| {
+            let image = |event: &egui::Event| {
+                if let egui::Event::PasteImage(image) = event { Some(image.clone()) } else { None }
+            };
+            input.events.iter().find_map(image)
+        });
+        if let Some(image) = pasted {
+            let pixels = image.pixels.iter().flat_map(|p| [p.r(), p.g(), p.b(), 255]).collect();
+            let [width, height] = image.size.map(|side| side as u32);
+            if width > 0 && height > 0 {
+                self.show_picture(Picture { name: "the clipboard".to_owned(), width, height, pixels });
+            }
+        }
         let dropped = ctx.input(|input| input.raw.dropped_files.clone());
         if !dropped.is_empty() {
             let folder = dropped.iter().map(|file| file.path().to_owned()).find(|path| path.is_dir());
@@ -190,6 +285,30 @@ impl App {
             let _ = outside.send(Inbox::Files(files));
             ctx.request_repaint();
         });
+    }
+
+    fn pick_folder(&self, ctx: &egui::Context, title: &str, message: fn(std::path::PathBuf) -> Inbox) {
+        let (outside, ctx) = (self.outside.clone(), ctx.clone());
+        platform::pick_folder(title, move |folder| {
+            let _ = outside.send(message(folder));
+            ctx.request_repaint();
+        });
+    }
+
+    /// Saves the run that stands, or the latest snapshot of the one that goes on, to a file.
+    fn save_run(&mut self, ctx: &egui::Context) {
+        let Some(snapshot) = self.train.snapshot() else { return };
+        match snapshot.to_bytes() {
+            Ok(bytes) => {
+                let (outside, ctx) = (self.outside.clone(), ctx.clone());
+                let name = format!("{}-step-{}.safetensors", snapshot.recipe.name, snapshot.step);
+                platform::save_file(&name, bytes, move |result| {
+                    let _ = outside.send(Inbox::Saved(result));
+                    ctx.request_repaint();
+                });
+            }
+            Err(error) => self.notices.error(error.to_string()),
+        }
     }
 
     fn top_bar(&mut self, ui: &mut egui::Ui) {
@@ -233,6 +352,10 @@ impl App {
         if ctx.input(|input| input.key_pressed(egui::Key::Questionmark)) {
             self.settings.shortcuts = !self.settings.shortcuts;
         }
+        let lose = egui::Modifiers::COMMAND | egui::Modifiers::SHIFT;
+        if ctx.input_mut(|input| input.consume_key(lose, egui::Key::L)) {
+            self.lose_device();
+        }
         if pressed(egui::Key::O) {
             self.open_files(ctx);
         }
@@ -255,6 +378,8 @@ impl App {
                     ("Up Down", "hide more or fewer patches"),
                     ("A", "reveal patch by patch"),
                     ("Space", "pause or go on with training"),
+                    ("Ctrl V", "explore the picture in the clipboard"),
+                    ("Ctrl Shift L", "drop the GPU device as a crash would, to see that nothing is lost"),
                     ("?", "this list"),
                 ] {
                     ui.monospace(keys);
@@ -275,8 +400,12 @@ impl eframe::App for App {
 
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
-        window::keep_surface(&self.gpu, frame, &ctx);
+        surface::keep_surface(&self.gpu, frame, &ctx);
         self.shortcuts(&ctx);
+        if self.gpu.lost().is_some() {
+            // egui's renderer panics where it is to draw on a device that is gone.
+            return;
+        }
         egui::Panel::top("top").show(ui, |ui| self.top_bar(ui));
         self.notices.show(ui);
         match self.settings.tab {
@@ -287,15 +416,15 @@ impl eframe::App for App {
                 }
             }
             Tab::Train => {
-                let (outside, waker) = (self.outside.clone(), ctx.clone());
-                let pick = move || {
-                    platform::pick_folder("Pictures to train on", move |folder| {
-                        let _ = outside.send(Inbox::Folder(folder));
-                        waker.request_repaint();
-                    });
-                };
                 let slice = &mut self.settings.slice_ms;
-                self.train.ui(ui, &mut self.settings.train, slice, &self.session, &self.gpu, &mut self.textures, pick);
+                let (session, gpu) = (&self.session, &self.gpu);
+                let asked = self.train.ui(ui, &mut self.settings.train, slice, session, gpu, &mut self.textures);
+                match asked {
+                    Some(Ask::Folder) => self.pick_folder(&ctx, "Pictures to train on", Inbox::Folder),
+                    Some(Ask::Run) => self.pick_folder(&ctx, "The folder of a run", Inbox::Run),
+                    Some(Ask::Save) => self.save_run(&ctx),
+                    None => {}
+                }
             }
             Tab::Guide => guide::ui(ui, self.explore.model()),
         }
@@ -313,6 +442,20 @@ impl eframe::App for App {
                 if let Event::Failed(error) = event {
                     log::error!("{error}");
                 }
+            }
+        }
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        // A device that goes while egui draws on it takes the window along, by a panic, before any event is taken.
+        if self.on_lost.is_some()
+            && let Some(reason) = self.gpu.lost().map(str::to_owned)
+        {
+            self.take_events();
+            if self.on_lost.is_some() {
+                self.lost(reason);
             }
         }
     }

@@ -102,5 +102,6 @@ impl App {
     fn put(&self, message: Inbox) {
         // The app holds the other end itself.
         let _ = self.outside.send(message);
+        self.ctx.request_repaint();
     }
 }

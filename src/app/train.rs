@@ -2,6 +2,7 @@
 
 mod form;
 mod plots;
+mod standing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,9 +16,11 @@ use super::textures::Textures;
 use super::{theme, widgets};
 use crate::gpu::{AdapterRequest, Gpu};
 use crate::platform;
-use crate::session::{Command, Event, Job, Session, Started};
+use crate::session::{Command, Event, Job, JobError, Session, Started};
 use crate::train::Recipe;
+use crate::train::{Checkpoint, TrainError};
 use form::Form;
+pub use standing::Standing;
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -35,6 +38,17 @@ pub enum Phase {
     Stopping,
 }
 
+/// What the panel asks of the app around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A folder of pictures to train on.
+    Folder,
+    /// The folder of a run to go on with.
+    Run,
+    /// A file to save the run to.
+    Save,
+}
+
 /// The run and what it reported.
 pub struct Train {
     phase: Phase,
@@ -46,6 +60,10 @@ pub struct Train {
     scrubbed: Option<usize>,
     /// Where run folders are made.
     runs: PathBuf,
+    /// What can go on.
+    standing: Option<Standing>,
+    /// A batch to try, where the last one did not fit.
+    smaller: Option<usize>,
 }
 
 impl Default for Train {
@@ -58,6 +76,8 @@ impl Default for Train {
             history: History::default(),
             scrubbed: None,
             runs: PathBuf::from("runs"),
+            standing: None,
+            smaller: None,
         }
     }
 }
@@ -116,6 +136,10 @@ impl Train {
                 notices.note(format!("step {step}: held-out loss {loss:.4}"));
             }
             Event::Probe { step, texture } => self.history.push_probe(step, texture),
+            Event::Snapshot(snapshot) => {
+                let out = self.started.as_ref().and_then(|started| started.out.clone());
+                self.standing = Some(Standing::of(snapshot, out));
+            }
             Event::Paused(paused) => self.phase = if paused { Phase::Paused } else { Phase::Running },
             Event::Saved(path) | Event::Preview(path) => notices.note(format!("wrote {}", path.display())),
             Event::Finished { step } => {
@@ -129,6 +153,59 @@ impl Train {
     /// The run is over.
     pub fn ended(&mut self) {
         self.phase = Phase::Idle;
+    }
+
+    /// The run ended with `error`.
+    pub fn failed(&mut self, error: &JobError) {
+        self.ended();
+        if let (JobError::Train(TrainError::DoesNotFit { batch, .. }), true) = (error, self.recipe.is_some()) {
+            self.smaller = Some(batch / 2).filter(|batch| *batch > 0);
+        }
+    }
+
+    /// What can go on, if nothing runs.
+    pub fn standing(&self) -> Option<&Standing> {
+        self.standing.as_ref().filter(|_| self.phase == Phase::Idle)
+    }
+
+    /// The newest copy of the run's state.
+    pub fn snapshot(&self) -> Option<&Arc<Checkpoint>> {
+        self.standing.as_ref().and_then(|standing| standing.snapshot.as_ref())
+    }
+
+    /// Takes up a run from a snapshot of it.
+    pub fn stand(&mut self, snapshot: Arc<Checkpoint>, settings: &mut TrainSettings) {
+        settings.recipe = snapshot.recipe.clone();
+        self.history = History::default();
+        self.history.last.step = snapshot.step;
+        self.standing = Some(Standing::of(snapshot, None));
+    }
+
+    /// Takes up the run in `folder`.
+    ///
+    /// # Errors
+    /// A folder that holds no run.
+    pub fn stand_in(&mut self, folder: &Path, settings: &mut TrainSettings) -> Result<(), TrainError> {
+        let (standing, history) = Standing::in_folder(folder)?;
+        settings.recipe = standing.recipe.clone();
+        self.history = history;
+        self.standing = Some(standing);
+        Ok(())
+    }
+
+    /// The device is gone, and what ran on it stands at its last snapshot.
+    pub fn lost(&mut self) {
+        self.phase = Phase::Idle;
+        self.scrubbed = None;
+        let out = self.started.take().and_then(|started| started.out);
+        let step = self.standing.as_ref().map_or(0, |standing| standing.step);
+        self.history.rewind(step);
+        if let (None, Some(out)) = (&self.standing, out) {
+            // Too large for snapshots: its folder has checkpoints.
+            if let Ok((standing, history)) = Standing::in_folder(&out) {
+                (self.standing, self.history) = (Some(standing), history);
+            }
+        }
     }
 
     /// Pauses what runs, and goes on with what is paused.
@@ -145,25 +222,46 @@ impl Train {
         let recipe = settings.recipe.clone();
         let out = platform::HAS_FOLDERS.then(|| free_folder(&self.runs, &recipe.name));
         self.history = History::default();
+        self.standing = None;
+        self.send(recipe, out, None, false, session);
+    }
+
+    /// Goes on with what stands; more steps than its recipe has are taken from `settings`.
+    pub fn go_on(&mut self, settings: &TrainSettings, session: &Session) {
+        let Some(standing) = self.standing.clone() else { return };
+        let mut recipe = standing.recipe;
+        recipe.train.steps = recipe.train.steps.max(settings.recipe.train.steps);
+        self.history.rewind(standing.step);
+        let resume = standing.snapshot.is_none();
+        self.send(recipe, standing.out, standing.snapshot, resume, session);
+    }
+
+    fn send(
+        &mut self,
+        recipe: Recipe,
+        out: Option<PathBuf>,
+        snapshot: Option<Arc<Checkpoint>>,
+        resume: bool,
+        session: &Session,
+    ) {
         self.scrubbed = None;
         self.started = None;
+        self.smaller = None;
         self.recipe = Some(recipe.clone());
         self.phase = Phase::Starting;
-        let adapter = AdapterRequest::default();
         session.send(Command::Train(Box::new(Job {
             pictures: None,
             recipe,
             out,
-            resume: false,
-            snapshot: None,
+            resume,
+            snapshot,
             init: None,
-            adapter,
+            adapter: AdapterRequest::default(),
             stop_after: None,
         })));
     }
 
     /// Draws the panel.
-    #[expect(clippy::too_many_arguments, reason = "the panel stands between all of them")]
     pub fn ui(
         &mut self,
         ui: &mut egui::Ui,
@@ -172,14 +270,15 @@ impl Train {
         session: &Session,
         gpu: &Arc<Gpu>,
         textures: &mut Textures,
-        pick_folder: impl FnOnce(),
-    ) {
+    ) -> Option<Ask> {
+        let mut ask = None;
         let controls = |ui: &mut egui::Ui| {
             self.buttons(ui, settings, session);
+            ask = self.runs(ui);
             ui.separator();
             self.live(ui, slice_ms, session);
             let enabled = self.phase == Phase::Idle;
-            ui.add_enabled_ui(enabled, |ui| self.form.ui(ui, settings, gpu, pick_folder));
+            ui.add_enabled_ui(enabled, |ui| self.form.ui(ui, settings, gpu, || ask = Some(Ask::Folder)));
         };
         if ui.available_width() < theme::NARROW {
             egui::Panel::bottom("train controls").resizable(true).default_size(260.0).show(ui, |ui| {
@@ -201,6 +300,28 @@ impl Train {
             plots::rates(ui, &self.history, (height * 0.16).max(70.0));
             self.probes(ui, textures);
         });
+        ask
+    }
+
+    /// Runs from elsewhere, and this one to elsewhere.
+    fn runs(&self, ui: &mut egui::Ui) -> Option<Ask> {
+        let mut ask = None;
+        ui.horizontal_wrapped(|ui| {
+            let idle = self.phase == Phase::Idle;
+            if platform::HAS_FOLDERS {
+                let open = ui.add_enabled(idle, egui::Button::new("Open run…").small());
+                if open.on_hover_text("the folder of a run, to go on with it").clicked() {
+                    ask = Some(Ask::Run);
+                }
+            }
+            let saved = self.standing.as_ref().is_some_and(|standing| standing.snapshot.is_some());
+            let save = ui.add_enabled(saved, egui::Button::new("Save…").small());
+            let hint = "weights, moments, step and settings in one file; open or drop it to go on elsewhere";
+            if save.on_hover_text(hint).clicked() {
+                ask = Some(Ask::Save);
+            }
+        });
+        ask
     }
 
     fn hint(&self, ui: &mut egui::Ui) {
@@ -214,13 +335,32 @@ impl Train {
         });
     }
 
-    fn buttons(&mut self, ui: &mut egui::Ui, settings: &TrainSettings, session: &Session) {
+    fn buttons(&mut self, ui: &mut egui::Ui, settings: &mut TrainSettings, session: &Session) {
         ui.add_space(6.0);
-        ui.horizontal(|ui| match self.phase {
+        ui.horizontal_wrapped(|ui| match self.phase {
             Phase::Idle => {
-                let button = egui::Button::new(egui::RichText::new("Start").strong());
-                if ui.add_enabled(self.form.fits(), button).on_hover_text("train a new model").clicked() {
+                let steps = self.standing.as_ref().map(|standing| (standing.step, standing.recipe.train.steps));
+                if let Some((step, steps)) = steps.map(|(step, steps)| (step, steps.max(settings.recipe.train.steps)))
+                    && step < steps
+                {
+                    let hint = format!("with the run that stands at step {step}; Steps may be raised");
+                    if ui.add(widgets::primary(ui, "Continue")).on_hover_text(hint).clicked() {
+                        self.go_on(settings, session);
+                        return;
+                    }
+                }
+                let start = widgets::primary(ui, "Start");
+                if ui.add_enabled(self.form.fits(), start).on_hover_text("train a new model").clicked() {
                     self.start(settings, session);
+                }
+                if let Some(standing) = &self.standing {
+                    ui.label(format!("stands at step {}", standing.step));
+                }
+                if let Some(batch) = self.smaller
+                    && ui.button(format!("Take a batch of {batch}")).on_hover_text("memory ran out").clicked()
+                {
+                    settings.recipe.train.batch = batch;
+                    self.smaller = None;
                 }
             }
             Phase::Starting | Phase::Stopping => {

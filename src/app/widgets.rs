@@ -12,7 +12,14 @@ pub fn name_image(response: &egui::Response, name: &str) {
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, name));
 }
 
-/// `1.1 million numbers`, for people.
+/// A button for what most people came to do.
+pub fn primary(ui: &egui::Ui, text: &str) -> egui::Button<'static> {
+    let visuals = ui.visuals();
+    let text = egui::RichText::new(text).strong().color(visuals.selection.stroke.color);
+    egui::Button::new(text).fill(visuals.selection.bg_fill)
+}
+
+/// `1.1 million parameters`, for people.
 pub fn count(n: u64) -> String {
     match n {
         0..10_000 => format!("{n} parameters"),

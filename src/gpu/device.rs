@@ -63,7 +63,11 @@ impl Gpu {
     pub async fn open(options: &GpuOptions) -> Result<Arc<Gpu>, GpuError> {
         let instance = adapter::instance();
         let adapter = adapter::find(&instance, &options.adapter).await?;
-        let info = adapter.get_info();
+        let mut info = adapter.get_info();
+        if info.name.is_empty() {
+            // Many browsers keep it to themselves.
+            info.name = "the browser's GPU".to_owned();
+        }
         let wanted = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS
             | wgpu::Features::SHADER_F16

@@ -78,6 +78,44 @@ pub fn pick_folder(title: &str, done: impl FnOnce(PathBuf) + Send + 'static) {
 #[cfg(target_arch = "wasm32")]
 pub fn pick_folder(_title: &str, _done: impl FnOnce(PathBuf) + Send + 'static) {}
 
+/// Asks where to save `bytes`, as `name` unless told otherwise, and tells `done` where they lie or why not; not called
+/// if the user cancels.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn save_file(name: &str, bytes: Vec<u8>, done: impl FnOnce(Result<String, String>) + Send + 'static) {
+    let dialog = rfd::AsyncFileDialog::new().set_file_name(name).save_file();
+    let spawned = super::spawn(move || async move {
+        if let Some(handle) = dialog.await {
+            let name = handle.file_name();
+            done(handle.write(&bytes).await.map(|()| name).map_err(|error| error.to_string()));
+        }
+    });
+    if let Err(error) = spawned {
+        log::error!("the file dialog has no thread: {error}");
+    }
+}
+
+/// Downloads `bytes` as the file `name` and tells `done` its name, or why that failed.
+#[cfg(target_arch = "wasm32")]
+pub fn save_file(name: &str, bytes: Vec<u8>, done: impl FnOnce(Result<String, String>) + Send + 'static) {
+    let offered = download(name, &bytes).map(|()| name.to_owned());
+    done(offered.map_err(|error| format!("{error:?}")));
+}
+
+#[cfg(target_arch = "wasm32")]
+fn download(name: &str, bytes: &[u8]) -> Result<(), wasm_bindgen::JsValue> {
+    use wasm_bindgen::JsCast as _;
+
+    let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(bytes));
+    let address = web_sys::Url::create_object_url_with_blob(&web_sys::Blob::new_with_u8_array_sequence(&parts)?)?;
+    let page = web_sys::window().and_then(|window| window.document()).ok_or("there is no page")?;
+    let link: web_sys::HtmlAnchorElement = page.create_element("a")?.unchecked_into();
+    link.set_href(&address);
+    link.set_download(name);
+    link.click();
+    // The browser holds what it is downloading.
+    web_sys::Url::revoke_object_url(&address)
+}
+
 /// Reads files dropped onto the window and hands them to `done`.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn read_dropped(files: Vec<eframe::egui::DroppedFileHandle>, done: impl FnOnce(Vec<Incoming>) + Send + 'static) {

@@ -7,19 +7,15 @@ mod camera;
 mod files;
 mod signal;
 mod task;
-#[cfg(feature = "app")]
-mod window;
 
 pub use assets::*;
 #[cfg(feature = "app")]
 pub use camera::{HAS_CAMERA, set_camera};
 
 #[cfg(feature = "app")]
-pub use files::{HAS_FOLDERS, Incoming, pick_files, pick_folder, read_dropped};
+pub use files::{HAS_FOLDERS, Incoming, pick_files, pick_folder, read_dropped, save_file};
 pub use signal::{Notifier, Waiter, signal};
 pub use task::{nap, pause, sleep, spawn};
-#[cfg(feature = "app")]
-pub use window::{icon, open_window};
 
 /// The value of an environment variable; `None` in a browser or where it is unset or empty.
 pub fn variable(name: &str) -> Option<String> {

@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
 
 use async_channel::Sender;
 
 use super::explore::Exploring;
 use super::job::{Job, JobError};
 use super::message::{Command, Event};
-use super::outbox::Outbox;
+use super::outbox::{Inbox, Outbox};
 use super::pace::Pace;
 use super::training::{Progress, Training};
 use crate::gpu::Gpu;
@@ -19,7 +18,7 @@ use crate::platform;
 #[derive(Debug)]
 pub struct Session {
     commands: Sender<Command>,
-    events: Receiver<Event>,
+    events: Inbox,
 }
 
 impl Session {
@@ -41,8 +40,7 @@ impl Session {
 
     fn spawn(gpu: Option<Arc<Gpu>>, job: Option<Job>, wake: Arc<dyn Fn() + Send + Sync>) -> Result<Session, JobError> {
         let (commands, command_receiver) = async_channel::unbounded();
-        let (event_sender, events) = mpsc::channel();
-        let outbox = Outbox::new(event_sender, wake);
+        let (outbox, events) = Outbox::new(wake);
         platform::spawn(move || async move {
             let mut actor = Actor {
                 exploring: gpu.clone().map(Exploring::new),
@@ -73,12 +71,12 @@ impl Session {
 
     /// The next event, waiting for it; `None` when the session has ended.
     pub fn wait(&self) -> Option<Event> {
-        self.events.recv().ok()
+        self.events.wait()
     }
 
     /// The next event if there is one already.
     pub fn poll(&self) -> Option<Event> {
-        self.events.try_recv().ok()
+        self.events.poll()
     }
 }
 

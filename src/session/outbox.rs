@@ -1,7 +1,8 @@
 //! Where events go.
 
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 
 use super::message::Event;
 
@@ -9,19 +10,54 @@ use super::message::Event;
 #[derive(Clone)]
 pub struct Outbox {
     events: Sender<Event>,
+    waiting: Arc<AtomicUsize>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
 
+/// Where they arrive.
+#[derive(Debug)]
+pub struct Inbox {
+    events: Receiver<Event>,
+    waiting: Arc<AtomicUsize>,
+}
+
 impl Outbox {
-    /// Into `events`, with a call of `wake` after each.
-    pub fn new(events: Sender<Event>, wake: Arc<dyn Fn() + Send + Sync>) -> Outbox {
-        Outbox { events, wake }
+    /// Both ends; `wake` is called after each event.
+    pub fn new(wake: Arc<dyn Fn() + Send + Sync>) -> (Outbox, Inbox) {
+        let (sender, receiver) = mpsc::channel();
+        let waiting = Arc::<AtomicUsize>::default();
+        (Outbox { events: sender, waiting: waiting.clone(), wake }, Inbox { events: receiver, waiting })
     }
 
     /// Reports `event`.
     pub fn send(&self, event: Event) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         // Nobody listens any more: the session goes on to its end all the same.
         let _ = self.events.send(event);
         (self.wake)();
+    }
+
+    /// Events that nobody took yet.
+    pub fn backlog(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+impl Inbox {
+    /// The next event, waiting for it; `None` when there will be none.
+    pub fn wait(&self) -> Option<Event> {
+        self.taken(self.events.recv().ok())
+    }
+
+    /// The next event if there is one already.
+    pub fn poll(&self) -> Option<Event> {
+        self.taken(self.events.try_recv().ok())
+    }
+
+    fn taken(&self, event: Option<Event>) -> Option<Event> {
+        if event.is_some() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        event
     }
 }

@@ -18,6 +18,8 @@ const PROBE_EVERY: f64 = 1.0;
 const PROBE_SHARE: f64 = 0.1;
 /// Most of the time that snapshots may take.
 const SNAPSHOT_SHARE: f64 = 0.05;
+/// Events that may wait for whoever watches before pictures and copies are left out.
+const MOST_WAITING: usize = 100;
 /// Largest state that is copied to main memory on its own account, bytes: larger ones are left to the run's folder.
 const SNAPSHOT_MOST: u64 = 1 << 30;
 
@@ -167,7 +169,12 @@ impl Training {
     /// Takes up a command, between steps; other commands than those of training are none of its business.
     pub async fn obey(&mut self, command: Command, outbox: &Outbox) -> Result<(), JobError> {
         match command {
-            Command::Pause => self.paused = true,
+            Command::Pause => {
+                self.paused = true;
+                if self.snapshot_every.is_some() {
+                    self.snapshot(false, outbox).await?;
+                }
+            }
             Command::Resume => {
                 self.paused = false;
                 // Time spent paused is no training time.
@@ -265,7 +272,7 @@ impl Training {
         let Some(probes) = &mut self.probes else { return };
         let (now, step) = (platform::now_seconds(), self.trainer.step());
         let due = now - probes.last >= PROBE_EVERY.max(probes.took / PROBE_SHARE);
-        if probes.step == Some(step) || (!due && step != self.last) {
+        if probes.step == Some(step) || (!due && step != self.last) || outbox.backlog() >= MOST_WAITING {
             return;
         }
         let gpu = self.trainer.gpu();
@@ -304,7 +311,10 @@ impl Training {
         self.snapshot_at = platform::now_seconds();
         self.snapshot_took = self.snapshot_at - start;
         self.snapshot_step = Some(step);
-        outbox.send(Event::Snapshot(Arc::new(checkpoint)));
+        // A page that is hidden draws nothing and takes no events: copies would pile up.
+        if asked || outbox.backlog() < MOST_WAITING {
+            outbox.send(Event::Snapshot(Arc::new(checkpoint)));
+        }
         Ok(())
     }
 

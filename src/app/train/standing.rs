@@ -1,0 +1,51 @@
+//! A run that stands still and can go on: one that was stopped, was loaded, or outlived its device.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::app::history::History;
+use crate::train::{Checkpoint, MetricsLine, Recipe, TrainError};
+
+/// Where a run stands.
+#[derive(Clone)]
+pub struct Standing {
+    /// Steps done.
+    pub step: u64,
+    /// Its settings.
+    pub recipe: Recipe,
+    /// Its folder.
+    pub out: Option<PathBuf>,
+    /// Its state in main memory; without one the folder's newest checkpoint serves.
+    pub snapshot: Option<Arc<Checkpoint>>,
+}
+
+impl Standing {
+    /// A run as `snapshot` holds it.
+    pub fn of(snapshot: Arc<Checkpoint>, out: Option<PathBuf>) -> Standing {
+        Standing { step: snapshot.step, recipe: snapshot.recipe.clone(), out, snapshot: Some(snapshot) }
+    }
+
+    /// The run in `folder`, with its curves.
+    ///
+    /// # Errors
+    /// A folder that holds no run.
+    pub fn in_folder(folder: &Path) -> Result<(Standing, History), TrainError> {
+        let fail = |reason: String| TrainError::RunFolder { path: folder.display().to_string(), reason };
+        let file = folder.join("recipe.toml");
+        if !file.exists() {
+            return Err(fail("holds no run (recipe.toml is missing)".to_owned()));
+        }
+        let text = std::fs::read_to_string(&file).map_err(|error| fail(error.to_string()))?;
+        let recipe = Recipe::parse(&file.display().to_string(), &text)?;
+        let mut history = History::default();
+        for line in std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap_or_default().lines() {
+            // A line that was cut short by a crash tells nothing.
+            let Ok(line) = serde_json::from_str::<MetricsLine>(line) else { continue };
+            match line.held_out_loss {
+                Some(loss) => history.push_held_out(line.step, loss),
+                None => history.push(line),
+            }
+        }
+        Ok((Standing { step: history.last.step, recipe, out: Some(folder.to_owned()), snapshot: None }, history))
+    }
+}

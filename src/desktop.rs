@@ -1,0 +1,75 @@
+//! The desktop window.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use eframe::egui;
+use eframe::egui_wgpu::WgpuConfiguration;
+
+use crate::app::{App, Recovery, setup};
+use crate::gpu::{Gpu, GpuError};
+
+/// Why the window did not open, or closed.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowError {
+    /// No device.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// No window.
+    #[error("the window cannot be opened: {0}")]
+    Window(String),
+}
+
+/// Opens the window on `gpu` and runs it until it is closed.
+///
+/// # Errors
+/// Where there is no display, or the device cannot draw to it.
+pub fn run(gpu: Arc<Gpu>) -> Result<(), WindowError> {
+    let lost: Arc<Mutex<Option<Recovery>>> = Arc::default();
+    let (mut gpu, mut recovery) = (gpu, None);
+    loop {
+        let window = AssertUnwindSafe(|| open(gpu.clone(), recovery.take(), &lost));
+        // egui's renderer panics where the device goes while it draws; the app has left what matters in `lost` then.
+        let ended = catch_unwind(window);
+        recovery = lost.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (ended, &recovery) {
+            (_, Some(_)) => {}
+            (Ok(ended), None) => return ended,
+            (Err(panic), None) => resume_unwind(panic),
+        }
+        gpu = pollster::block_on(gpu.reopen())?;
+    }
+}
+
+/// Runs one window until it is closed, or its device is gone: then what outlives it is left in `lost`.
+fn open(gpu: Arc<Gpu>, recovery: Option<Recovery>, lost: &Arc<Mutex<Option<Recovery>>>) -> Result<(), WindowError> {
+    let icon = eframe::icon_data::from_png_bytes(include_bytes!("../assets/icon.png")).ok();
+    let mut viewport = egui::ViewportBuilder::default()
+        .with_title("Unmask")
+        .with_app_id("unmask")
+        .with_inner_size([1180.0, 760.0])
+        .with_min_inner_size([360.0, 320.0])
+        .with_drag_and_drop(true);
+    if let Some(icon) = icon {
+        viewport = viewport.with_icon(icon);
+    }
+    let options = eframe::NativeOptions {
+        viewport,
+        wgpu_options: WgpuConfiguration { wgpu_setup: setup(&gpu), ..WgpuConfiguration::default() },
+        ..eframe::NativeOptions::default()
+    };
+    let slot = lost.clone();
+    let create: eframe::AppCreator<'_> = Box::new(move |cc| {
+        let mut app = App::new(gpu, cc)?;
+        if let Some(recovery) = recovery {
+            app.recover(recovery);
+        }
+        let ctx = cc.egui_ctx.clone();
+        app.on_lost(Box::new(move |recovery| {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(recovery);
+            ctx.send_viewport_cmd(egui::ViewportCommand::Close);
+        }));
+        Ok(Box::new(app))
+    });
+    eframe::run_native("unmask", options, create).map_err(|error| WindowError::Window(error.to_string()))
+}
