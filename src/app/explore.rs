@@ -246,7 +246,7 @@ impl Explore {
         self.animate(ui.ctx(), settings);
         let mut open = false;
         if ui.available_width() < theme::NARROW {
-            egui::Panel::bottom("explore controls").resizable(true).default_size(250.0).show(ui, |ui| {
+            egui::Panel::bottom("explore controls below").resizable(true).default_size(250.0).show(ui, |ui| {
                 egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
                     open = self.controls(ui, settings, session);
                 });

@@ -312,6 +312,7 @@ impl App {
     }
 
     fn top_bar(&mut self, ui: &mut egui::Ui) {
+        let narrow = ui.available_width() < theme::NARROW;
         ui.horizontal_wrapped(|ui| {
             ui.label(egui::RichText::new("unmask").strong().size(18.0)).on_hover_text("masked autoencoders on any GPU");
             ui.separator();
@@ -322,7 +323,7 @@ impl App {
             ] {
                 ui.selectable_value(&mut self.settings.tab, tab, name).on_hover_text(hint);
             }
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            let mut right = |ui: &mut egui::Ui| {
                 theme::choice(ui);
                 if ui.button("?").on_hover_text("keyboard shortcuts").clicked() {
                     self.settings.shortcuts = !self.settings.shortcuts;
@@ -331,9 +332,16 @@ impl App {
                 if let Some(status) = self.train.status() {
                     ui.label(status);
                 }
-                let info = self.gpu.summary();
-                ui.weak(&info.name).on_hover_text(format!("{} · {} · {}", info.name, info.backend, info.driver));
-            });
+                if !narrow {
+                    let info = self.gpu.summary();
+                    ui.weak(&info.name).on_hover_text(format!("{} · {} · {}", info.name, info.backend, info.driver));
+                }
+            };
+            // A second row, where one has no room for all of it.
+            match narrow {
+                true => right(ui),
+                false => _ = ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), right),
+            }
         });
     }
 

@@ -281,7 +281,7 @@ impl Train {
             ui.add_enabled_ui(enabled, |ui| self.form.ui(ui, settings, gpu, || ask = Some(Ask::Folder)));
         };
         if ui.available_width() < theme::NARROW {
-            egui::Panel::bottom("train controls").resizable(true).default_size(260.0).show(ui, |ui| {
+            egui::Panel::bottom("train controls below").resizable(true).default_size(260.0).show(ui, |ui| {
                 egui::ScrollArea::vertical().auto_shrink(false).show(ui, controls);
             });
         } else {
