@@ -46,7 +46,8 @@ pub fn query(settings: &Settings, photo: Option<&str>) -> String {
     if let Some(photo) = photo {
         query += &format!("&image={}", encode(photo));
     }
-    if let Some((_, tab)) = TABS.iter().find(|(tab, _)| *tab == settings.tab && *tab != Tab::default()) {
+    // Said even of the first panel: whoever follows the link may have left another one open.
+    if let Some((_, tab)) = TABS.iter().find(|(tab, _)| *tab == settings.tab) {
         query += &format!("&tab={tab}");
     }
     query

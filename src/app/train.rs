@@ -20,7 +20,7 @@ use crate::session::{Command, Event, Job, JobError, Session, Started};
 use crate::train::Recipe;
 use crate::train::{Checkpoint, TrainError};
 use form::Form;
-pub use standing::Standing;
+pub use standing::{Standing, free_folder};
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -330,7 +330,7 @@ impl Train {
                 ui.spinner();
             }
             _ => {
-                ui.label("Press Start: a new model learns from the pictures on the left, and you see what it rebuilds");
+                ui.label("Press Start: a new model learns from pictures, and you see what it rebuilds");
             }
         });
     }
@@ -498,11 +498,4 @@ impl Train {
             });
         });
     }
-}
-
-/// `NAME-N` in `runs` with the first `N` that is free.
-fn free_folder(runs: &Path, name: &str) -> PathBuf {
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let folder = |n: u32| runs.join(format!("{name}-{n}"));
-    (1..u32::MAX).map(folder).find(|folder| !folder.exists()).unwrap_or_else(|| folder(0))
 }
