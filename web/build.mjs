@@ -30,7 +30,10 @@ run(bindgen, "--target", "web", "--no-typescript", "--out-dir", work, "--out-nam
 const bound = path.join(work, "glue_bg.wasm");
 const optimised = path.join(work, "optimised.wasm");
 if (optimiser) {
-    run(optimiser, "-Os", "--all-features", "--strip-debug", "--strip-producers", bound, "-o", optimised);
+    // What every browser with WebGPU has, and no more: given all features, wasm-opt uses some that they lack.
+    const features = ["bulk-memory", "bulk-memory-opt", "call-indirect-overlong", "multivalue", "mutable-globals",
+        "nontrapping-float-to-int", "reference-types", "sign-ext"].map(name => `--enable-${name}`);
+    run(optimiser, "-Os", ...features, "--strip-debug", "--strip-producers", bound, "-o", optimised);
 } else {
     console.error("warning: there is no wasm-opt; the page works, but is larger than it has to be");
     fs.copyFileSync(bound, optimised);

@@ -329,9 +329,7 @@ impl Train {
             Phase::Starting => {
                 ui.spinner();
             }
-            _ => {
-                ui.label("Press Start: a new model learns from pictures, and you see what it rebuilds");
-            }
+            _ => _ = ui.label("Press Start: a new model learns from pictures, and you see what it rebuilds"),
         });
     }
 

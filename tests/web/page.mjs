@@ -41,6 +41,8 @@ async function until(what, done, patience = PATIENCE) {
     for (;;) {
         const now = await state();
         if (now && done(now)) return now;
+        const problem = page.locator("#problem");
+        if (await problem.isVisible()) assert.fail(`${what}: the page says: ${await problem.innerText()}`);
         assert.ok(Date.now() - start < patience, `waited in vain for ${what}: ${JSON.stringify(now)}`);
         await page.waitForTimeout(50);
     }
