@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Writes to `out` a Rust source file that defines `ASSETS: &[(&str, &[u8])]`: name and bytes of the weights and
-/// photographs under `assets`, sorted by name. `web/pack.mjs` packs the same files for pages.
+/// photographs under `assets`, sorted by name. `web/build.mjs` packs the same files for pages.
 ///
 /// # Errors
 /// When `assets` cannot be listed or holds no photograph, or `out` cannot be written.

@@ -1,6 +1,8 @@
 //! Files that come with the program: inside it on the desktop, fetched beside it by a page.
 
-pub use inner::*;
+#[cfg(target_arch = "wasm32")]
+pub use inner::provide_assets;
+use inner::table;
 
 /// The bytes of the file `name`, such as `photos/animal/cat_erasers.jpg`; `None` where it did not come along.
 pub fn asset(name: &str) -> Option<&'static [u8]> {
@@ -20,7 +22,7 @@ pub fn assets(prefix: &str) -> &'static [(&'static str, &'static [u8])] {
 mod inner {
     include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
-    pub(super) fn table() -> &'static [(&'static str, &'static [u8])] {
+    pub fn table() -> &'static [(&'static str, &'static [u8])] {
         ASSETS
     }
 }
@@ -31,7 +33,7 @@ mod inner {
 
     static ASSETS: OnceLock<Vec<(&'static str, &'static [u8])>> = OnceLock::new();
 
-    pub(super) fn table() -> &'static [(&'static str, &'static [u8])] {
+    pub fn table() -> &'static [(&'static str, &'static [u8])] {
         ASSETS.get().map_or(&[], Vec::as_slice)
     }
 
