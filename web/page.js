@@ -1,5 +1,6 @@
 // Loads the app and starts it; says what is wrong where that fails. `unmask` in the console is its hook for scripts.
 import { startCamera } from "./camera.js";
+import { keep, kept } from "./storage.js";
 import { load } from "./unmask.js";
 
 const element = id => document.getElementById(id);
@@ -111,7 +112,12 @@ async function start() {
     });
     element("status").textContent = "Starting…";
     element("app").hidden = false;
-    page = await glue.Page.start(element("app"));
+    globalThis.unmaskKeep = keep;
+    page = await glue.Page.start(element("app"), await kept(), error => {
+        problem("The GPU is gone", "The device was lost and did not come back. Reload to try again: training is kept.", {
+            details: String(error?.message ?? error),
+        });
+    });
     element("cover").hidden = true;
     element("app").focus();
     globalThis.unmaskCamera = startCamera(page);
@@ -145,6 +151,8 @@ globalThis.unmask = {
     state: () => JSON.parse(page?.state() ?? "null"),
     /** Takes in the bytes of a picture or of weights, as if the file had been dropped onto the page. */
     feed: (name, bytes) => page?.feed(name, new Uint8Array(bytes)),
+    /** Gives the GPU device up, as a driver reset would. */
+    loseDevice: () => page?.loseDevice(),
 };
 
 start().catch(error => {

@@ -44,6 +44,8 @@ const SNAPSHOT_EVERY: f64 = 20.0;
 enum Inbox {
     /// Files that were chosen or dropped.
     Files(Vec<Incoming>),
+    /// Files to train on.
+    Given(Vec<Incoming>),
     /// A folder to train on.
     Folder(std::path::PathBuf),
     /// A run to go on with.
@@ -199,6 +201,7 @@ impl App {
     fn take_files(&mut self) {
         while let Ok(message) = self.inbox.try_recv() {
             match message {
+                Inbox::Given(files) => self.give(files),
                 Inbox::Folder(folder) => self.settings.train.set_folder(folder),
                 Inbox::Run(folder) => {
                     if let Err(error) = self.train.stand_in(&folder, &mut self.settings.train) {
@@ -242,6 +245,21 @@ impl App {
         self.explore.use_weights(WeightsFrom::Bytes(name, bytes), &self.session);
     }
 
+    /// Trains on the pictures among `files`; a file of weights is a run, and goes where such files go.
+    fn give(&mut self, files: Vec<Incoming>) {
+        let mut given = Vec::new();
+        for Incoming { name, bytes } in files {
+            match bytes {
+                Ok(bytes) if name.ends_with(".safetensors") => self.take_weights(name, bytes),
+                Ok(bytes) => given.push((name, bytes)),
+                Err(reason) => self.notices.error(format!("{name}: {reason}")),
+            }
+        }
+        if !given.is_empty() {
+            self.train.give(given, &mut self.settings.train);
+        }
+    }
+
     fn show_picture(&mut self, picture: Picture) {
         self.settings.tab = Tab::Explore;
         self.explore.set_picture(picture, &self.settings.explore, &self.session);
@@ -269,20 +287,21 @@ impl App {
                 self.settings.tab = Tab::Train;
             } else {
                 let (outside, ctx) = (self.outside.clone(), ctx.clone());
+                let trains = self.settings.tab == Tab::Train;
                 platform::read_dropped(dropped, move |files| {
                     // The window may be gone by now.
-                    let _ = outside.send(Inbox::Files(files));
+                    let _ = outside.send(if trains { Inbox::Given(files) } else { Inbox::Files(files) });
                     ctx.request_repaint();
                 });
             }
         }
     }
 
-    fn open_files(&self, ctx: &egui::Context) {
+    fn pick_files(&self, ctx: &egui::Context, title: &str, message: fn(Vec<Incoming>) -> Inbox) {
         let (outside, ctx) = (self.outside.clone(), ctx.clone());
         let kinds = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "safetensors"];
-        platform::pick_files("Pictures or weights", &kinds, move |files| {
-            let _ = outside.send(Inbox::Files(files));
+        platform::pick_files(title, &kinds, move |files| {
+            let _ = outside.send(message(files));
             ctx.request_repaint();
         });
     }
@@ -365,7 +384,7 @@ impl App {
             self.lose_device();
         }
         if pressed(egui::Key::O) {
-            self.open_files(ctx);
+            self.pick_files(ctx, "Pictures or weights", Inbox::Files);
         }
         if self.settings.tab == Tab::Explore {
             self.explore.shortcuts(ctx, &mut self.settings.explore, &self.session);
@@ -420,7 +439,7 @@ impl eframe::App for App {
             Tab::Explore => {
                 let open = self.explore.ui(ui, &mut self.settings.explore, &self.session, &mut self.textures);
                 if open {
-                    self.open_files(&ctx);
+                    self.pick_files(&ctx, "Pictures or weights", Inbox::Files);
                 }
             }
             Tab::Train => {
@@ -429,6 +448,7 @@ impl eframe::App for App {
                 let asked = self.train.ui(ui, &mut self.settings.train, slice, session, gpu, &mut self.textures);
                 match asked {
                     Some(Ask::Folder) => self.pick_folder(&ctx, "Pictures to train on", Inbox::Folder),
+                    Some(Ask::Pictures) => self.pick_files(&ctx, "Pictures to train on", Inbox::Given),
                     Some(Ask::Run) => self.pick_folder(&ctx, "The folder of a run", Inbox::Run),
                     Some(Ask::Save) => self.save_run(&ctx),
                     None => {}

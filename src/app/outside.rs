@@ -38,6 +38,8 @@ pub struct View {
     pub phase: Phase,
     /// Training steps done.
     pub step: u64,
+    /// Step at which a run stands that can go on.
+    pub stands: Option<u64>,
     /// Loss of the latest training step.
     pub loss: Option<f64>,
     /// Notices that nobody has dismissed.
@@ -64,6 +66,7 @@ impl App {
             shown: self.explore.results(),
             phase: self.train.phase(),
             step: self.train.step(),
+            stands: self.train.standing().map(|standing| standing.step),
             loss: self.train.history().last.loss,
             notices: self.notices.unread().to_vec(),
         }

@@ -53,6 +53,14 @@ impl Default for ExploreSettings {
     }
 }
 
+/// What a recipe says of data that are files that were given, not a folder.
+const GIVEN: &str = "given pictures";
+
+/// Whether `recipe` trains on files that were given.
+pub fn is_given(recipe: &Recipe) -> bool {
+    recipe.train.data == [GIVEN]
+}
+
 /// What the training panel is set to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -74,6 +82,12 @@ impl TrainSettings {
     pub fn set_folder(&mut self, folder: PathBuf) {
         self.recipe.train.data = vec![folder.display().to_string()];
         self.folder = Some(folder);
+    }
+
+    /// Trains on files that were given.
+    pub fn set_given(&mut self) {
+        self.recipe.train.data = vec![GIVEN.to_owned()];
+        self.folder = None;
     }
 
     /// Trains on the built-in photographs.

@@ -1,20 +1,18 @@
 //! The panel that trains a model and shows it learn.
 
 mod form;
+mod panel;
 mod plots;
 mod standing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eframe::egui;
-
 use super::history::History;
 use super::notices::Notices;
-use super::settings::TrainSettings;
-use super::textures::Textures;
-use super::{theme, widgets};
-use crate::gpu::{AdapterRequest, Gpu};
+use super::settings::{self, TrainSettings};
+use crate::data::{GivenSource, Source};
+use crate::gpu::AdapterRequest;
 use crate::platform;
 use crate::session::{Command, Event, Job, JobError, Session, Started};
 use crate::train::Recipe;
@@ -43,6 +41,8 @@ pub enum Phase {
 pub enum Ask {
     /// A folder of pictures to train on.
     Folder,
+    /// Picture files to train on.
+    Pictures,
     /// The folder of a run to go on with.
     Run,
     /// A file to save the run to.
@@ -60,6 +60,8 @@ pub struct Train {
     scrubbed: Option<usize>,
     /// Where run folders are made.
     runs: PathBuf,
+    /// Files to train on, where they are no folder.
+    given: Option<Arc<GivenSource>>,
     /// What can go on.
     standing: Option<Standing>,
     /// A batch to try, where the last one did not fit.
@@ -76,6 +78,7 @@ impl Default for Train {
             history: History::default(),
             scrubbed: None,
             runs: PathBuf::from("runs"),
+            given: None,
             standing: None,
             smaller: None,
         }
@@ -208,6 +211,17 @@ impl Train {
         }
     }
 
+    /// Trains on `files`, names and bytes.
+    pub fn give(&mut self, files: Vec<(String, Vec<u8>)>, settings: &mut TrainSettings) {
+        self.given = Some(Arc::new(GivenSource::new(files)));
+        settings.set_given();
+    }
+
+    /// How many files there are to train on, where they are no folder.
+    pub fn given(&self) -> usize {
+        self.given.as_ref().map_or(0, |given| given.len())
+    }
+
     /// Pauses what runs, and goes on with what is paused.
     pub fn toggle(&mut self, session: &Session) {
         match self.phase {
@@ -218,22 +232,25 @@ impl Train {
     }
 
     /// Begins a run.
-    pub fn start(&mut self, settings: &TrainSettings, session: &Session) {
+    pub fn start(&mut self, settings: &TrainSettings, session: &Session) -> Option<Ask> {
         let recipe = settings.recipe.clone();
         let out = platform::HAS_FOLDERS.then(|| free_folder(&self.runs, &recipe.name));
-        self.history = History::default();
-        self.standing = None;
-        self.send(recipe, out, None, false, session);
+        let ask = self.send(recipe, out, None, false, session);
+        if ask.is_none() {
+            self.history = History::default();
+            self.standing = None;
+        }
+        ask
     }
 
     /// Goes on with what stands; more steps than its recipe has are taken from `settings`.
-    pub fn go_on(&mut self, settings: &TrainSettings, session: &Session) {
-        let Some(standing) = self.standing.clone() else { return };
+    pub fn go_on(&mut self, settings: &TrainSettings, session: &Session) -> Option<Ask> {
+        let standing = self.standing.clone()?;
         let mut recipe = standing.recipe;
         recipe.train.steps = recipe.train.steps.max(settings.recipe.train.steps);
         self.history.rewind(standing.step);
         let resume = standing.snapshot.is_none();
-        self.send(recipe, standing.out, standing.snapshot, resume, session);
+        self.send(recipe, standing.out, standing.snapshot, resume, session)
     }
 
     fn send(
@@ -243,14 +260,20 @@ impl Train {
         snapshot: Option<Arc<Checkpoint>>,
         resume: bool,
         session: &Session,
-    ) {
+    ) -> Option<Ask> {
+        let pictures = match (settings::is_given(&recipe), &self.given) {
+            (false, _) => None,
+            (true, Some(given)) => Some(given.clone() as Arc<dyn Source>),
+            // They were not kept with the run.
+            (true, None) => return Some(Ask::Pictures),
+        };
         self.scrubbed = None;
         self.started = None;
         self.smaller = None;
         self.recipe = Some(recipe.clone());
         self.phase = Phase::Starting;
         session.send(Command::Train(Box::new(Job {
-            pictures: None,
+            pictures,
             recipe,
             out,
             resume,
@@ -259,241 +282,6 @@ impl Train {
             adapter: AdapterRequest::default(),
             stop_after: None,
         })));
-    }
-
-    /// Draws the panel.
-    pub fn ui(
-        &mut self,
-        ui: &mut egui::Ui,
-        settings: &mut TrainSettings,
-        slice_ms: &mut f64,
-        session: &Session,
-        gpu: &Arc<Gpu>,
-        textures: &mut Textures,
-    ) -> Option<Ask> {
-        let mut ask = None;
-        let controls = |ui: &mut egui::Ui| {
-            self.buttons(ui, settings, session);
-            ask = self.runs(ui);
-            ui.separator();
-            self.live(ui, slice_ms, session);
-            let enabled = self.phase == Phase::Idle;
-            ui.add_enabled_ui(enabled, |ui| self.form.ui(ui, settings, gpu, || ask = Some(Ask::Folder)));
-        };
-        if ui.available_width() < theme::NARROW {
-            egui::Panel::bottom("train controls below").resizable(true).default_size(260.0).show(ui, |ui| {
-                egui::ScrollArea::vertical().auto_shrink(false).show(ui, controls);
-            });
-        } else {
-            egui::Panel::left("train controls").default_size(theme::CONTROLS + 30.0).show(ui, |ui| {
-                egui::ScrollArea::vertical().auto_shrink(false).show(ui, controls);
-            });
-        }
-        egui::CentralPanel::default().show(ui, |ui| {
-            if self.history.loss.is_empty() && self.history.probes.is_empty() {
-                self.hint(ui);
-                return;
-            }
-            self.numbers(ui);
-            let height = ui.available_height();
-            plots::losses(ui, &self.history, (height * 0.42).max(140.0));
-            plots::rates(ui, &self.history, (height * 0.16).max(70.0));
-            self.probes(ui, textures);
-        });
-        ask
-    }
-
-    /// Runs from elsewhere, and this one to elsewhere.
-    fn runs(&self, ui: &mut egui::Ui) -> Option<Ask> {
-        let mut ask = None;
-        ui.horizontal_wrapped(|ui| {
-            let idle = self.phase == Phase::Idle;
-            if platform::HAS_FOLDERS {
-                let open = ui.add_enabled(idle, egui::Button::new("Open run…").small());
-                if open.on_hover_text("the folder of a run, to go on with it").clicked() {
-                    ask = Some(Ask::Run);
-                }
-            }
-            let saved = self.standing.as_ref().is_some_and(|standing| standing.snapshot.is_some());
-            let save = ui.add_enabled(saved, egui::Button::new("Save…").small());
-            let hint = "weights, moments, step and settings in one file; open or drop it to go on elsewhere";
-            if save.on_hover_text(hint).clicked() {
-                ask = Some(Ask::Save);
-            }
-        });
-        ask
-    }
-
-    fn hint(&self, ui: &mut egui::Ui) {
-        ui.centered_and_justified(|ui| match self.phase {
-            Phase::Starting => {
-                ui.spinner();
-            }
-            _ => _ = ui.label("Press Start: a new model learns from pictures, and you see what it rebuilds"),
-        });
-    }
-
-    fn buttons(&mut self, ui: &mut egui::Ui, settings: &mut TrainSettings, session: &Session) {
-        ui.add_space(6.0);
-        ui.horizontal_wrapped(|ui| match self.phase {
-            Phase::Idle => {
-                let steps = self.standing.as_ref().map(|standing| (standing.step, standing.recipe.train.steps));
-                if let Some((step, steps)) = steps.map(|(step, steps)| (step, steps.max(settings.recipe.train.steps)))
-                    && step < steps
-                {
-                    let hint = format!("with the run that stands at step {step}; Steps may be raised");
-                    if ui.add(widgets::primary(ui, "Continue")).on_hover_text(hint).clicked() {
-                        self.go_on(settings, session);
-                        return;
-                    }
-                }
-                let start = widgets::primary(ui, "Start");
-                if ui.add_enabled(self.form.fits(), start).on_hover_text("train a new model").clicked() {
-                    self.start(settings, session);
-                }
-                if let Some(standing) = &self.standing {
-                    ui.label(format!("stands at step {}", standing.step));
-                }
-                if let Some(batch) = self.smaller
-                    && ui.button(format!("Take a batch of {batch}")).on_hover_text("memory ran out").clicked()
-                {
-                    settings.recipe.train.batch = batch;
-                    self.smaller = None;
-                }
-            }
-            Phase::Starting | Phase::Stopping => {
-                ui.spinner();
-                ui.label(if self.phase == Phase::Starting { "preparing…" } else { "saving…" });
-            }
-            Phase::Running | Phase::Paused => {
-                let (name, hint) = match self.phase {
-                    Phase::Running => ("Pause", "after the current step (Space)"),
-                    _ => ("Resume", "go on (Space)"),
-                };
-                if ui.button(name).on_hover_text(hint).clicked() {
-                    self.toggle(session);
-                }
-                let step = ui.add_enabled(self.phase == Phase::Paused, egui::Button::new("Step"));
-                if step.on_hover_text("one step").clicked() {
-                    session.send(Command::Step);
-                }
-                if ui.button("Stop").on_hover_text("finish the step, save and end").clicked() {
-                    session.send(Command::Stop);
-                    // A paused run has to wake up to be saved.
-                    session.send(Command::Resume);
-                    self.phase = Phase::Stopping;
-                }
-            }
-        });
-    }
-
-    /// Settings that take effect while the run goes on.
-    fn live(&mut self, ui: &mut egui::Ui, slice_ms: &mut f64, session: &Session) {
-        let running = matches!(self.phase, Phase::Running | Phase::Paused);
-        egui::Grid::new("live").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
-            ui.label("Pace")
-                .on_hover_text("how long training may keep the device busy at a time: short is smooth, long is fast");
-            let slider = egui::Slider::new(slice_ms, 2.0..=100.0).logarithmic(true).suffix(" ms").fixed_decimals(0);
-            let response = ui.add(slider);
-            widgets::name(&response, "Pace");
-            if response.changed() {
-                session.send(Command::SetSlice(*slice_ms / 1e3));
-            }
-            ui.end_row();
-            let Some(recipe) = self.recipe.as_mut().filter(|_| running) else { return };
-            ui.label("Mask ratio now").on_hover_text("takes effect at the next step");
-            let mut percent = recipe.model.mask_ratio * 100.0;
-            let slider = egui::Slider::new(&mut percent, 0.0..=95.0).suffix(" %").fixed_decimals(0);
-            let response = ui.add(slider);
-            widgets::name(&response, "Mask ratio now");
-            if response.changed() {
-                recipe.model.mask_ratio = percent / 100.0;
-                session.send(Command::SetMaskRatio(recipe.model.mask_ratio));
-            }
-            ui.end_row();
-            ui.label("blr now").on_hover_text("base learning rate, takes effect at the next step");
-            let slider = egui::Slider::new(&mut recipe.train.blr, 1e-6..=0.1).logarithmic(true);
-            let response = ui.add(slider);
-            widgets::name(&response, "blr now");
-            if response.changed() {
-                session.send(Command::SetBaseLearningRate(recipe.train.blr));
-            }
-            ui.end_row();
-        });
-        ui.separator();
-    }
-
-    fn numbers(&self, ui: &mut egui::Ui) {
-        let last = &self.history.last;
-        let steps = self.started.as_ref().map_or(0, |started| started.steps);
-        let batch = self.recipe.as_ref().map_or(1, Recipe::effective_batch) as f64;
-        let speed = last.images_per_s.unwrap_or_default();
-        let left = if speed > 0.0 { (steps.saturating_sub(last.step)) as f64 * batch / speed } else { 0.0 };
-        let held_out = self.history.held_out.last().map_or("–".to_owned(), |point| format!("{:.4}", point[1]));
-        ui.horizontal_wrapped(|ui| {
-            for (name, value) in [
-                ("step", format!("{} / {steps}", last.step)),
-                ("loss", format!("{:.4}", self.history.smooth.last().map_or(0.0, |point| point[1]))),
-                ("held out", held_out),
-                ("images/s", format!("{speed:.0}")),
-                ("ms a step", format!("{:.0}", if speed > 0.0 { batch / speed * 1e3 } else { 0.0 })),
-                ("memory", self.started.as_ref().map_or_else(String::new, |s| widgets::bytes(s.estimate.bytes()))),
-                ("left", widgets::duration(left)),
-            ] {
-                ui.weak(name);
-                ui.monospace(value);
-                ui.add_space(8.0);
-            }
-        });
-    }
-
-    fn probes(&mut self, ui: &mut egui::Ui, textures: &mut Textures) {
-        let count = self.history.probes.len();
-        if count == 0 {
-            return;
-        }
-        let newest = count - 1;
-        let mut index = self.scrubbed.unwrap_or(newest).min(newest);
-        ui.horizontal(|ui| {
-            ui.label("Held-out pictures")
-                .on_hover_text("visible patches | reconstruction | with visible patches | original; never trained on");
-            ui.spacing_mut().slider_width = (ui.available_width() - 150.0).max(60.0);
-            let response = ui.add(egui::Slider::new(&mut index, 0..=newest).show_value(false));
-            widgets::name(&response, "History");
-            if response.changed() {
-                self.scrubbed = (index != newest).then_some(index);
-            }
-            ui.monospace(format!("step {}", self.history.probes[index].0));
-        });
-        let texture = self.history.probes[index].1.clone();
-        let Some(id) = textures.id(ui.ctx(), &texture) else { return };
-        // Two pictures side by side make the best of a wide window.
-        let rows = (texture.height() * crate::ops::PANELS as u32 / texture.width().max(1)).max(1) as usize;
-        let space = ui.available_size();
-        let gap = 8.0;
-        let aspect = crate::ops::PANELS as f32;
-        let best = (1..=rows)
-            .map(|columns| {
-                let across = (space.x - gap * (columns - 1) as f32) / columns as f32 / aspect;
-                let down = (space.y - gap * (rows.div_ceil(columns)) as f32) / rows.div_ceil(columns) as f32;
-                (columns, across.min(down))
-            })
-            .max_by(|a, b| a.1.total_cmp(&b.1));
-        let (columns, side) = best.map_or((1, 32.0), |(columns, side)| (columns, side.max(32.0)));
-        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            egui::Grid::new("probes").spacing([gap, gap]).show(ui, |ui| {
-                for row in 0..rows {
-                    let size = egui::vec2(side * aspect, side);
-                    let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
-                    widgets::name_image(&response, "Held-out picture");
-                    let part = |y: usize| y as f32 / rows as f32;
-                    let uv = egui::Rect::from_min_max(egui::pos2(0.0, part(row)), egui::pos2(1.0, part(row + 1)));
-                    ui.painter().image(id, rect, uv, egui::Color32::WHITE);
-                    if row % columns == columns - 1 {
-                        ui.end_row();
-                    }
-                }
-            });
-        });
+        None
     }
 }

@@ -1,5 +1,7 @@
 //! Files of pictures that are in memory already, as a page hands them over.
 
+use std::collections::HashSet;
+
 use super::{DataError, Picture, Source, decode};
 
 /// Files by name, in the order given.
@@ -12,9 +14,10 @@ impl GivenSource {
     /// Of names and bytes of files. A name that was there before gets a number, so that names are unique.
     pub fn new(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> GivenSource {
         let mut given: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut taken = HashSet::new();
         for (name, bytes) in files {
-            let taken = given.iter().any(|(other, _)| *other == name);
-            let name = if taken { format!("{} {name}", given.len() + 1) } else { name };
+            let name = if taken.contains(&name) { format!("{} {name}", given.len() + 1) } else { name };
+            taken.insert(name.clone());
             given.push((name, bytes));
         }
         GivenSource { files: given }

@@ -5,6 +5,7 @@ mod assets;
 mod camera;
 #[cfg(feature = "app")]
 mod files;
+mod keep;
 mod signal;
 mod task;
 
@@ -14,6 +15,7 @@ pub use camera::{HAS_CAMERA, set_camera};
 
 #[cfg(feature = "app")]
 pub use files::{HAS_FOLDERS, Incoming, pick_files, pick_folder, read_dropped, save_file};
+pub use keep::{KEEPS, keep};
 pub use signal::{Notifier, Waiter, signal};
 pub use task::{nap, pause, sleep, spawn};
 

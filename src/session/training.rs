@@ -23,6 +23,9 @@ const MOST_WAITING: usize = 100;
 /// Largest state that is copied to main memory on its own account, bytes: larger ones are left to the run's folder.
 const SNAPSHOT_MOST: u64 = 1 << 30;
 
+/// Largest state that a browser is asked to keep, bytes.
+const KEEP_MOST: u64 = 1 << 28;
+
 /// Pictures rebuilt while the model learns.
 struct Probes {
     pictures: HeldOut,
@@ -311,6 +314,12 @@ impl Training {
         self.snapshot_at = platform::now_seconds();
         self.snapshot_took = self.snapshot_at - start;
         self.snapshot_step = Some(step);
+        if platform::KEEPS && self.folder.is_none() && bytes <= KEEP_MOST {
+            match checkpoint.to_bytes() {
+                Ok(run) => platform::keep(&run),
+                Err(error) => outbox.send(Event::Warning(error.to_string())),
+            }
+        }
         // A page that is hidden draws nothing and takes no events: copies would pile up.
         if asked || outbox.backlog() < MOST_WAITING {
             outbox.send(Event::Snapshot(Arc::new(checkpoint)));

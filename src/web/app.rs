@@ -1,11 +1,15 @@
 //! The app on a page's canvas.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
 use eframe::egui;
 use eframe::egui_wgpu::WgpuConfiguration;
 use wasm_bindgen::prelude::*;
 
 use super::check_pixels;
-use crate::app::{App, setup};
+use crate::app::{App, Recovery, setup};
 use crate::data::Picture;
 use crate::gpu::{Gpu, GpuOptions};
 use crate::platform::{self, Incoming};
@@ -71,56 +75,113 @@ impl eframe::App for Tab {
 /// The running app.
 #[wasm_bindgen]
 pub struct Page {
-    runner: eframe::WebRunner,
+    place: Rc<Place>,
+}
+
+/// Where the app runs: each device has a runner of its own.
+struct Place {
+    canvas: web_sys::HtmlCanvasElement,
+    runner: RefCell<eframe::WebRunner>,
+    failed: js_sys::Function,
+}
+
+/// What an app starts with.
+enum Begin {
+    /// The query of the page's address, and the run that the browser kept.
+    Afresh(String, Option<Vec<u8>>),
+    /// What outlived the device before.
+    Again(Box<Recovery>),
+}
+
+/// Runs the app on `gpu`, and once more on another device whenever one is lost.
+async fn run(place: Rc<Place>, gpu: Arc<Gpu>, begin: Begin) -> Result<(), JsValue> {
+    let options = eframe::WebOptions {
+        wgpu_options: WgpuConfiguration { wgpu_setup: setup(&gpu), ..WgpuConfiguration::default() },
+        ..eframe::WebOptions::default()
+    };
+    let runner = eframe::WebRunner::new();
+    place.runner.replace(runner.clone());
+    let (canvas, failed) = (place.canvas.clone(), place.failed.clone());
+    let create: eframe::AppCreator<'static> = Box::new(move |cc| {
+        let mut app = App::new(gpu.clone(), cc)?;
+        match begin {
+            Begin::Afresh(query, kept) => {
+                app.apply_link(&query);
+                if let Some(kept) = kept {
+                    app.take_kept(&kept);
+                }
+            }
+            Begin::Again(recovery) => app.recover(*recovery),
+        }
+        app.on_lost(Box::new(move |recovery| {
+            wasm_bindgen_futures::spawn_local(async move {
+                // An app cannot be taken down from within.
+                platform::pause().await;
+                let lost = place.runner.borrow().clone();
+                lost.destroy();
+                let again = match gpu.reopen().await {
+                    Ok(gpu) => run(place, gpu, Begin::Again(Box::new(recovery))).await,
+                    Err(error) => Err(JsError::new(&error.to_string()).into()),
+                };
+                if let Err(error) = again {
+                    // Whatever it throws, there is nothing left to do.
+                    let _ = failed.call1(&JsValue::NULL, &error);
+                }
+            });
+        }));
+        Ok(Box::new(Tab { app, link: String::new(), since: 0.0, written: None }))
+    });
+    runner.start(canvas, options, create).await
 }
 
 #[wasm_bindgen]
 impl Page {
-    /// Starts the app on `canvas`, with the settings of the page's address.
-    pub async fn start(canvas: web_sys::HtmlCanvasElement) -> Result<Page, JsValue> {
+    /// Starts the app on `canvas`, with the settings of the page's address and the run that the browser `kept`.
+    ///
+    /// `failed` is called with an error where a lost device does not come back.
+    pub async fn start(
+        canvas: web_sys::HtmlCanvasElement,
+        kept: Option<Vec<u8>>,
+        failed: js_sys::Function,
+    ) -> Result<Page, JsValue> {
         let gpu = Gpu::open(&GpuOptions::default()).await.map_err(|error| JsError::new(&error.to_string()))?;
-        let options = eframe::WebOptions {
-            wgpu_options: WgpuConfiguration { wgpu_setup: setup(&gpu), ..WgpuConfiguration::default() },
-            ..eframe::WebOptions::default()
-        };
         let query = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
-        let runner = eframe::WebRunner::new();
-        let create: eframe::AppCreator<'static> = Box::new(move |cc| {
-            let mut app = App::new(gpu, cc)?;
-            app.apply_link(&query);
-            Ok(Box::new(Tab { app, link: String::new(), since: 0.0, written: None }))
-        });
-        runner.start(canvas, options, create).await?;
-        Ok(Page { runner })
+        let place = Rc::new(Place { canvas, runner: RefCell::new(eframe::WebRunner::new()), failed });
+        run(place.clone(), gpu, Begin::Afresh(query, kept)).await?;
+        Ok(Page { place })
+    }
+
+    fn with_tab<T>(&self, act: impl FnOnce(&Tab) -> T) -> Option<T> {
+        let runner = self.place.runner.borrow().clone();
+        runner.app_mut::<Tab>().map(|tab| act(&tab))
     }
 
     /// What the app shows, as JSON; none after a panic or while the app draws.
     pub fn state(&self) -> Option<String> {
-        let tab = self.runner.app_mut::<Tab>()?;
-        serde_json::to_string(&tab.app.view()).ok()
+        self.with_tab(|tab| serde_json::to_string(&tab.app.view()).ok()).flatten()
     }
 
     /// Takes in a file, as if it had been dropped onto the page.
     pub fn feed(&self, name: String, bytes: Vec<u8>) {
-        if let Some(tab) = self.runner.app_mut::<Tab>() {
-            tab.app.put_files(vec![Incoming { name, bytes: Ok(bytes) }]);
-        }
+        self.with_tab(|tab| tab.app.put_files(vec![Incoming { name, bytes: Ok(bytes) }]));
     }
 
     /// Takes in a frame of the camera, RGBA.
     pub fn frame(&self, width: u32, height: u32, pixels: Vec<u8>) -> Result<(), JsError> {
         check_pixels(width, height, &pixels)?;
-        if let Some(tab) = self.runner.app_mut::<Tab>() {
-            tab.app.put_frame(Picture { name: "camera".to_owned(), width, height, pixels });
-        }
+        self.with_tab(|tab| tab.app.put_frame(Picture { name: "camera".to_owned(), width, height, pixels }));
         Ok(())
     }
 
     /// Takes note that the camera is off, and why where nobody asked for it.
     #[wasm_bindgen(js_name = cameraOff)]
     pub fn camera_off(&self, reason: Option<String>) {
-        if let Some(tab) = self.runner.app_mut::<Tab>() {
-            tab.app.camera_off(reason);
-        }
+        self.with_tab(|tab| tab.app.camera_off(reason));
+    }
+
+    /// Gives the GPU device up, as a driver reset would.
+    #[wasm_bindgen(js_name = loseDevice)]
+    pub fn lose_device(&self) {
+        self.with_tab(|tab| tab.app.lose_device());
     }
 }

@@ -48,6 +48,14 @@ async function until(what, done, patience = PATIENCE) {
     }
 }
 
+/** Presses the button at the top left of the training panel: Start, or Continue where a run stands. */
+async function pressStart() {
+    for (let y = 40; y < 100 && (await state()).phase === "idle"; y += 6) {
+        await page.mouse.click(30, y);
+        await page.waitForTimeout(100);
+    }
+}
+
 before(async () => {
     server = await serve(path.dirname(folder));
     address = `http://localhost:${server.address().port}/${base}/`;
@@ -126,10 +134,7 @@ test("the app trains, and the page stays alive", async t => {
     await page.close();
     page = await open("?tab=train");
     await until("the first picture", ({ visible }) => visible !== null);
-    for (let y = 40; y < 100 && (await state()).phase === "idle"; y += 6) {
-        await page.mouse.click(30, y);
-        await page.waitForTimeout(100);
-    }
+    await pressStart();
     await until("the first step", ({ step }) => step >= 1);
     const frames = await page.evaluate(() => new Promise(resolve => {
         const gaps = [];
@@ -149,6 +154,29 @@ test("the app trains, and the page stays alive", async t => {
         + `longest ${longest.toFixed(0)} ms`);
     assert.ok(step >= 1 && loss > 0, `step ${step}, loss ${loss}`);
     assert.ok(longest < GAP, `${longest} ms between two frames`);
+});
+
+test("a reload keeps the run, and it goes on", async () => {
+    await page.keyboard.press("Space");
+    const paused = await until("the pause", ({ phase }) => phase === "paused");
+    // What is kept is written behind the app's back.
+    await page.waitForTimeout(1000);
+    await page.reload();
+    const { stands } = await until("the run that was kept", ({ stands, visible }) => stands !== null && visible !== null);
+    assert.equal(stands, paused.step);
+    await pressStart();
+    await until("a step further", ({ step }) => step > paused.step);
+});
+
+test("a lost device is replaced, and the run goes on", async () => {
+    await page.keyboard.press("Space");
+    const paused = await until("the pause", ({ phase }) => phase === "paused");
+    await page.evaluate(() => globalThis.unmask.loseDevice());
+    const back = await until("the app on another device",
+        ({ notices, visible }) => visible !== null && notices.some(text => text.includes("was lost")));
+    assert.equal(back.stands, paused.step);
+    await pressStart();
+    await until("a step further", ({ step }) => step > paused.step);
     await page.close();
 });
 

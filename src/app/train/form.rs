@@ -2,9 +2,11 @@
 
 use eframe::egui;
 
+use super::Ask;
 use crate::app::settings::{self, TrainSettings};
 use crate::app::widgets::setting as set;
 use crate::app::{theme, widgets};
+use crate::data::SAMPLE;
 use crate::gpu::Gpu;
 use crate::graph::Caps;
 use crate::mae::PRESETS;
@@ -41,8 +43,8 @@ impl Form {
         }));
     }
 
-    /// Draws the settings.
-    pub fn ui(&mut self, ui: &mut egui::Ui, settings: &mut TrainSettings, gpu: &Gpu, pick_folder: impl FnOnce()) {
+    /// Draws the settings; `given` files were given to train on.
+    pub fn ui(&mut self, ui: &mut egui::Ui, settings: &mut TrainSettings, given: usize, gpu: &Gpu) -> Option<Ask> {
         self.check(&settings.recipe, gpu);
         match &self.estimate {
             Some(Ok(estimate)) => {
@@ -55,7 +57,7 @@ impl Form {
             None => {}
         }
         ui.separator();
-        data(ui, settings, pick_folder);
+        let ask = data(ui, settings, given);
         let base = settings::preset(&settings.recipe.name);
         egui::Grid::new("model").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
             ui.label("Model").on_hover_text("a named shape; the larger, the slower and the better");
@@ -81,13 +83,15 @@ impl Form {
                 shape(ui, &mut settings.recipe, &base);
             });
         });
+        ask
     }
 }
 
-fn data(ui: &mut egui::Ui, settings: &mut TrainSettings, pick_folder: impl FnOnce()) {
+fn data(ui: &mut egui::Ui, settings: &mut TrainSettings, given: usize) -> Option<Ask> {
+    let mut ask = None;
     ui.label("Data").on_hover_text("pictures to learn from; one in ten is held out and never trained on");
     ui.horizontal_wrapped(|ui| {
-        if ui.radio(settings.folder.is_none(), "built-in photographs").clicked() {
+        if ui.radio(settings.recipe.train.data == [SAMPLE], "built-in photographs").clicked() {
             settings.set_sample();
         }
         if platform::HAS_FOLDERS {
@@ -97,11 +101,20 @@ fn data(ui: &mut egui::Ui, settings: &mut TrainSettings, pick_folder: impl FnOnc
             };
             let hint = "JPEG, PNG, WebP, BMP, GIF and TIFF files in a folder and all below it; or drop one here";
             if ui.radio(settings.folder.is_some(), name).on_hover_text(hint).clicked() {
-                pick_folder();
+                ask = Some(Ask::Folder);
+            }
+        }
+        let is_given = settings::is_given(&settings.recipe);
+        let name = if given > 0 { format!("{given} pictures") } else { "pictures…".to_owned() };
+        if ui.radio(is_given, name).on_hover_text("picture files; or drop them here").clicked() {
+            match given > 0 && !is_given {
+                true => settings.set_given(),
+                false => ask = Some(Ask::Pictures),
             }
         }
     });
     ui.separator();
+    ask
 }
 
 fn number<N: egui::emath::Numeric>(
