@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Case, Data, Random, assert_close, check_to, random_input, run, run_bits};
-use unmask::eval::kernels::twins::attention::{Shape, backward, forward, softmax};
+use unmask::eval::kernels::twins::attention::{Shape, backward, forward, row, softmax};
 use unmask::eval::kernels::twins::exact;
 use unmask::graph::{Graph, TensorType, Var};
 use unmask::ops::{self, Attention, AttentionGradient, Softmax, SoftmaxGradient, Variant};
@@ -154,4 +154,34 @@ fn softmax_gradient_wants_one_shape() {
     let dy = graph.external("dy", TensorType::f32(&[3, 2]));
     let message = graph.add1(SoftmaxGradient { variant: None }, &[y, dy]).expect_err("a refusal").to_string();
     assert!(message.contains("y has shape [2, 3], dy [3, 2]"), "{message}");
+}
+
+#[test]
+fn a_row_of_attention_agrees_with_its_twin() {
+    let mut random = Random(31);
+    for (shape, query) in [((1, 1, 1, 8), 0), ((1, 5, 3, 24), 4), ((1, 130, 2, 64), 77)] {
+        let s = Shape::of(shape);
+        let mut graph = Graph::new();
+        let qkv = graph.external("qkv", TensorType::f32(&s.qkv()));
+        let token = graph.external("query", TensorType::u32(&[1]));
+        let outputs = graph.add(Attention { heads: s.heads, variant: None }, &[qkv]).expect("an attention");
+        let row_var = ops::attention_row(&mut graph, qkv, outputs[1], token, s.heads).expect("a row");
+        let values = random.vec(s.qkv().iter().product());
+        let want = row(s, &exact(&values), query);
+        // A token that is not there stands for the last one.
+        for asked in [query as u32, if query + 1 == s.tokens { u32::MAX } else { query as u32 }] {
+            let inputs = [("qkv", Data::F32(values.clone())), ("query", Data::U32(vec![asked]))];
+            let got = &run(&graph, &inputs, &[row_var])[0];
+            assert_close(&format!("{s:?}, query {asked}"), got, &want, 5e-6);
+            let sum: f32 = got[..s.tokens].iter().sum();
+            assert!((sum - 1.0).abs() < 1e-4, "probabilities add up to {sum}");
+        }
+    }
+    let mut graph = Graph::new();
+    let two = Shape::of((2, 5, 1, 8));
+    let qkv = graph.external("qkv", TensorType::f32(&two.qkv()));
+    let lse = graph.external("lse", TensorType::f32(&[2, 1, 5]));
+    let token = graph.external("query", TensorType::u32(&[1]));
+    let error = ops::attention_row(&mut graph, qkv, lse, token, 1).expect_err("two pictures").to_string();
+    assert!(error.contains("[1, N, 3 D]"), "{error}");
 }

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Case, Data, Random, check, random_input};
-use unmask::eval::kernels::twins;
-use unmask::graph::TensorType;
+use common::{Case, Data, Random, assert_close, check, random_input, run};
+use unmask::eval::kernels::twins::{self, exact};
+use unmask::graph::{Graph, TensorType};
 use unmask::ops;
 
 #[test]
@@ -163,5 +163,26 @@ fn masked_loss_counts_hidden_rows_alone() {
                 },
             );
         }
+    }
+}
+
+#[test]
+fn cosines_of_rows() {
+    let mut random = Random(23);
+    for (shape, query) in [([1, 1], 0), ([7, 5], 6), ([130, 33], 64)] {
+        let mut graph = Graph::new();
+        let x = graph.external("x", TensorType::f32(&shape));
+        let row = graph.external("query", TensorType::u32(&[1]));
+        let cosines = ops::cosine_row(&mut graph, x, row).expect("cosines");
+        let mut values = random.vec(shape.iter().product());
+        if shape[0] > 1 {
+            // A row of zeros is like nothing.
+            values[..shape[1]].fill(0.0);
+        }
+        let want = twins::cosine_row(&exact(&values), shape[1], query);
+        let inputs = [("x", Data::F32(values)), ("query", Data::U32(vec![query as u32]))];
+        let got = &run(&graph, &inputs, &[cosines])[0];
+        assert_close(&format!("{shape:?}"), got, &want, 2e-6);
+        assert!((got[query] - 1.0).abs() < 1e-5);
     }
 }

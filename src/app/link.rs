@@ -6,7 +6,8 @@ use crate::ops::MaskStrategy;
 /// Largest share that the exploring panel hides.
 const MOST: f64 = 0.95;
 
-const TABS: [(Tab, &str); 3] = [(Tab::Explore, "explore"), (Tab::Train, "train"), (Tab::Guide, "guide")];
+const TABS: [(Tab, &str); 4] =
+    [(Tab::Explore, "explore"), (Tab::Train, "train"), (Tab::Inspect, "inspect"), (Tab::Guide, "guide")];
 const STRATEGIES: [(MaskStrategy, &str); 3] =
     [(MaskStrategy::Random, "random"), (MaskStrategy::Block, "block"), (MaskStrategy::Grid, "grid")];
 

@@ -4,12 +4,14 @@ mod explore;
 mod gallery;
 mod guide;
 mod history;
+mod inspect;
 mod link;
 mod notices;
 mod outside;
 mod pictures;
 mod recovery;
 mod settings;
+mod shortcuts;
 mod surface;
 mod textures;
 mod theme;
@@ -27,6 +29,7 @@ use crate::platform::{self, Incoming};
 use crate::session::{Command, Event, JobError, Session, WeightsFrom};
 use crate::train::Checkpoint;
 pub use explore::Explore;
+pub use inspect::Inspect;
 use notices::Notices;
 pub use outside::View;
 pub use recovery::{OnLost, Recovery};
@@ -67,6 +70,7 @@ pub struct App {
     settings: Settings,
     notices: Notices,
     explore: Explore,
+    inspect: Inspect,
     train: Train,
     inbox: Receiver<Inbox>,
     outside: Sender<Inbox>,
@@ -92,6 +96,7 @@ impl App {
         Ok(App {
             textures: Textures::new(cc.wgpu_render_state.clone()),
             train: Train::default(),
+            inspect: Inspect::default(),
             notices: Notices::default(),
             ctx: cc.egui_ctx.clone(),
             gpu,
@@ -114,6 +119,7 @@ impl App {
         let Recovery { reason, explore, train, notices } = recovery;
         (self.explore, self.train, self.notices) = (explore, train, notices);
         self.explore.move_to(&self.session);
+        self.inspect.session_changed();
         let mut text = format!("The GPU device was lost ({reason}). Everything was set up again");
         if let Some(standing) = self.train.standing() {
             text += &format!("; training stands at step {}: press Continue under Train", standing.step);
@@ -145,6 +151,11 @@ impl App {
         &self.explore
     }
 
+    /// The inspecting panel's state, for tests and scripts.
+    pub fn inspect(&self) -> &Inspect {
+        &self.inspect
+    }
+
     /// The training panel's state, for tests and scripts.
     pub fn train(&self) -> &Train {
         &self.train
@@ -173,9 +184,17 @@ impl App {
     fn take_events(&mut self) {
         while let Some(event) = self.session.poll() {
             match event {
-                Event::Model(model) => self.explore.model_changed(*model, &self.settings.explore, &self.session),
+                Event::Model(model) => {
+                    self.explore.model_changed(*model, &self.settings.explore, &self.session);
+                    self.inspect.model_changed();
+                }
+                Event::Inspected(looked) => self.inspect.seen(*looked),
+                Event::Profiled(profile) => self.inspect.measured(*profile),
                 Event::Shown(shown) => self.explore.shown(*shown),
-                Event::Refused(text) | Event::Warning(text) => self.notices.error(text),
+                Event::Refused(text) | Event::Warning(text) => {
+                    self.inspect.refused();
+                    self.notices.error(text);
+                }
                 Event::Failed(error) => {
                     self.train.failed(&error);
                     self.notices.error(error.to_string());
@@ -338,7 +357,8 @@ impl App {
             for (tab, name, hint) in [
                 (Tab::Explore, "Explore", "hide patches of a picture and see it rebuilt (1)"),
                 (Tab::Train, "Train", "train a model and watch it learn (2)"),
-                (Tab::Guide, "How it works", "masked autoencoders in one page (3)"),
+                (Tab::Inspect, "Inspect", "look inside the model: attention, features, costs (3)"),
+                (Tab::Guide, "How it works", "masked autoencoders in one page (4)"),
             ] {
                 ui.selectable_value(&mut self.settings.tab, tab, name).on_hover_text(hint);
             }
@@ -363,59 +383,6 @@ impl App {
             }
         });
     }
-
-    fn shortcuts(&mut self, ctx: &egui::Context) {
-        if ctx.egui_wants_keyboard_input() {
-            return;
-        }
-        let pressed = |key| ctx.input(|input| input.key_pressed(key) && input.modifiers.is_none());
-        for (key, tab) in
-            [(egui::Key::Num1, Tab::Explore), (egui::Key::Num2, Tab::Train), (egui::Key::Num3, Tab::Guide)]
-        {
-            if pressed(key) {
-                self.settings.tab = tab;
-            }
-        }
-        if ctx.input(|input| input.key_pressed(egui::Key::Questionmark)) {
-            self.settings.shortcuts = !self.settings.shortcuts;
-        }
-        let lose = egui::Modifiers::COMMAND | egui::Modifiers::SHIFT;
-        if ctx.input_mut(|input| input.consume_key(lose, egui::Key::L)) {
-            self.lose_device();
-        }
-        if pressed(egui::Key::O) {
-            self.pick_files(ctx, "Pictures or weights", Inbox::Files);
-        }
-        if self.settings.tab == Tab::Explore {
-            self.explore.shortcuts(ctx, &mut self.settings.explore, &self.session);
-        }
-        if self.settings.tab == Tab::Train && pressed(egui::Key::Space) {
-            self.train.toggle(&self.session);
-        }
-    }
-
-    fn shortcut_window(&mut self, ctx: &egui::Context) {
-        egui::Window::new("Keyboard shortcuts").open(&mut self.settings.shortcuts).resizable(false).show(ctx, |ui| {
-            egui::Grid::new("shortcuts").num_columns(2).spacing([24.0, 4.0]).show(ui, |ui| {
-                for (keys, what) in [
-                    ("1 2 3", "Explore, Train, How it works"),
-                    ("O", "open pictures or weights"),
-                    ("R", "hide other patches"),
-                    ("Left Right", "previous and next picture"),
-                    ("Up Down", "hide more or fewer patches"),
-                    ("A", "reveal patch by patch"),
-                    ("Space", "pause or go on with training"),
-                    ("Ctrl V", "explore the picture in the clipboard"),
-                    ("Ctrl Shift L", "drop the GPU device as a crash would, to see that nothing is lost"),
-                    ("?", "this list"),
-                ] {
-                    ui.monospace(keys);
-                    ui.label(what);
-                    ui.end_row();
-                }
-            });
-        });
-    }
 }
 
 impl eframe::App for App {
@@ -435,7 +402,11 @@ impl eframe::App for App {
         }
         egui::Panel::top("top").show(ui, |ui| self.top_bar(ui));
         self.notices.show(ui);
+        if self.settings.tab != Tab::Inspect {
+            self.inspect.leave(&self.session);
+        }
         match self.settings.tab {
+            Tab::Inspect => self.inspect.ui(ui, &self.explore, &self.session, &self.gpu, &mut self.textures),
             Tab::Explore => {
                 let open = self.explore.ui(ui, &mut self.settings.explore, &self.session, &mut self.textures);
                 if open {

@@ -15,6 +15,8 @@ pub enum Tab {
     Explore,
     /// Models that learn.
     Train,
+    /// What goes on inside a model.
+    Inspect,
     /// How it works.
     Guide,
 }

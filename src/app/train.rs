@@ -222,6 +222,11 @@ impl Train {
         self.given.as_ref().map_or(0, |given| given.len())
     }
 
+    /// Pictures that the latest run trains on.
+    pub fn pictures(&self) -> Option<usize> {
+        self.started.as_ref().map(|started| started.pictures)
+    }
+
     /// Pauses what runs, and goes on with what is paused.
     pub fn toggle(&mut self, session: &Session) {
         match self.phase {

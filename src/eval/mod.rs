@@ -3,6 +3,8 @@
 mod baseline;
 mod golden;
 pub mod kernels;
+mod pca;
 
 pub use baseline::{Baselines, baselines, psnr_db};
 pub use golden::{CaseReport, GoldenError, run_case};
+pub use pca::principal_components;

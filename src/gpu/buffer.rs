@@ -103,6 +103,15 @@ impl Gpu {
             .collect())
     }
 
+    /// Copies `from` to the start of `to`, after all work submitted so far; they must not lie in one buffer.
+    pub fn copy(&self, from: &BufferSlice, to: &BufferSlice) {
+        debug_assert!(from.bytes <= to.bytes, "copy of {} into {} bytes", from.bytes, to.bytes);
+        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("copy") });
+        let bytes = from.bytes.next_multiple_of(4);
+        encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &to.buffer, to.offset, bytes);
+        self.submit([encoder.finish()]);
+    }
+
     /// The values of one slice.
     pub async fn read_one<T: bytemuck::Pod>(&self, label: &str, slice: &BufferSlice) -> Result<Vec<T>, GpuError> {
         let bytes = self.read(label, std::slice::from_ref(slice)).await?.pop().unwrap_or_default();

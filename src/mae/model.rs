@@ -3,7 +3,7 @@
 use super::config::CHANNELS;
 use super::{MaeConfig, MaeError, Masks};
 use crate::graph::{Graph, Var};
-use crate::nn::{BlockShape, Builder, Init, ParamSpec, block, sincos_positions};
+use crate::nn::{BlockShape, BlockVars, Builder, Init, ParamSpec, block, sincos_positions};
 use crate::ops::{self, PatchOrder};
 
 /// What an autoencoder computes for a batch of `B` pictures.
@@ -23,6 +23,17 @@ pub struct MaeVars {
     pub latent: Var,
     /// The masks used.
     pub masks: Masks,
+}
+
+/// What an encoder computes.
+#[derive(Clone, Debug)]
+pub struct EncoderVars {
+    /// Its output `[B, 1 + n, D]`, the class token first.
+    pub latent: Var,
+    /// What its blocks compute on the way, first to last.
+    pub blocks: Vec<BlockVars>,
+    /// The position table `[1, 1 + L, D]`.
+    pub positions: Var,
 }
 
 /// Embeds patches `[B, n, c p p]` (channels first, as the weight of a convolution) to `[B, n, D]`.
@@ -56,7 +67,7 @@ fn embedding_patches(graph: &mut Graph, config: &MaeConfig, image: Var) -> Resul
 
 /// Encodes `image [B, 3, S, S]` to `[B, 1 + n, D]`: the visible patches, in shuffled order, or all of them where the
 /// encoder sees masks, in raster order.
-pub fn encoder(b: &mut Builder, config: &MaeConfig, image: Var, masks: Masks) -> Result<Var, MaeError> {
+pub fn encoder(b: &mut Builder, config: &MaeConfig, image: Var, masks: Masks) -> Result<EncoderVars, MaeError> {
     let patches = embedding_patches(&mut b.graph, config, image)?;
     let table = position_table(b, "vit.embeddings.position_embeddings", config.width, config.grid());
     let positions = ops::slice_rows(&mut b.graph, table, 1, config.patches())?;
@@ -77,10 +88,14 @@ pub fn encoder(b: &mut Builder, config: &MaeConfig, image: Var, masks: Masks) ->
     let class = token(b, "vit.embeddings.cls_token", config.width);
     let mut x = ops::concat_rows(&mut b.graph, class, tokens)?;
     let shape = BlockShape { heads: config.heads, mlp: config.mlp_width(), eps: config.layer_norm_eps as f32 };
+    let mut blocks = Vec::with_capacity(config.depth);
     for index in 0..config.depth {
-        x = block(b, &format!("vit.layers.{index}"), x, shape)?;
+        let vars = block(b, &format!("vit.layers.{index}"), x, shape)?;
+        x = vars.out;
+        blocks.push(vars);
     }
-    Ok(b.layer_norm("vit.layernorm", x, config.layer_norm_eps as f32)?)
+    let latent = b.layer_norm("vit.layernorm", x, config.layer_norm_eps as f32)?;
+    Ok(EncoderVars { latent, blocks, positions: table })
 }
 
 /// Decodes a latent to predicted patches `[B, L, p * p * 3]`.
@@ -102,7 +117,7 @@ fn decoder(b: &mut Builder, config: &MaeConfig, latent: Var, masks: Masks) -> Re
     let eps = config.layer_norm_eps as f32;
     let shape = BlockShape { heads: config.decoder_heads, mlp: config.decoder_mlp_width(), eps };
     for index in 0..config.decoder_depth {
-        x = block(b, &format!("decoder.decoder_layers.{index}"), x, shape)?;
+        x = block(b, &format!("decoder.decoder_layers.{index}"), x, shape)?.out;
     }
     let x = b.layer_norm("decoder.decoder_norm", x, eps)?;
     let x = ops::slice_rows(&mut b.graph, x, 1, config.patches())?;
@@ -111,7 +126,7 @@ fn decoder(b: &mut Builder, config: &MaeConfig, latent: Var, masks: Masks) -> Re
 
 /// The whole autoencoder on `image [B, 3, S, S]`, normalised pixels.
 pub fn autoencoder(b: &mut Builder, config: &MaeConfig, image: Var, masks: Masks) -> Result<MaeVars, MaeError> {
-    let latent = encoder(b, config, image, masks)?;
+    let latent = encoder(b, config, image, masks)?.latent;
     let pred = decoder(b, config, latent, masks)?;
     let patches = ops::patchify(&mut b.graph, image, config.patch_size, PatchOrder::RowColumnChannel)?;
     let (target, patch_stats) = if config.norm_pix_loss {

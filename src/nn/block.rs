@@ -2,7 +2,7 @@
 
 use super::{Builder, Init, ParamSpec};
 use crate::graph::{GraphError, Var};
-use crate::ops;
+use crate::ops::{self, Attention};
 
 /// Sizes of a block.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,10 +15,21 @@ pub struct BlockShape {
     pub eps: f32,
 }
 
+/// What a block computes on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockVars {
+    /// Queries, keys and values `[B, N, 3 D]`, see [`Attention`].
+    pub qkv: Var,
+    /// Logarithm of each query's sum of exponentials `[B, heads, N]`.
+    pub lse: Var,
+    /// The block's output `[B, N, D]`.
+    pub out: Var,
+}
+
 /// `x += Attention(LN(x)); x += MLP(LN(x))` for `x [B, N, D]`, parameters named under `name`.
 ///
 /// Queries, keys and values are one product; its initialiser sees one matrix of `3 D` rows, as in the paper's code.
-pub fn block(b: &mut Builder, name: &str, x: Var, shape: BlockShape) -> Result<Var, GraphError> {
+pub fn block(b: &mut Builder, name: &str, x: Var, shape: BlockShape) -> Result<BlockVars, GraphError> {
     let width = b.graph.ty(x).last();
     let normed = b.layer_norm(&format!("{name}.layernorm_before"), x, shape.eps)?;
 
@@ -31,13 +42,14 @@ pub fn block(b: &mut Builder, name: &str, x: Var, shape: BlockShape) -> Result<V
     let bias = ParamSpec::stacked(format!("{name}.attention.qkv.bias"), &part("bias"), &[width], Init::Zeros);
     let bias = b.param(bias);
     let qkv = b.affine(normed, weight, bias)?;
-    let mixed = ops::attention(&mut b.graph, qkv, shape.heads)?;
-    let projected = b.linear(&format!("{name}.attention.o_proj"), mixed, width)?;
+    let mixed = b.graph.add(Attention { heads: shape.heads, variant: None }, &[qkv])?;
+    let projected = b.linear(&format!("{name}.attention.o_proj"), mixed[0], width)?;
     let x = ops::add(&mut b.graph, x, projected)?;
 
     let normed = b.layer_norm(&format!("{name}.layernorm_after"), x, shape.eps)?;
     let hidden = b.linear(&format!("{name}.mlp.fc1"), normed, shape.mlp)?;
     let hidden = ops::gelu(&mut b.graph, hidden)?;
     let out = b.linear(&format!("{name}.mlp.fc2"), hidden, width)?;
-    ops::add(&mut b.graph, x, out)
+    let out = ops::add(&mut b.graph, x, out)?;
+    Ok(BlockVars { qkv, lse: mixed[1], out })
 }

@@ -7,7 +7,7 @@ mod param;
 mod position;
 mod store;
 
-pub use block::{BlockShape, block};
+pub use block::{BlockShape, BlockVars, block};
 pub use builder::Builder;
 pub use init::{Init, Stream};
 pub use param::{ParamPart, ParamSpec};

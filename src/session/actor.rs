@@ -177,11 +177,17 @@ impl Actor {
     /// Rebuilds the explored picture if anything about it changed.
     async fn show(&mut self) {
         let Some(exploring) = &mut self.exploring else { return };
-        if exploring.is_stale()
-            && let Err(error) = exploring.show(&self.outbox).await
-            && self.lost().is_none()
-        {
-            self.outbox.send(Event::Refused(error.to_string()));
+        let mut results = Vec::new();
+        if exploring.is_stale() {
+            results.push(exploring.show(&self.outbox).await);
+        }
+        if exploring.wants_look() {
+            results.push(exploring.look(&self.outbox).await);
+        }
+        for error in results.into_iter().filter_map(Result::err) {
+            if self.lost().is_none() {
+                self.outbox.send(Event::Refused(error.to_string()));
+            }
         }
     }
 
@@ -205,6 +211,18 @@ impl Actor {
             Command::Hide(hidden) => {
                 if let Some(exploring) = &mut self.exploring {
                     exploring.hide(hidden);
+                }
+            }
+            Command::Inspect(look) => {
+                if let Some(exploring) = &mut self.exploring {
+                    exploring.inspect(look);
+                }
+            }
+            Command::Profile => {
+                if let Some(exploring) = &self.exploring
+                    && let Err(error) = exploring.profile(&self.outbox).await
+                {
+                    self.outbox.send(Event::Refused(error.to_string()));
                 }
             }
             Command::SetSlice(seconds) => self.pace.set(seconds),

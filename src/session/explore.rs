@@ -5,11 +5,14 @@ use std::sync::Arc;
 use super::message::{Event, Model, Shown, WeightsFrom};
 use super::outbox::Outbox;
 use crate::data::Picture;
-use crate::gpu::Gpu;
+use crate::gpu::{BufferSlice, Gpu};
 use crate::ops;
 use crate::platform;
-use crate::train::{Explorer, Hidden, TrainError, Trainer};
+use crate::train::{Explorer, Hidden, Inspector, Look, TrainError, Trainer};
 use crate::weights::{self, Tensors};
+
+/// Shortest time between looks at a model in training, seconds.
+const LOOK_EVERY: f64 = 0.5;
 
 /// Model, picture and mask that are looked at.
 pub struct Exploring {
@@ -20,6 +23,14 @@ pub struct Exploring {
     hidden: Hidden,
     texture: Option<wgpu::Texture>,
     stale: bool,
+    /// The picture as the model saw it last.
+    image: Option<BufferSlice>,
+    inspector: Option<Inspector>,
+    look: Option<Look>,
+    /// Whether `look` was not answered yet, and whether picture or weights changed since the last answer.
+    asked: bool,
+    moved: bool,
+    looked_at: f64,
 }
 
 impl Exploring {
@@ -27,7 +38,21 @@ impl Exploring {
     pub fn new(gpu: Arc<Gpu>) -> Exploring {
         let hidden = Hidden::Ratio { strategy: None, ratio: 0.75, seed: 0 };
         let from = WeightsFrom::Shipped;
-        Exploring { gpu, explorer: None, from, picture: None, hidden, texture: None, stale: false }
+        Exploring {
+            gpu,
+            explorer: None,
+            from,
+            picture: None,
+            hidden,
+            texture: None,
+            stale: false,
+            image: None,
+            inspector: None,
+            look: None,
+            asked: false,
+            moved: true,
+            looked_at: 0.0,
+        }
     }
 
     /// Whether there is something new to show.
@@ -37,7 +62,49 @@ impl Exploring {
 
     /// Shows the model in training anew, if that is the one that is looked at.
     pub fn model_moved(&mut self) {
-        self.stale |= self.from == WeightsFrom::Training;
+        if self.from == WeightsFrom::Training {
+            self.stale = true;
+            self.moved = true;
+        }
+    }
+
+    /// Looks inside the model from now on, or does so no more.
+    pub fn inspect(&mut self, look: Option<Look>) {
+        self.look = look;
+        self.asked = true;
+    }
+
+    /// Whether there is something new to see inside the model.
+    pub fn wants_look(&self) -> bool {
+        let due = self.moved && platform::now_seconds() - self.looked_at >= LOOK_EVERY;
+        self.look.is_some() && self.image.is_some() && (self.asked || due)
+    }
+
+    /// Looks inside the model and reports it.
+    pub async fn look(&mut self, outbox: &Outbox) -> Result<(), TrainError> {
+        let (Some(explorer), Some(image), Some(look)) = (&self.explorer, &self.image, self.look) else { return Ok(()) };
+        // Asked once: a device that cannot do it is not asked again and again.
+        self.asked = false;
+        let mut inspector = match self.inspector.take() {
+            Some(inspector) => inspector,
+            None => Inspector::new(self.gpu.clone(), explorer.config(), explorer.store()).await?,
+        };
+        if std::mem::take(&mut self.moved) {
+            inspector.encode(image).await?;
+        }
+        let looked = inspector.look(look).await?;
+        self.inspector = Some(inspector);
+        self.looked_at = platform::now_seconds();
+        outbox.send(Event::Inspected(Box::new(looked)));
+        Ok(())
+    }
+
+    /// Measures what a reconstruction costs and reports it.
+    pub async fn profile(&self, outbox: &Outbox) -> Result<(), TrainError> {
+        if let Some(explorer) = &self.explorer {
+            outbox.send(Event::Profiled(Box::new(explorer.profile().await?)));
+        }
+        Ok(())
     }
 
     /// Hides other patches.
@@ -53,6 +120,7 @@ impl Exploring {
         }
         self.picture = Some(picture);
         self.stale = true;
+        self.image = None;
         Ok(())
     }
 
@@ -86,6 +154,8 @@ impl Exploring {
             self.hidden = Hidden::Ratio { strategy: None, ratio: 0.75, seed: 0 };
         }
         self.explorer = Some(explorer);
+        self.inspector = None;
+        self.image = None;
         self.from = from;
         self.stale = true;
         Ok(())
@@ -103,6 +173,12 @@ impl Exploring {
             Some(texture) => texture,
             None => self.gpu.texture("explored picture", size.0, size.1),
         };
+        if self.image.is_none() {
+            // Another picture or another model than at the last look.
+            self.moved = true;
+            self.asked = true;
+        }
+        self.image = Some(rebuilt.image.clone());
         self.gpu.paint(&rebuilt.strip, &texture);
         self.texture = Some(texture.clone());
         let measured = explorer.measure(&rebuilt).await?;

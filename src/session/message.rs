@@ -7,7 +7,7 @@ use super::{Job, JobError};
 use crate::data::Picture;
 use crate::gpu::AdapterSummary;
 use crate::mae::MaeConfig;
-use crate::train::{Checkpoint, Estimate, Hidden, Measured, MetricsLine};
+use crate::train::{Checkpoint, Estimate, Hidden, Look, Looked, Measured, MetricsLine, Profile};
 
 /// Where the weights to explore come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,10 @@ pub enum Command {
     Picture(Box<Picture>),
     /// Hide these patches of it; of several in a row only the last is shown.
     Hide(Hidden),
+    /// Look inside the model with the picture that is explored, and again whenever either changes; `None` ends that.
+    Inspect(Option<Look>),
+    /// Measure what a reconstruction costs.
+    Profile,
     /// Begin training; a run in progress is stopped and saved first.
     Train(Box<Job>),
     /// Stop after the current step until resumed.
@@ -109,6 +113,10 @@ pub enum Event {
     Model(Box<Model>),
     /// The picture that is explored was rebuilt.
     Shown(Box<Shown>),
+    /// What there is to see inside the model.
+    Inspected(Box<Looked>),
+    /// What a reconstruction costs.
+    Profiled(Box<Profile>),
     /// What was asked of exploring cannot be done.
     Refused(String),
     /// Ready to train.

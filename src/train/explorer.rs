@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Pictures, TrainError, model_of};
+use super::{Pictures, Profile, TrainError, model_of};
 use crate::data::Picture;
 use crate::eval::psnr_db;
 use crate::gpu::{BufferSlice, Gpu, Uploads};
@@ -230,6 +230,15 @@ impl Explorer {
         };
         self.plans.insert(visible, Prepared { plan, rebuilt });
         Ok(())
+    }
+
+    /// What a reconstruction costs: time by op, where the adapter has timestamps, and memory by tensor.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn profile(&self) -> Result<Profile, TrainError> {
+        let plan = self.recent.last().and_then(|visible| self.plans.get(visible)).map(|prepared| &prepared.plan);
+        Profile::of(&self.gpu, plan, self.store.specs()).await
     }
 
     /// Reads back which patches `rebuilt` hid and how well each came out.

@@ -1,7 +1,7 @@
 //! Attention and softmax, forward and backward.
 
 use super::Case;
-use crate::eval::kernels::twins::attention::{Shape, backward, forward, softmax, softmax_gradient};
+use crate::eval::kernels::twins::attention::{Shape, backward, forward, row, softmax, softmax_gradient};
 use crate::graph::GraphError;
 use crate::ops::{self, Attention, Softmax, SoftmaxGradient, Variant};
 
@@ -18,6 +18,9 @@ pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
             cases.push(softmaxes(shape, variant)?);
         }
     }
+    for shape in [(1, 5, 3, 12), (1, 70, 2, 64)] {
+        cases.push(attention_row(Shape::of(shape))?);
+    }
     Ok(cases)
 }
 
@@ -33,6 +36,17 @@ fn attention(s: Shape, variant: Variant) -> Result<Case, GraphError> {
     for gradient in grads.into_iter().flatten() {
         case.near(gradient, backward(s, &qkv_exact, &dout_exact));
     }
+    Ok(case)
+}
+
+fn attention_row(s: Shape) -> Result<Case, GraphError> {
+    let Shape { tokens, heads, head, .. } = s;
+    let mut case = Case::new(format!("a row of {tokens} tokens, {heads} heads of {head}"), TOLERANCE);
+    let (qkv, exact) = case.noise(&s.qkv(), 1.5);
+    let query = case.words(&[1], &[tokens as u32 - 2]);
+    let outputs = case.graph.add(Attention { heads, variant: None }, &[qkv])?;
+    let probabilities = ops::attention_row(&mut case.graph, qkv, outputs[1], query, heads)?;
+    case.near(probabilities, row(s, &exact, tokens - 2));
     Ok(case)
 }
 

@@ -13,6 +13,9 @@ pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
         cases.extend([layer_norm(shape, false)?, layer_norm(shape, true)?]);
     }
     cases.extend([gather(1)?, gather(3)?, put_back(false)?, put_back(true)?, slice()?, pad()?, concat(1)?, concat(3)?]);
+    for shape in [[5, 13], [70, 130]] {
+        cases.push(cosine_row(shape)?);
+    }
     for shape in [[2, 5, 3], [3, 45, 70]] {
         cases.push(masked_mse(shape)?);
     }
@@ -44,6 +47,15 @@ fn layer_norm(shape: [usize; 2], residual: bool) -> Result<Case, GraphError> {
             case.near(gradient, want);
         }
     }
+    Ok(case)
+}
+
+fn cosine_row(shape: [usize; 2]) -> Result<Case, GraphError> {
+    let mut case = Case::new(format!("{shape:?}"), TOLERANCE);
+    let (x, exact) = case.noise(&shape, 2.0);
+    let query = case.words(&[1], &[3]);
+    let cosines = ops::cosine_row(&mut case.graph, x, query)?;
+    case.near(cosines, twins::cosine_row(&exact, shape[1], 3));
     Ok(case)
 }
 

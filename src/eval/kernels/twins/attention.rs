@@ -72,6 +72,11 @@ pub fn log_sum_exp(x: &[f64]) -> f64 {
     most + x.iter().map(|x| (x - most).exp()).sum::<f64>().ln()
 }
 
+/// How much token `query` of the first batch element looks at each token, `[heads, tokens]`.
+pub fn row(s: Shape, qkv: &[f64], query: usize) -> Vec<f64> {
+    (0..s.heads).flat_map(|head| softmax(&s.logits(qkv, 0, head, query), s.tokens)).collect()
+}
+
 /// Output and log-sum-exp by the definition.
 pub fn forward(s: Shape, qkv: &[f64]) -> [Vec<f64>; 2] {
     let mut o = vec![0.0; s.batch * s.tokens * s.heads * s.head];

@@ -1,5 +1,13 @@
 //! Rows of tokens: layer norm, picking and joining rows, the loss.
 
+/// Cosines of row `query` of `x [rows, width]` with each row; 0 for rows of zeros.
+pub fn cosine_row(x: &[f64], width: usize, query: usize) -> Vec<f64> {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let other = &x[query * width..][..width];
+    let cosine = |row: &[f64]| dot(row, other) / (dot(row, row) * dot(other, other)).sqrt().max(1e-20);
+    x.chunks(width).map(cosine).collect()
+}
+
 /// What [`layer_norm`] computes.
 #[derive(Clone, Debug)]
 pub struct LayerNormed {

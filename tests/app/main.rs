@@ -1,7 +1,10 @@
 //! The app's panels, driven as a person would: through what assistive technology sees.
 #![cfg(feature = "app")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod inspect;
+mod views;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -214,11 +217,36 @@ fn a_broken_file_is_named_and_a_picture_is_shown() {
 }
 
 #[test]
+fn dropped_pictures_are_trained_on() {
+    let mut harness = open();
+    harness.state_mut().open(Tab::Train);
+    harness.state_mut().settings_mut().train.recipe.train.batch = 2;
+    harness.step();
+    let files = (0..12u8).map(|index| {
+        let picture = image::RgbImage::from_fn(40, 40, |x, y| image::Rgb([x as u8 * 6, y as u8 * 6, index * 20]));
+        let mut png = Vec::new();
+        picture.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).expect("a png");
+        Arc::new(Dropped(format!("{index}.png").into(), png)) as egui::DroppedFileHandle
+    });
+    harness.input_mut().dropped_files.extend(files);
+    harness.step();
+    wait(&mut harness, "the pictures", |app| app.train().given() == 12);
+    harness.get_by_label("12 pictures");
+    let folder = tempfile::tempdir().expect("a folder");
+    harness.state_mut().set_runs(folder.path().to_owned());
+    harness.get_by_label("Start").click();
+    wait(&mut harness, "the first step", |app| app.train().step() >= 1);
+    assert_eq!(harness.state().train().pictures(), Some(10));
+    harness.get_by_label("Stop").click();
+    wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
+}
+
+#[test]
 fn every_panel_draws_in_both_themes_and_narrow() {
     let mut harness = open();
     for theme in [egui::Theme::Light, egui::Theme::Dark] {
         harness.ctx.set_theme(theme);
-        for tab in [Tab::Explore, Tab::Train, Tab::Guide] {
+        for tab in [Tab::Explore, Tab::Train, Tab::Inspect, Tab::Guide] {
             harness.state_mut().open(tab);
             for size in [egui::vec2(360.0, 640.0), egui::vec2(1100.0, 720.0)] {
                 harness.set_size(size);
