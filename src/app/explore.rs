@@ -410,28 +410,26 @@ impl Explore {
         let gap = 10.0;
         let (columns, side) = pictures::arrange(count.max(1), ui.available_size(), gap, text + 6.0);
         let (mse, hidden) = (&shown.measured.patch_mse, &shown.measured.hidden);
-        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            egui::Grid::new("pictures").spacing([gap, gap]).show(ui, |ui| {
-                for index in 0..count {
-                    ui.vertical(|ui| {
-                        ui.set_width(side);
-                        if let Some((view, name, hint)) = views.get(index) {
-                            ui.add(egui::Label::new(*name).truncate()).on_hover_text(*hint);
-                            let sense = egui::Sense::click_and_drag();
-                            let (rect, response) = ui.allocate_exact_size(egui::Vec2::splat(side), sense);
-                            widgets::name_image(&response, name);
-                            pictures::paint(ui.painter(), rect, *view, texture, mse, hidden);
-                            self.brush(ui, rect, &response, hidden.len());
-                        } else {
-                            ui.label("Reconstruction | original").on_hover_text("drag the line");
-                            wipe(ui, side, texture, &mut settings.wipe_at);
-                        }
-                    });
-                    if index % columns == columns - 1 {
-                        ui.end_row();
+        pictures::grid(ui, "pictures", [columns as f32, side, gap], |ui| {
+            for index in 0..count {
+                ui.vertical(|ui| {
+                    ui.set_width(side);
+                    if let Some((view, name, hint)) = views.get(index) {
+                        ui.add(egui::Label::new(*name).truncate()).on_hover_text(*hint);
+                        let sense = egui::Sense::click_and_drag();
+                        let (rect, response) = ui.allocate_exact_size(egui::Vec2::splat(side), sense);
+                        widgets::name_image(&response, name);
+                        pictures::paint(ui.painter(), rect, *view, texture, mse, hidden);
+                        self.brush(ui, rect, &response, hidden.len());
+                    } else {
+                        ui.label("Reconstruction | original").on_hover_text("drag the line");
+                        wipe(ui, side, texture, &mut settings.wipe_at);
                     }
+                });
+                if index % columns == columns - 1 {
+                    ui.end_row();
                 }
-            });
+            }
         });
     }
 

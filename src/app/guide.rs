@@ -6,15 +6,19 @@ use super::widgets;
 use crate::mae::{self, MaeConfig};
 use crate::session::Model;
 
-/// Draws the page.
-pub fn ui(ui: &mut egui::Ui, model: Option<&Model>) {
+/// Draws the page; true where the user wants the tour.
+pub fn ui(ui: &mut egui::Ui, model: Option<&Model>) -> bool {
     let micro = mae::preset("micro").ok();
-    let Some(config) = model.map(|model| &model.config).or(micro.as_ref()) else { return };
+    let Some(config) = model.map(|model| &model.config).or(micro.as_ref()) else { return false };
     let (all, visible) = (config.patches(), config.visible());
+    let mut tour = false;
     egui::CentralPanel::default().show(ui, |ui| {
         egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             ui.set_max_width(720.0);
-            ui.heading("How it works");
+            ui.horizontal(|ui| {
+                ui.heading("How it works");
+                tour = ui.button("Take the tour").on_hover_text("the panels of this program, one by one").clicked();
+            });
             ui.label(
                 "A masked autoencoder learns to see by repairing pictures. It needs no labels: \
                  hide most of a picture, rebuild it, compare.",
@@ -83,6 +87,7 @@ pub fn ui(ui: &mut egui::Ui, model: Option<&Model>) {
             );
         });
     });
+    tour
 }
 
 /// Floating-point operations of the encoder's blocks on `tokens` tokens, forward.

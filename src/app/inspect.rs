@@ -8,6 +8,7 @@ use std::sync::Arc;
 use eframe::egui;
 
 use super::explore::Explore;
+use super::frames::{FrameTimes, Frames};
 use super::textures::Textures;
 use super::{theme, widgets};
 use crate::gpu::Gpu;
@@ -39,6 +40,8 @@ pub struct Inspect {
     profile: Option<Profile>,
     /// Whether costs were asked for and did not come yet.
     measuring: bool,
+    /// Times between frames, while they are counted.
+    frames: Option<Frames>,
     filters: Option<(Arc<Filters>, egui::TextureHandle)>,
 }
 
@@ -51,6 +54,11 @@ impl Inspect {
     /// What a reconstruction costs, where that was measured.
     pub fn profile(&self) -> Option<&Profile> {
         self.profile.as_ref()
+    }
+
+    /// Times between frames, while they are counted.
+    pub fn frame_times(&self) -> Option<FrameTimes> {
+        self.frames.as_ref().and_then(Frames::times)
     }
 
     /// Something was seen.
@@ -71,7 +79,8 @@ impl Inspect {
 
     /// Another model: nothing that was seen holds any more.
     pub fn model_changed(&mut self) {
-        *self = Inspect { page: self.page, asked: self.asked, ..Inspect::default() };
+        let frames = self.frames.take();
+        *self = Inspect { page: self.page, asked: self.asked, frames, ..Inspect::default() };
     }
 
     /// Another session, which was asked for nothing yet.
@@ -122,6 +131,8 @@ impl Inspect {
             Page::Picture => self.maps(ui, explore, textures),
             Page::Filters => self.filters(ui),
             Page::Costs => {
+                tables::frames(ui, &mut self.frames);
+                ui.separator();
                 if tables::costs(ui, self.profile.as_ref(), self.measuring) {
                     self.measuring = true;
                     session.send(Command::Profile);

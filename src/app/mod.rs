@@ -1,6 +1,7 @@
 //! The window and the page: panels over one session. No number is computed here.
 
 mod explore;
+mod frames;
 mod gallery;
 mod guide;
 mod history;
@@ -15,6 +16,7 @@ mod shortcuts;
 mod surface;
 mod textures;
 mod theme;
+mod tour;
 mod train;
 mod widgets;
 
@@ -29,12 +31,14 @@ use crate::platform::{self, Incoming};
 use crate::session::{Command, Event, JobError, Session, WeightsFrom};
 use crate::train::Checkpoint;
 pub use explore::Explore;
+pub use frames::FrameTimes;
 pub use inspect::Inspect;
 use notices::Notices;
 pub use outside::View;
 pub use recovery::{OnLost, Recovery};
 pub use settings::{ExploreSettings, Settings, Tab, TrainSettings};
 use textures::Textures;
+use tour::Tour;
 use train::Ask;
 pub use train::{Phase, Train};
 
@@ -69,6 +73,7 @@ pub struct App {
     textures: Textures,
     settings: Settings,
     notices: Notices,
+    tour: Tour,
     explore: Explore,
     inspect: Inspect,
     train: Train,
@@ -98,6 +103,7 @@ impl App {
             train: Train::default(),
             inspect: Inspect::default(),
             notices: Notices::default(),
+            tour: Tour::default(),
             ctx: cc.egui_ctx.clone(),
             gpu,
             session,
@@ -425,8 +431,13 @@ impl eframe::App for App {
                     None => {}
                 }
             }
-            Tab::Guide => guide::ui(ui, self.explore.model()),
+            Tab::Guide => {
+                if guide::ui(ui, self.explore.model()) {
+                    self.tour.start(&mut self.settings.tab);
+                }
+            }
         }
+        self.tour.show(&ctx, &mut self.settings.tab);
         self.shortcut_window(&ctx);
     }
 

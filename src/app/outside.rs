@@ -38,10 +38,14 @@ pub struct View {
     pub phase: Phase,
     /// Training steps done.
     pub step: u64,
+    /// Layer and token that are looked at inside the model.
+    pub inspected: Option<[usize; 2]>,
     /// Step at which a run stands that can go on.
     pub stands: Option<u64>,
     /// Loss of the latest training step.
     pub loss: Option<f64>,
+    /// Times between frames, where Inspect counts them: median, 95th percentile and longest, milliseconds.
+    pub frame_ms: Option<[f64; 3]>,
     /// Notices that nobody has dismissed.
     pub notices: Vec<String>,
 }
@@ -66,8 +70,10 @@ impl App {
             shown: self.explore.results(),
             phase: self.train.phase(),
             step: self.train.step(),
+            inspected: self.inspect.looked().map(|looked| [looked.look.layer, looked.look.token]),
             stands: self.train.standing().map(|standing| standing.step),
             loss: self.train.history().last.loss,
+            frame_ms: self.inspect.frame_times().map(|times| [times.median, times.percentile_95, times.longest]),
             notices: self.notices.unread().to_vec(),
         }
     }

@@ -55,6 +55,19 @@ pub fn arrange(count: usize, space: Vec2, gap: f32, text: f32) -> (usize, f32) {
     (best, side(best).max(48.0))
 }
 
+/// A grid of `columns` squares in the middle of the width that there is; `add` fills it.
+pub fn grid(ui: &mut egui::Ui, id: &str, [columns, side, gap]: [f32; 3], add: impl FnOnce(&mut egui::Ui)) {
+    let width = columns * side + (columns - 1.0) * gap;
+    let margin = ((ui.available_width() - width) / 2.0).max(0.0);
+    egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        ui.horizontal_top(|ui| {
+            ui.spacing_mut().item_spacing.x = 0.0;
+            ui.add_space(margin);
+            egui::Grid::new(id).spacing([gap, gap]).show(ui, add);
+        });
+    });
+}
+
 /// Draws `view` of the strip `texture` into `rect`.
 pub fn paint(painter: &egui::Painter, rect: Rect, view: View, texture: TextureId, mse: &[f32], hidden: &[bool]) {
     let tint = if view == View::Error { Color32::from_gray(70) } else { Color32::WHITE };

@@ -47,7 +47,8 @@ impl Default for ExploreSettings {
             ratio: 0.75,
             strategy: MaskStrategy::Random,
             seed: 0,
-            photo: String::new(),
+            // A picture that the shipped model rebuilds well.
+            photo: "energy/cat_windmill12.jpg".to_owned(),
             views: [true, true, true, true, false],
             wipe: false,
             wipe_at: 0.5,

@@ -56,6 +56,12 @@ fn costs_and_the_adapter_are_told() {
         harness.run_steps(2);
         harness.get_by_label("matmul");
     }
+    harness.get_by_label("Count frames").click();
+    harness.run_steps(5);
+    let times = harness.state().inspect().frame_times().expect("times between frames");
+    assert!(times.frames >= 2 && times.median <= times.percentile_95 && times.percentile_95 <= times.longest);
+    harness.get_by_label("Count frames").click();
+    harness.run_steps(2);
     harness.get_by_label("Adapter").click();
     harness.run_steps(2);
     harness.get_by_label("workgroup memory");

@@ -242,6 +242,26 @@ fn dropped_pictures_are_trained_on() {
 }
 
 #[test]
+fn the_tour_goes_through_the_panels() {
+    let mut harness = open();
+    harness.state_mut().open(Tab::Guide);
+    harness.run_steps(2);
+    harness.get_by_label("Take the tour").click();
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        harness.run_steps(3);
+        seen.push(harness.state_mut().settings_mut().tab);
+        harness.get_by_label("Next").click();
+    }
+    harness.run_steps(3);
+    assert_eq!(seen, [Tab::Explore, Tab::Explore, Tab::Train, Tab::Inspect]);
+    assert_eq!(harness.state_mut().settings_mut().tab, Tab::Guide);
+    harness.get_by_label("Done").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label("Done").is_none());
+}
+
+#[test]
 fn every_panel_draws_in_both_themes_and_narrow() {
     let mut harness = open();
     for theme in [egui::Theme::Light, egui::Theme::Dark] {

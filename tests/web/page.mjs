@@ -130,6 +130,15 @@ test("no error reached the console, but for the broken file", () => {
     assert.deepEqual(errors.filter(text => !text.includes("broken.png")), []);
 });
 
+test("the inside of the model shows", async () => {
+    await page.close();
+    page = await open("?tab=inspect");
+    const { inspected } = await until("a look inside", ({ inspected }) => inspected !== null);
+    assert.deepEqual(inspected, [3, 37]);
+    await page.mouse.click(700, 300);
+    await until("another token", ({ inspected }) => inspected[1] !== 37);
+});
+
 test("the app trains, and the page stays alive", async t => {
     await page.close();
     page = await open("?tab=train");

@@ -45,29 +45,27 @@ impl Inspect {
         };
         let text = 2.0 * ui.text_style_height(&egui::TextStyle::Body) + 14.0;
         let (columns, side) = pictures::arrange(MAPS.len(), ui.available_size(), 10.0, text);
-        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            egui::Grid::new("maps").spacing([10.0, 10.0]).show(ui, |ui| {
-                for (index, (map, name, hint)) in MAPS.into_iter().enumerate() {
-                    ui.vertical(|ui| {
-                        ui.set_width(side);
-                        ui.add(egui::Label::new(name).truncate()).on_hover_text(hint);
-                        let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), egui::Sense::click_and_drag());
-                        widgets::name_image(&response, name);
-                        let dim = if map == Map::Picture { Color32::WHITE } else { Color32::from_gray(110) };
-                        ui.painter().image(texture, rect, pictures::part(View::Original), dim);
-                        let note = self.draw(ui.painter(), rect, map, &looked);
-                        self.frame(ui, rect, &looked);
-                        ui.weak(note);
-                        let pointer = response.interact_pointer_pos();
-                        if let Some(patch) = pointer.and_then(|at| pictures::patch_at(rect, looked.grid, at)) {
-                            self.token = Some(1 + patch);
-                        }
-                    });
-                    if index % columns == columns - 1 {
-                        ui.end_row();
+        pictures::grid(ui, "maps", [columns as f32, side, 10.0], |ui| {
+            for (index, (map, name, hint)) in MAPS.into_iter().enumerate() {
+                ui.vertical(|ui| {
+                    ui.set_width(side);
+                    ui.add(egui::Label::new(name).truncate()).on_hover_text(hint);
+                    let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), egui::Sense::click_and_drag());
+                    widgets::name_image(&response, name);
+                    let dim = if map == Map::Picture { Color32::WHITE } else { Color32::from_gray(110) };
+                    ui.painter().image(texture, rect, pictures::part(View::Original), dim);
+                    let note = self.draw(ui.painter(), rect, map, &looked);
+                    self.frame(ui, rect, &looked);
+                    ui.weak(note);
+                    let pointer = response.interact_pointer_pos();
+                    if let Some(patch) = pointer.and_then(|at| pictures::patch_at(rect, looked.grid, at)) {
+                        self.token = Some(1 + patch);
                     }
+                });
+                if index % columns == columns - 1 {
+                    ui.end_row();
                 }
-            });
+            }
         });
     }
 

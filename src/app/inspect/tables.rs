@@ -2,12 +2,33 @@
 
 use eframe::egui;
 
+use crate::app::frames::{FrameTimes, Frames};
 use crate::app::widgets;
 use crate::gpu::Gpu;
+use crate::platform;
 use crate::train::Profile;
 
 /// Parameters that get a line of their own.
 const MOST_LINES: usize = 24;
+
+/// Counts frames, where that is asked for, and tells how smooth they are.
+pub(super) fn frames(ui: &mut egui::Ui, frames: &mut Option<Frames>) {
+    ui.horizontal_wrapped(|ui| {
+        let mut counting = frames.is_some();
+        let hint = "draws without a pause and tells the times between frames: try it while a model trains";
+        if ui.checkbox(&mut counting, "Count frames").on_hover_text(hint).changed() {
+            *frames = counting.then(Frames::default);
+        }
+        let Some(frames) = frames else { return };
+        frames.drawn(platform::now_seconds());
+        ui.ctx().request_repaint();
+        if let Some(FrameTimes { frames, median, percentile_95, longest }) = frames.times() {
+            ui.monospace(format!(
+                "{frames} frames: median {median:.1} ms, 95th percentile {percentile_95:.1} ms, longest {longest:.0} ms"
+            ));
+        }
+    });
+}
 
 /// Draws what a reconstruction costs; true where it is to be measured.
 pub(super) fn costs(ui: &mut egui::Ui, profile: Option<&Profile>, measuring: bool) -> bool {
