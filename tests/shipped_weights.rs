@@ -6,7 +6,7 @@ use unmask::data::{self, Source as _};
 use unmask::train::{Hidden, Reconstructor};
 
 /// How much better than the better baseline the shipped model has to be.
-const MARGIN: f64 = 0.18;
+const MARGIN: f64 = 0.25;
 
 #[test]
 fn the_shipped_model_beats_the_baselines_on_held_out_photographs() {

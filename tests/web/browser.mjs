@@ -21,9 +21,9 @@ function executable() {
     return found;
 }
 
-/** A screen of its own, on a display number that was free. */
-async function screen() {
-    const server = spawn("Xvfb", ["-displayfd", "1", "-screen", "0", "1400x1000x24", "-nolisten", "tcp"],
+/** A screen of its own, `width` by `height` pixels, on a display number that was free. */
+export async function screen([width, height] = [1400, 1000]) {
+    const server = spawn("Xvfb", ["-displayfd", "1", "-screen", "0", `${width}x${height}x24`, "-nolisten", "tcp"],
         { stdio: ["ignore", "pipe", "ignore"] });
     const number = await new Promise((resolve, reject) => {
         server.on("error", reject);
@@ -38,14 +38,14 @@ async function screen() {
 }
 
 /** Starts a browser, with WebGPU or as it comes; `close` ends all of it. */
-export async function launch({ webgpu = true, args = [] } = {}) {
+export async function launch({ webgpu = true, args = [], viewport = { width: 1280, height: 800 } } = {}) {
     const xvfb = await screen();
     const profile = fs.mkdtempSync(path.join(os.tmpdir(), "unmask-browser-"));
     try {
         const context = await chromium.launchPersistentContext(profile, {
             executablePath: executable(),
             headless: false,
-            viewport: { width: 1280, height: 800 },
+            viewport,
             env: { ...process.env, DISPLAY: xvfb.display },
             args: [...QUIET, ...(webgpu ? WEBGPU : ["--disable-gpu"]), ...args],
         });
