@@ -59,7 +59,6 @@ async function page() {
         await until(({ visible }) => visible !== null);
         // Every photograph has its thumbnail by then.
         await pause(4000);
-        await opened.screenshot({ path: path.join(out, "page.png") });
         await opened.goto(`${address}?ratio=0.95&seed=1`);
         await until(({ visible }) => visible === 3);
         await pause(4000);

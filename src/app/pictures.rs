@@ -23,7 +23,11 @@ pub enum View {
 /// All views, in the order of the strip's panels, then those drawn from numbers.
 pub const VIEWS: [(View, &str, &str); 5] = [
     (View::Visible, "Visible patches", "all that the encoder sees; click or drag to hide and show patches"),
-    (View::Reconstruction, "Reconstruction", "what the model predicts for every patch"),
+    (
+        View::Reconstruction,
+        "Reconstruction",
+        "what the model predicts for every patch; it was never asked for visible ones, so these look odd",
+    ),
     (View::Pasted, "With visible patches", "predictions for hidden patches, pixels for visible ones"),
     (View::Original, "Original", "the picture at the model's resolution"),
     (View::Error, "Error per patch", "mean square error of each hidden patch, brighter is worse"),

@@ -4,6 +4,7 @@ mod form;
 mod panel;
 mod plots;
 mod standing;
+mod ticks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -83,7 +83,8 @@ impl Exploring {
     /// Looks inside the model and reports it.
     pub async fn look(&mut self, outbox: &Outbox) -> Result<(), TrainError> {
         let (Some(explorer), Some(image), Some(look)) = (&self.explorer, &self.image, self.look) else { return Ok(()) };
-        // Asked once: a device that cannot do it is not asked again and again.
+        // Set again below: a device that cannot do it is not asked again and again.
+        self.look = None;
         self.asked = false;
         let mut inspector = match self.inspector.take() {
             Some(inspector) => inspector,
@@ -94,6 +95,7 @@ impl Exploring {
         }
         let looked = inspector.look(look).await?;
         self.inspector = Some(inspector);
+        self.look = Some(look);
         self.looked_at = platform::now_seconds();
         outbox.send(Event::Inspected(Box::new(looked)));
         Ok(())

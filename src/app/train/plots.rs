@@ -1,8 +1,9 @@
 //! Curves of a run.
 
 use eframe::egui;
-use egui_plot::{GridMark, Legend, Line, Plot, PlotPoints};
+use egui_plot::{GridInput, GridMark, Legend, Line, Plot, PlotPoints};
 
+use super::ticks;
 use crate::app::history::History;
 use crate::app::theme;
 
@@ -15,7 +16,11 @@ pub fn losses(ui: &mut egui::Ui, history: &History, height: f32) {
         .height(height)
         .legend(Legend::default())
         .allow_scroll(false)
-        .y_axis_formatter(|mark: GridMark, _| format!("{:.3}", 10f64.powf(mark.value)))
+        .y_grid_spacer(|GridInput { bounds: (low, high), .. }: GridInput| {
+            let mark = |value: f64| GridMark { value: value.log10(), step_size: (high - low) / 4.0 };
+            ticks::ticks(low, high).into_iter().map(mark).collect()
+        })
+        .y_axis_formatter(|mark: GridMark, _| ticks::label(10f64.powf(mark.value)))
         .y_axis_min_width(48.0)
         .show(ui, |plot| {
             plot.line(Line::new("loss of each step", log(&history.loss)).color(theme::TRAIN.gamma_multiply(0.35)));
