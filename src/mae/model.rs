@@ -84,8 +84,10 @@ pub fn encoder(b: &mut Builder, config: &MaeConfig, image: Var, masks: Masks) ->
         let positions = ops::gather_rows(&mut b.graph, positions, ids_keep, ids_restore, None)?;
         ops::add(&mut b.graph, embedded, positions)?
     };
-    // The class token's position is zero.
+    // The class token's position is zero where the table is the fixed one; weights from elsewhere may have learned one.
     let class = token(b, "vit.embeddings.cls_token", config.width);
+    let position = ops::slice_rows(&mut b.graph, table, 0, 1)?;
+    let class = ops::add(&mut b.graph, class, position)?;
     let mut x = ops::concat_rows(&mut b.graph, class, tokens)?;
     let shape = BlockShape { heads: config.heads, mlp: config.mlp_width(), eps: config.layer_norm_eps as f32 };
     let mut blocks = Vec::with_capacity(config.depth);
