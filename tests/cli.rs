@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use unmask::weights::TensorSource as _;
+
 fn unmask(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_unmask")).args(arguments).output().expect("the program runs")
 }
@@ -87,7 +89,7 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
     let strip = image::open(&out).expect("a picture");
     assert_eq!((strip.width(), strip.height()), (256, 64));
     let tensors = unmask::weights::Tensors::open(&pixels).expect("tensors");
-    assert!(tensors.get("input", &[3, 64, 64]).is_ok() && tensors.get("pred", &[64, 192]).is_ok());
+    assert!(tensors.expect("input", &[3, 64, 64]).is_ok() && tensors.expect("pred", &[64, 192]).is_ok());
 
     let kept = unmask(&["reconstruct", &photo, "--json", "--keep", "0,5,9", "--out", &out_text]);
     let line: serde_json::Value = serde_json::from_slice(&kept.stdout).expect("one object");

@@ -11,8 +11,8 @@ const MARGIN: f64 = 0.25;
 #[test]
 fn the_shipped_model_beats_the_baselines_on_held_out_photographs() {
     let gpu = common::gpu();
-    let weights = unmask::weights::shipped().expect("weights");
-    let mut model = pollster::block_on(Reconstructor::new(gpu, &weights)).expect("a model");
+    let model = unmask::train::Opened::shipped().expect("weights");
+    let mut model = pollster::block_on(Reconstructor::new(gpu, &model)).expect("a model");
     let source = data::SampleSource;
     let held_out = data::split(&source).held_out;
     assert!(held_out.len() >= 20);

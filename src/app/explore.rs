@@ -341,7 +341,7 @@ impl Explore {
         ui.checkbox(&mut settings.wipe, "Wipe").on_hover_text("reconstruction over the original, with a line to drag");
         ui.separator();
 
-        let hint = "pictures, or weights as safetensors; or drop them here (O), or paste a picture";
+        let hint = "pictures, or weights (.safetensors, .pth, .bin); or drop them here (O), or paste a picture";
         let mut open = false;
         ui.horizontal(|ui| {
             open = ui.button("Open…").on_hover_text(hint).clicked();

@@ -47,6 +47,11 @@ pub use surface::setup;
 /// Seconds between copies of a run's state to main memory.
 const SNAPSHOT_EVERY: f64 = 20.0;
 
+/// Whether a file of this name holds weights, of this program or another.
+fn is_weights(name: &str) -> bool {
+    [".safetensors", ".pth", ".bin"].iter().any(|ending| name.ends_with(ending))
+}
+
 /// Something that came in from outside the window's own loop.
 enum Inbox {
     /// Files that were chosen or dropped.
@@ -245,7 +250,7 @@ impl App {
                 Inbox::Files(files) => {
                     for Incoming { name, bytes } in files {
                         match bytes {
-                            Ok(bytes) if name.ends_with(".safetensors") => self.take_weights(name, bytes),
+                            Ok(bytes) if is_weights(&name) => self.take_weights(name, bytes),
                             Ok(bytes) => match data::decode(&name, &bytes, Some(2048)) {
                                 Ok(picture) => self.show_picture(picture),
                                 Err(error) => self.notices.error(error.to_string()),
@@ -275,7 +280,7 @@ impl App {
         let mut given = Vec::new();
         for Incoming { name, bytes } in files {
             match bytes {
-                Ok(bytes) if name.ends_with(".safetensors") => self.take_weights(name, bytes),
+                Ok(bytes) if is_weights(&name) => self.take_weights(name, bytes),
                 Ok(bytes) => given.push((name, bytes)),
                 Err(reason) => self.notices.error(format!("{name}: {reason}")),
             }
@@ -324,7 +329,7 @@ impl App {
 
     fn pick_files(&self, ctx: &egui::Context, title: &str, message: fn(Vec<Incoming>) -> Inbox) {
         let (outside, ctx) = (self.outside.clone(), ctx.clone());
-        let kinds = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "safetensors"];
+        let kinds = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "safetensors", "pth", "bin"];
         platform::pick_files(title, &kinds, move |files| {
             let _ = outside.send(message(files));
             ctx.request_repaint();

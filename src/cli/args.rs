@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use crate::gpu::{AdapterRequest, GpuOptions};
 use crate::ops::MaskStrategy;
-use crate::train::{Augment, Recipe, TrainError};
+use crate::train::{Augment, Hints, Recipe, TrainError};
 
 /// Masked autoencoders that train and run on any GPU.
 ///
@@ -57,6 +57,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Hide patches of pictures and let a trained model paint them back
     Reconstruct(ReconstructArgs),
+    /// Bring weights from one layout to another: the original code's, Hugging Face's, timm's, this program's
+    Convert(ConvertArgs),
     /// Write the weights of a run alone, without optimiser state
     Export(ExportArgs),
     /// Check this adapter: every kernel against f64, golden cases against a reference
@@ -240,7 +242,7 @@ pub struct ReconstructArgs {
     /// Pictures: files, or folders searched recursively
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<String>,
-    /// Trained weights or a checkpoint [default: the micro model that comes with the program]
+    /// Trained weights of any layout, or a checkpoint [default: the micro model that comes with the program]
     #[arg(long, value_name = "PATH")]
     pub weights: Option<PathBuf>,
     /// Share of hidden patches, 0 to under 1
@@ -261,6 +263,64 @@ pub struct ReconstructArgs {
     /// Also write input, mask and prediction as tensors
     #[arg(long, value_name = "OUT.safetensors")]
     pub pixels: Option<PathBuf>,
+    #[command(flatten)]
+    pub hints: HintArgs,
+}
+
+/// What files of other layouts leave open.
+#[derive(Clone, Debug, Default, Args)]
+pub struct HintArgs {
+    /// Encoder heads of foreign weights, where neither config.json nor a published shape tells
+    #[arg(long, value_name = "N")]
+    pub heads: Option<usize>,
+    /// Decoder heads, likewise
+    #[arg(long, value_name = "N")]
+    pub decoder_heads: Option<usize>,
+    /// Whether foreign weights predict patches normalised one by one
+    #[arg(long, value_name = "true|false")]
+    pub norm_pix_loss: Option<bool>,
+    /// Layer-norm epsilon of foreign weights [default: as config.json says, else 1e-6]
+    #[arg(long, value_name = "EPS")]
+    pub layer_norm_eps: Option<f64>,
+}
+
+impl HintArgs {
+    /// The same for the library.
+    pub fn hints(&self) -> Hints {
+        let HintArgs { heads, decoder_heads, norm_pix_loss, layer_norm_eps } = *self;
+        Hints { heads, decoder_heads, norm_pix_loss, layer_norm_eps }
+    }
+}
+
+/// Layouts that can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum To {
+    /// This program's own: one safetensors file
+    Native,
+    /// A folder for Hugging Face's transformers: model.safetensors, config.json, preprocessor_config.json
+    Hf,
+    /// The original code's checkpoint, for torch.load: one .pth file
+    Original,
+    /// timm's encoder: one safetensors file
+    Timm,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ConvertArgs {
+    /// A .safetensors, .pth or .bin file, an index of several, or a folder that holds one of these
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// Where to write: a folder for hf, a file for the others
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// Layout of OUT
+    #[arg(long)]
+    pub to: To,
+    /// Store 16-bit floats, half the size
+    #[arg(long)]
+    pub f16: bool,
+    #[command(flatten)]
+    pub hints: HintArgs,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod convert;
 mod demo;
 mod export;
 mod info;
@@ -32,6 +33,7 @@ pub fn main(window: Option<Window>) -> ExitCode {
         Some(Command::Demo(args)) => demo::run(&common, &args),
         Some(Command::Train(args)) => train::run(&common, &args),
         Some(Command::Reconstruct(args)) => reconstruct::run(&common, &args),
+        Some(Command::Convert(args)) => convert::run(&common, &args),
         Some(Command::Export(args)) => export::run(&common, &args),
         Some(Command::Selftest(args)) => selftest::run(&common, &args),
         Some(Command::Info) => info::run(&common),

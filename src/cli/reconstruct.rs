@@ -9,14 +9,14 @@ use super::args::{Common, ReconstructArgs};
 use super::progress::{json_line, say};
 use crate::data::{self, FolderSource, Source as _};
 use crate::gpu::Gpu;
-use crate::train::{Hidden, Reconstruction, Reconstructor};
-use crate::weights::{Storage, Tensors, shipped, write_tensors};
+use crate::train::{Hidden, Opened, Reconstruction, Reconstructor};
+use crate::weights::{Storage, Tensors, write_tensors};
 
 /// Runs `unmask reconstruct`.
 pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
-    let weights = match &args.weights {
-        Some(path) => Tensors::open(path)?,
-        None => shipped()?,
+    let model = match &args.weights {
+        Some(path) => Opened::open(path, &args.hints.hints())?,
+        None => Opened::shipped()?,
     };
     let files = files(&args.images)?;
     let several = files.len() > 1;
@@ -28,7 +28,8 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     }
     pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
-        let mut model = Reconstructor::new(gpu, &weights).await?;
+        model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
+        let mut model = Reconstructor::new(gpu, &model).await?;
         let hidden = hidden(args, model.config().grid())?;
         if model.config().norm_pix_loss {
             say(

@@ -11,7 +11,7 @@ use crate::graph::{Caps, GraphError, Layout, Plan, TensorType};
 use crate::mae::{self, MaeConfig, MaeError, MaeVars};
 use crate::nn::{Builder, ParamStore, State};
 use crate::ops::{AdamW, MaskStrategy, global_norm_partials, push_global_norm};
-use crate::weights::{Tensors, WeightsError};
+use crate::weights::{TensorSource, Tensors, WeightsError};
 
 /// What can keep a case from running.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +124,7 @@ fn max_abs(got: &[f32], want: &[f32]) -> f64 {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(case: &Tensors, key: &str) -> Result<T, WeightsError> {
-    serde_json::from_str(case.text(key)?).map_err(|error| case.bad_metadata(key, error))
+    serde_json::from_str(case.text(key)?).map_err(|error| case.bad_metadata(key, &error))
 }
 
 fn config_of(case: &Tensors) -> Result<MaeConfig, GoldenError> {

@@ -4,7 +4,7 @@ use super::{Builder, ParamSpec};
 use crate::gpu::{BufferSlice, Gpu, GpuError, Uploads};
 use crate::graph::{Externals, ShardLayout, Shards};
 use crate::ops::{AdamWShard, DECAY_BLOCK};
-use crate::weights::{Tensors, WeightsError};
+use crate::weights::{TensorSource, Tensors, WeightsError};
 
 /// Which of the state kept for every weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,18 +134,18 @@ impl ParamStore {
     /// Sets `state` of every parameter from tensors named as in checkpoints.
     ///
     /// # Errors
-    /// [`WeightsError::Missing`] or [`WeightsError::Shape`]; nothing is changed then.
-    pub fn load(&self, gpu: &Gpu, state: State, tensors: &Tensors) -> Result<(), WeightsError> {
-        let mut blocks = Vec::new();
-        for spec in &self.specs {
-            let Some(slice) = self.slice(spec, state) else { continue };
+    /// [`WeightsError::Missing`] or [`WeightsError::Shape`], and nothing is changed then; what reading them gives.
+    pub fn load(&self, gpu: &Gpu, state: State, weights: &dyn TensorSource) -> Result<(), WeightsError> {
+        let present = || self.specs.iter().filter_map(|spec| Some((spec, self.slice(spec, state)?)));
+        for (spec, _) in present() {
+            spec.parts.iter().try_for_each(|part| weights.expect(&part.name, &part.shape))?;
+        }
+        // One at a time: a large model need not lie in main memory as a whole.
+        for (spec, slice) in present() {
             let mut values = Vec::with_capacity(spec.len());
             for part in &spec.parts {
-                values.extend_from_slice(&tensors.get(&part.name, &part.shape)?.data);
+                values.extend(weights.get(&part.name, &part.shape)?.data);
             }
-            blocks.push((slice, values));
-        }
-        for (slice, values) in blocks {
             gpu.upload(&slice, &values);
         }
         Ok(())

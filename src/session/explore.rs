@@ -8,8 +8,7 @@ use crate::data::Picture;
 use crate::gpu::{BufferSlice, Gpu};
 use crate::ops;
 use crate::platform;
-use crate::train::{Explorer, Hidden, Inspector, Look, TrainError, Trainer};
-use crate::weights::{self, Tensors};
+use crate::train::{Explorer, Hidden, Hints, Inspector, Look, Opened, TrainError, Trainer};
 
 /// Shortest time between looks at a model in training, seconds.
 const LOOK_EVERY: f64 = 0.5;
@@ -133,11 +132,13 @@ impl Exploring {
         trainer: Option<&Trainer>,
         outbox: &Outbox,
     ) -> Result<(), TrainError> {
-        let load = async |tensors: Tensors| Explorer::load(self.gpu.clone(), &tensors).await;
+        let load = async |model: Opened| Explorer::load(self.gpu.clone(), &model).await;
         let (name, mut explorer) = match &from {
-            WeightsFrom::Shipped => ("the shipped model".to_owned(), load(weights::shipped()?).await?),
-            WeightsFrom::Path(path) => (path.display().to_string(), load(Tensors::open(path)?).await?),
-            WeightsFrom::Bytes(name, bytes) => (name.clone(), load(weights::read_tensors(name, bytes)?).await?),
+            WeightsFrom::Shipped => ("the shipped model".to_owned(), load(Opened::shipped()?).await?),
+            WeightsFrom::Path(path) => {
+                (path.display().to_string(), load(Opened::open(path, &Hints::default())?).await?)
+            }
+            WeightsFrom::Bytes(name, bytes) => (name.clone(), load(Opened::from_bytes(name, bytes.clone())?).await?),
             WeightsFrom::Training => {
                 let Some(trainer) = trainer else {
                     return Err(TrainError::Mask("no model is in training; start one first".to_owned()));

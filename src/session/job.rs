@@ -7,8 +7,7 @@ use crate::data;
 use crate::gpu::{AdapterRequest, Gpu, GpuError, GpuOptions};
 use crate::graph::Caps;
 use crate::nn::State;
-use crate::train::{Checkpoint, Estimate, Recipe, RunFolder, TrainError, Trainer, estimate};
-use crate::weights::Tensors;
+use crate::train::{Checkpoint, Estimate, Hints, Opened, Recipe, RunFolder, TrainError, Trainer, estimate};
 
 /// Errors of a session.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +86,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
     let mut recipe = resumed.as_ref().map_or(&job.recipe, |(_, checkpoint)| &checkpoint.recipe).clone();
     recipe.train.steps = recipe.train.steps.max(if resumed.is_some() { job.recipe.train.steps } else { 0 });
     recipe.check()?;
-    let init = job.init.as_deref().map(Tensors::open).transpose().map_err(TrainError::from)?;
+    let init = job.init.as_deref().map(|path| Opened::open(path, &Hints::default())).transpose()?;
     let (source, split) = match &job.pictures {
         Some(source) => (source.clone(), data::split(source.as_ref())),
         None => data::open_all(&recipe.train.data).map_err(TrainError::from)?,
@@ -108,8 +107,9 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
         }
         other => other,
     })?;
-    if let Some(weights) = init.filter(|_| resumed.is_none()) {
-        trainer.store().load(trainer.gpu(), State::Weights, &weights).map_err(TrainError::from)?;
+    if let Some(model) = init.filter(|_| resumed.is_none()) {
+        model.need_decoder()?;
+        trainer.store().load(trainer.gpu(), State::Weights, &model.weights).map_err(TrainError::from)?;
     }
     let folder = match (resumed, &job.out) {
         (Some((folder, _)), _) => folder,

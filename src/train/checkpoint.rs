@@ -6,7 +6,7 @@ use super::{Recipe, TrainError};
 use crate::gpu::Gpu;
 use crate::mae::MaeConfig;
 use crate::nn::{ParamStore, State};
-use crate::weights::{Storage, Tensors, WeightsError, read_tensors, tensor_bytes, write_tensors};
+use crate::weights::{Storage, TensorSource, Tensors, WeightsError, read_tensors, tensor_bytes, write_tensors};
 
 /// Prefixes of the moments' names.
 const FIRST: &str = "adamw.first.";
@@ -42,9 +42,9 @@ pub fn config_metadata(config: &MaeConfig) -> Result<[(String, String); 2], Trai
 ///
 /// # Errors
 /// [`WeightsError::Metadata`] where the file does not say, or says something that is no model.
-pub fn model_of(tensors: &Tensors) -> Result<MaeConfig, TrainError> {
+pub fn model_of(weights: &dyn TensorSource) -> Result<MaeConfig, TrainError> {
     let config: MaeConfig =
-        serde_json::from_str(tensors.text("model")?).map_err(|error| tensors.bad_metadata("model", error))?;
+        serde_json::from_str(weights.text("model")?).map_err(|error| weights.bad_metadata("model", &error))?;
     config.check()?;
     Ok(config)
 }
@@ -92,7 +92,7 @@ impl Checkpoint {
 
     fn from_tensors(all: Tensors) -> Result<Checkpoint, TrainError> {
         let number = |key: &str| -> Result<u64, WeightsError> {
-            all.text(key)?.parse().map_err(|error| all.bad_metadata(key, error))
+            all.text(key)?.parse().map_err(|error| all.bad_metadata(key, &error))
         };
         let (first, second) = (all.under(FIRST), all.under(SECOND));
         let mut weights = all.clone();

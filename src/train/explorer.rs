@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Pictures, Profile, TrainError, model_of};
+use super::{Opened, Pictures, Profile, TrainError};
 use crate::data::Picture;
 use crate::eval::psnr_db;
 use crate::gpu::{BufferSlice, Gpu, Uploads};
@@ -12,7 +12,6 @@ use crate::mae::{self, MaeConfig};
 use crate::nn::{Builder, ParamStore, State};
 use crate::ops::{self, CropMode, MaskNoise, MaskStrategy};
 use crate::platform;
-use crate::weights::Tensors;
 
 /// Plans of other visible counts that are kept, so that a slider moves without planning.
 const KEPT_PLANS: usize = 16;
@@ -86,16 +85,17 @@ pub struct Explorer {
 }
 
 impl Explorer {
-    /// Loads `weights`, which say what model they are for.
+    /// Loads a model.
     ///
     /// # Errors
     /// Weights without a decoder, with a missing or misshapen tensor, each by name.
-    pub async fn load(gpu: Arc<Gpu>, weights: &Tensors) -> Result<Explorer, TrainError> {
-        let config = model_of(weights)?;
+    pub async fn load(gpu: Arc<Gpu>, model: &Opened) -> Result<Explorer, TrainError> {
+        model.need_decoder()?;
+        let config = model.config.clone();
         let mut b = Builder::new();
         model_graph(&mut b, &config, (1, 1))?;
         let store = ParamStore::new(&gpu, b.params(), false).await?;
-        store.load(&gpu, State::Weights, weights)?;
+        store.load(&gpu, State::Weights, &model.weights)?;
         Explorer::new(gpu, config, Arc::new(store)).await
     }
 

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use super::explorer::{Explorer, Hidden};
-use super::{TrainError, decode_limit};
+use super::{Opened, TrainError, decode_limit};
 use crate::data::Picture;
 use crate::eval::{Baselines, baselines, psnr_db};
 use crate::gpu::{BufferSlice, Gpu};
 use crate::mae::MaeConfig;
 use crate::ops::{self, PIXEL_STD};
-use crate::weights::Tensors;
 
 /// A picture and what the model made of it.
 #[derive(Clone, Debug)]
@@ -46,12 +45,12 @@ pub struct Reconstructor {
 }
 
 impl Reconstructor {
-    /// Loads `weights`, which say what model they are for.
+    /// Loads a model.
     ///
     /// # Errors
     /// Weights without a decoder, with a missing or misshapen tensor, each by name.
-    pub async fn new(gpu: Arc<Gpu>, weights: &Tensors) -> Result<Reconstructor, TrainError> {
-        Ok(Reconstructor { explorer: Explorer::load(gpu.clone(), weights).await?, gpu })
+    pub async fn new(gpu: Arc<Gpu>, model: &Opened) -> Result<Reconstructor, TrainError> {
+        Ok(Reconstructor { explorer: Explorer::load(gpu.clone(), model).await?, gpu })
     }
 
     /// The model.

@@ -9,8 +9,8 @@ use crate::data::Picture;
 use crate::eval::{kernels, run_case};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::ops::MaskStrategy;
-use crate::train::{Hidden, Reconstructor};
-use crate::weights::{Storage, Tensors, read_tensors, shipped, tensor_bytes};
+use crate::train::{Hidden, Hints, Opened, Reconstructor, config_metadata};
+use crate::weights::{Storage, TensorSource as _, Tensors, read_tensors, tensor_bytes};
 
 /// A device with a model on it.
 #[wasm_bindgen]
@@ -53,18 +53,19 @@ impl Engine {
     /// Takes up the weights in the safetensors file `bytes`, or the shipped ones; returns the model's shape as JSON.
     #[wasm_bindgen(js_name = loadWeights)]
     pub async fn load_weights(&mut self, name: String, bytes: Option<Vec<u8>>) -> Result<String, JsError> {
-        let tensors = match bytes {
-            Some(bytes) => read_tensors(&name, &bytes)?,
-            None => shipped()?,
+        let model = match bytes {
+            Some(bytes) => Opened::from_bytes(&name, bytes)?,
+            None => Opened::shipped()?,
         };
-        self.take(tensors).await
+        self.take(&model).await
     }
 
-    async fn take(&mut self, weights: Tensors) -> Result<String, JsError> {
-        let model = Reconstructor::new(self.gpu.clone(), &weights).await?;
+    async fn take(&mut self, opened: &Opened) -> Result<String, JsError> {
+        let model = Reconstructor::new(self.gpu.clone(), opened).await?;
         let config = serde_json::to_string(model.config())?;
+        self.weights = opened.weights.read_all()?;
+        self.weights.metadata.extend(config_metadata(model.config())?);
         self.model = Some(model);
-        self.weights = weights;
         Ok(config)
     }
 
@@ -119,7 +120,7 @@ impl Engine {
         let options: train::Options = serde_json::from_str(&options)?;
         let files = names.into_iter().zip(files.iter().map(js_sys::Uint8Array::to_vec)).collect();
         let weights = train::train(&self.gpu, &options, files, &progress).await?;
-        self.take(weights).await
+        self.take(&Opened::new(Box::new(weights), None, &Hints::default())?).await
     }
 
     /// Runs the golden case in the safetensors file `bytes`; returns its report as JSON.

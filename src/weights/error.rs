@@ -19,6 +19,22 @@ pub enum WeightsError {
         /// What is wrong.
         reason: String,
     },
+    /// Not a file of `torch.save`, or one that holds more than tensors.
+    #[error("{path}: not a checkpoint that can be read: {reason}")]
+    Torch {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Tensors that make no model.
+    #[error("{path}: {reason}")]
+    Layout {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// An element type that weights do not have.
     #[error("{path}: tensor \"{name}\" has element type {dtype}; expected F32, F16, BF16, F64, I32, U32, I64 or U8")]
     Type {

@@ -5,10 +5,11 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use half::{bf16, f16};
+use half::f16;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
+use super::open::element;
 use super::{Storage, Tensor, Tensors, WeightsError};
 
 /// Reads a safetensors file from `bytes`; `path` names it in messages.
@@ -22,32 +23,15 @@ pub fn read_tensors(path: &str, bytes: &[u8]) -> Result<Tensors, WeightsError> {
     let mut tensors = Tensors { path: path.to_owned(), ..Tensors::default() };
     tensors.metadata.extend(header.metadata().clone().unwrap_or_default());
     for (name, view) in file.iter() {
-        let data = numbers(view.dtype(), view.data()).ok_or_else(|| WeightsError::Type {
+        let element = element(view.dtype()).ok_or_else(|| WeightsError::Type {
             path: path.to_owned(),
             name: name.to_owned(),
             dtype: format!("{:?}", view.dtype()),
         })?;
+        let data = element.numbers(view.data());
         tensors.tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data });
     }
     Ok(tensors)
-}
-
-/// Elements of `bytes` as f32.
-fn numbers(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-        bytes.as_chunks::<N>().0.iter().map(|chunk| number(*chunk)).collect()
-    }
-    Some(match dtype {
-        Dtype::F32 => each(bytes, f32::from_le_bytes),
-        Dtype::F16 => each(bytes, |b| f16::from_le_bytes(b).to_f32()),
-        Dtype::BF16 => each(bytes, |b| bf16::from_le_bytes(b).to_f32()),
-        Dtype::F64 => each(bytes, |b| f64::from_le_bytes(b) as f32),
-        Dtype::I32 => each(bytes, |b| i32::from_le_bytes(b) as f32),
-        Dtype::U32 => each(bytes, |b| u32::from_le_bytes(b) as f32),
-        Dtype::I64 => each(bytes, |b| i64::from_le_bytes(b) as f32),
-        Dtype::U8 => each(bytes, |b: [u8; 1]| f32::from(b[0])),
-        _ => return None,
-    })
 }
 
 /// The bytes of a safetensors file of `tensors`.
@@ -111,6 +95,7 @@ impl Tensors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::TensorSource as _;
 
     #[test]
     fn files_come_back_as_they_were_written() {

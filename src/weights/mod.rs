@@ -1,11 +1,27 @@
 //! Reading and writing tensors by name. Knows nothing of the GPU.
 
+mod element;
 mod error;
 mod file;
+mod layout;
+mod open;
+mod pickle;
+mod renamed;
+mod save;
 mod shipped;
+mod source;
 mod tensors;
+mod torch;
+mod torch_save;
 
+pub use element::Element;
 pub use error::WeightsError;
 pub use file::{read_tensors, tensor_bytes, write_tensors};
+pub use layout::{Layout, Meaning, meaning, name_in};
+pub use open::{open_bytes, open_weights};
+pub use renamed::Renamed;
+pub use save::{Output, outputs, write_safetensors};
 pub use shipped::shipped;
+pub use source::{Bytes, Place, TensorFile, TensorSource};
 pub use tensors::{Storage, Tensor, Tensors};
+pub use torch_save::write_torch;

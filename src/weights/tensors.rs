@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::WeightsError;
-
 /// How numbers are stored in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Storage {
@@ -12,6 +10,16 @@ pub enum Storage {
     F32,
     /// 16-bit floats.
     F16,
+}
+
+impl Storage {
+    /// Bytes of a number.
+    pub fn size(self) -> usize {
+        match self {
+            Storage::F32 => 4,
+            Storage::F16 => 2,
+        }
+    }
 }
 
 /// A tensor; numbers of any stored type as f32.
@@ -41,28 +49,6 @@ impl Tensors {
         self.tensors.insert(name.into(), Tensor { shape: shape.to_vec(), data });
     }
 
-    /// The tensor `name` of shape `shape`.
-    ///
-    /// # Errors
-    /// [`WeightsError::Missing`] or [`WeightsError::Shape`].
-    pub fn get(&self, name: &str, shape: &[usize]) -> Result<&Tensor, WeightsError> {
-        let tensor = self.tensors.get(name).ok_or_else(|| WeightsError::Missing {
-            path: self.path.clone(),
-            name: name.to_owned(),
-            shape: shape.to_vec(),
-        })?;
-        if tensor.shape == shape {
-            Ok(tensor)
-        } else {
-            Err(WeightsError::Shape {
-                path: self.path.clone(),
-                name: name.to_owned(),
-                got: tensor.shape.clone(),
-                want: shape.to_vec(),
-            })
-        }
-    }
-
     /// The tensors whose names start with `prefix`, without it.
     #[must_use]
     pub fn under(&self, prefix: &str) -> Tensors {
@@ -72,18 +58,5 @@ impl Tensors {
             tensors: self.tensors.iter().filter_map(strip).collect(),
             metadata: self.metadata.clone(),
         }
-    }
-
-    /// The metadata text `key`.
-    ///
-    /// # Errors
-    /// [`WeightsError::Metadata`] where there is none.
-    pub fn text(&self, key: &str) -> Result<&str, WeightsError> {
-        self.metadata.get(key).map(String::as_str).ok_or_else(|| self.bad_metadata(key, "is missing"))
-    }
-
-    /// The error that metadata `key` is wrong for `reason`.
-    pub fn bad_metadata(&self, key: &str, reason: impl std::fmt::Display) -> WeightsError {
-        WeightsError::Metadata { path: self.path.clone(), key: key.to_owned(), reason: reason.to_string() }
     }
 }

@@ -1,0 +1,112 @@
+//! `unmask convert`: weights from one layout to another.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+
+use super::args::{Common, ConvertArgs, To};
+use super::progress::{json_line, say};
+use crate::train::{Opened, config_metadata, hub_config, hub_preprocessor, model_params};
+use crate::weights::{Layout, Storage, TensorSource as _, WeightsError, outputs, write_safetensors, write_torch};
+
+/// Runs `unmask convert`.
+pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
+    let model = Opened::open(&args.input, &args.hints.hints())?;
+    let whole = model.weights.has_decoder();
+    // Every tensor of the model has to be there, in its shape.
+    let expected = model_params(&model.config)?;
+    let expected = expected.iter().filter(|(name, _)| whole || name.starts_with("vit."));
+    for (name, shape) in expected.clone() {
+        model.weights.expect(name, shape)?;
+    }
+    if let Some(name) = model
+        .weights
+        .shapes()
+        .iter()
+        .map(|(name, _)| *name)
+        .find(|name| !expected.clone().any(|(known, _)| known == name))
+    {
+        let path = model.weights.path().to_owned();
+        let reason = format!("tensor \"{name}\" is no part of the model that its other tensors tell of");
+        return Err(WeightsError::Layout { path, reason }.into());
+    }
+    let layout = match args.to {
+        To::Native => Layout::Native,
+        To::Hf => Layout::HuggingFace,
+        To::Original => Layout::Original,
+        To::Timm => Layout::Timm,
+    };
+    if model.config.encoder_sees_masks && matches!(args.to, To::Original | To::Timm) {
+        bail!("{}: an encoder that sees mask tokens has no place in that layout", args.input.display());
+    }
+    let (outputs, dropped) = outputs(layout, &model.weights);
+    let storage = if args.f16 { Storage::F16 } else { Storage::F32 };
+    let foreign = || [("format".to_owned(), "pt".to_owned())].into();
+    match args.to {
+        To::Native => {
+            let metadata = config_metadata(&model.config)?.into();
+            write_safetensors(&args.out, &model.weights, &outputs, metadata, storage)?;
+        }
+        To::Timm => write_safetensors(&args.out, &model.weights, &outputs, foreign(), storage)?,
+        To::Original => write_torch(&args.out, &model.weights, &outputs, storage)?,
+        To::Hf => {
+            fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+            write_safetensors(&args.out.join("model.safetensors"), &model.weights, &outputs, foreign(), storage)?;
+            write_json(&args.out.join("config.json"), &hub_config(&model.config, whole))?;
+            write_json(&args.out.join("preprocessor_config.json"), &hub_preprocessor(&model.config))?;
+        }
+    }
+    let (classifier, leftover) = (&model.weights.classifier, &model.weights.leftover);
+    if common.json {
+        return json_line(&json!({
+            "in": args.input, "out": args.out, "model": model.config, "decoder": whole, "tensors": outputs.len(),
+            "renamed": model.weights.translated(), "dropped": dropped, "classifier": classifier, "leftover": leftover,
+            "assumed": model.assumed,
+        }));
+    }
+    let config = &model.config;
+    say(
+        common,
+        format_args!(
+            "{}: {} px, patch {}, {} wide, {} deep, {} heads; {}",
+            args.input.display(),
+            config.image_size,
+            config.patch_size,
+            config.width,
+            config.depth,
+            config.heads,
+            match whole {
+                true => format!(
+                    "decoder {}/{}/{}, {} targets",
+                    config.decoder_width,
+                    config.decoder_depth,
+                    config.decoder_heads,
+                    if config.norm_pix_loss { "normalised" } else { "raw" }
+                ),
+                false => "no decoder: it gives features, but cannot rebuild pictures".to_owned(),
+            }
+        ),
+    );
+    for text in &model.assumed {
+        say(common, format_args!("note: {text}"));
+    }
+    let read = model.weights.shapes().len();
+    say(common, format_args!("read     {read} tensors, {} of them under other names", model.weights.translated()));
+    for (what, names) in
+        [("left out", &dropped), ("ignored (of a classifier)", classifier), ("left over (unknown)", leftover)]
+    {
+        if !names.is_empty() {
+            say(common, format_args!("{what}: {}", names.join(", ")));
+        }
+    }
+    say(common, format_args!("missing  none"));
+    say(common, format_args!("wrote    {} tensors -> {}", outputs.len(), args.out.display()));
+    Ok(())
+}
+
+fn write_json(path: &Path, value: &serde_json::Value) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(value)? + "\n";
+    fs::write(path, text).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,203 @@
+//! What model foreign weights are for: told by their shapes, and where these leave something open by what lies beside
+//! them or is known of the published models.
+
+use std::path::Path;
+
+use super::hub::HubConfig;
+use super::{TrainError, model_of};
+use crate::graph::TensorType;
+use crate::mae::{self, MaeConfig, PRESETS};
+use crate::nn::Builder;
+use crate::weights::{self, Bytes, Renamed, TensorSource, WeightsError, open_bytes, open_weights};
+
+/// Weights of any layout with the model that they are for.
+pub struct Opened {
+    /// The model.
+    pub config: MaeConfig,
+    /// Its weights, under this program's names.
+    pub weights: Renamed,
+    /// What nothing told and was assumed, for people.
+    pub assumed: Vec<String>,
+}
+
+impl Opened {
+    /// Opens the weights at `path`: a file, or a folder as Hugging Face's libraries write it.
+    ///
+    /// # Errors
+    /// What is wrong with them, or that they are for no masked autoencoder.
+    pub fn open(path: &Path, hints: &Hints) -> Result<Opened, TrainError> {
+        let hub = HubConfig::beside(path)?;
+        Opened::new(open_weights(path)?, hub.as_ref(), hints)
+    }
+
+    /// Weights in the bytes of a file; `name` names them in messages.
+    ///
+    /// # Errors
+    /// As [`Opened::open`].
+    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Opened, TrainError> {
+        Opened::new(Box::new(open_bytes(name, Bytes::Memory(bytes))?), None, &Hints::default())
+    }
+
+    /// Weights from `source`, with what a `config.json` beside them says.
+    ///
+    /// # Errors
+    /// As [`Opened::open`].
+    pub fn new(source: Box<dyn TensorSource>, hub: Option<&HubConfig>, hints: &Hints) -> Result<Opened, TrainError> {
+        let weights = Renamed::new(source)?;
+        let (config, assumed) = foreign_config(&weights, hub, hints)?;
+        Ok(Opened { config, weights, assumed })
+    }
+
+    /// The model that comes with the program.
+    ///
+    /// # Errors
+    /// As [`crate::weights::shipped`].
+    pub fn shipped() -> Result<Opened, TrainError> {
+        Opened::new(Box::new(weights::shipped()?), None, &Hints::default())
+    }
+
+    /// Fails unless there is a decoder.
+    ///
+    /// # Errors
+    /// [`WeightsError::Layout`].
+    pub fn need_decoder(&self) -> Result<(), TrainError> {
+        match self.weights.has_decoder() {
+            true => Ok(()),
+            false => Err(bad(
+                &self.weights,
+                "holds an encoder alone: it gives features, but there is no decoder to rebuild pictures with"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+/// What cannot be seen from shapes; `None` leaves it to what is known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hints {
+    /// Encoder heads.
+    pub heads: Option<usize>,
+    /// Decoder heads.
+    pub decoder_heads: Option<usize>,
+    /// Whether targets are patches normalised one by one.
+    pub norm_pix_loss: Option<bool>,
+    /// Layer-norm epsilon.
+    pub layer_norm_eps: Option<f64>,
+}
+
+/// Name and shape of every tensor of the model `config`, as weights are kept.
+///
+/// # Errors
+/// Those of building the model.
+pub fn model_params(config: &MaeConfig) -> Result<Vec<(String, Vec<usize>)>, TrainError> {
+    let mut b = Builder::new();
+    let (side, patches) = (config.image_size, config.patches());
+    let image = b.graph.external("image", TensorType::f32(&[1, 3, side, side]));
+    let noise = b.graph.external("noise", TensorType::f32(&[1, patches]));
+    let masks = mae::given_masks(&mut b.graph, config, noise)?;
+    mae::autoencoder(&mut b, config, image, masks)?;
+    let parts = b.params().iter().flat_map(|spec| &spec.parts);
+    Ok(parts.map(|part| (part.name.clone(), part.shape.clone())).collect())
+}
+
+/// Heads of a model that is `width` wide and `depth` deep: as published, else of 64 numbers.
+fn known_heads(width: usize, depth: usize, decoder: bool) -> Option<usize> {
+    let presets = PRESETS.iter().filter_map(|preset| mae::preset(preset.name).ok());
+    presets
+        .map(|config| match decoder {
+            false => ((config.width, config.depth), config.heads),
+            true => ((config.decoder_width, config.decoder_depth), config.decoder_heads),
+        })
+        .find(|(sizes, _)| *sizes == (width, depth))
+        .map(|(_, heads)| heads)
+}
+
+/// The model that `source` is for, and what had to be assumed.
+///
+/// # Errors
+/// What is missing or does not go together, by name; heads that nothing tells.
+fn foreign_config(
+    source: &Renamed,
+    hub: Option<&HubConfig>,
+    hints: &Hints,
+) -> Result<(MaeConfig, Vec<String>), TrainError> {
+    if source.metadata().contains_key("model") {
+        return Ok((model_of(source)?, Vec::new()));
+    }
+    let mut assumed = Vec::new();
+    let shape = |name: &str, axes: usize| -> Result<Vec<usize>, TrainError> {
+        match source.shape(name) {
+            Some(shape) if shape.len() == axes => Ok(shape.to_vec()),
+            Some(shape) => Err(bad(source, format!("tensor \"{name}\" has shape {shape:?}, expected {axes} axes"))),
+            None => {
+                Err(bad(source, format!("tensor \"{name}\" is missing: these are no weights of a masked autoencoder")))
+            }
+        }
+    };
+    let kernel = shape("vit.embeddings.patch_embeddings.projection.weight", 4)?;
+    let [width, 3, patch_size, across] = kernel[..] else {
+        return Err(bad(source, format!("the patch embedding has shape {kernel:?}, expected three channels")));
+    };
+    let positions = shape("vit.embeddings.position_embeddings", 3)?;
+    let grid = positions[1].saturating_sub(1).isqrt();
+    if patch_size != across || grid * grid + 1 != positions[1] || grid == 0 {
+        let text = format!("patches of {patch_size} x {across} and {} positions tell no square picture", positions[1]);
+        return Err(bad(source, text));
+    }
+    let blocks = |prefix: &str| {
+        (0..).take_while(|index| source.shape(&format!("{prefix}.{index}.layernorm_before.weight")).is_some()).count()
+    };
+    let mlp = |prefix: &str, width: usize| -> Result<usize, TrainError> {
+        let hidden = shape(&format!("{prefix}.0.mlp.fc1.weight"), 2)?[0];
+        Ok(if hidden == 4 * width { 0 } else { hidden })
+    };
+    let depth = blocks("vit.layers");
+    let heads =
+        |hint: Option<usize>, hub: Option<usize>, known: Option<usize>, flag: &str| -> Result<usize, TrainError> {
+            hint.or(hub)
+                .or(known)
+                .ok_or_else(|| bad(source, format!("shapes do not tell how many heads there are; pass {flag}")))
+        };
+    let mut config = MaeConfig {
+        image_size: grid * patch_size,
+        patch_size,
+        width,
+        depth,
+        heads: heads(hints.heads, hub.map(|hub| hub.num_attention_heads), known_heads(width, depth, false), "--heads")?,
+        mlp: mlp("vit.layers", width)?,
+        ..mae::preset("base")?
+    };
+    if source.has_decoder() {
+        let width = shape("decoder.decoder_embed.weight", 2)?[0];
+        let depth = blocks("decoder.decoder_layers");
+        config.decoder_width = width;
+        config.decoder_depth = depth;
+        let known = known_heads(width, depth, true);
+        let hub = hub.map(|hub| hub.decoder_num_attention_heads);
+        config.decoder_heads = heads(hints.decoder_heads, hub, known, "--decoder-heads")?;
+        config.decoder_mlp = mlp("decoder.decoder_layers", width)?;
+    }
+    config.norm_pix_loss = match (hints.norm_pix_loss, hub) {
+        (Some(told), _) => told,
+        (None, Some(hub)) => hub.norm_pix_loss,
+        (None, None) => {
+            // The published files with a decoder: those for pictures predict pixels, the others normalised patches.
+            let file = source.path().rsplit(['/', '\\']).next().unwrap_or_default();
+            let normalised = file.starts_with("mae_pretrain") && file.contains("full");
+            let known = normalised || file.starts_with("mae_visualize");
+            if source.has_decoder() && !known {
+                assumed
+                    .push("targets are raw pixels (norm_pix_loss = false); --norm-pix-loss says otherwise".to_owned());
+            }
+            normalised
+        }
+    };
+    config.layer_norm_eps = hints.layer_norm_eps.or(hub.map(|hub| hub.layer_norm_eps)).unwrap_or(1e-6);
+    config.mask_ratio = hub.map_or(0.75, |hub| hub.mask_ratio);
+    config.check()?;
+    Ok((config, assumed))
+}
+
+fn bad(source: &Renamed, reason: String) -> TrainError {
+    WeightsError::Layout { path: source.path().to_owned(), reason }.into()
+}

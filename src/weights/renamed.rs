@@ -1,0 +1,101 @@
+//! Foreign weights under this program's names.
+
+use std::collections::BTreeMap;
+
+use super::layout::{Meaning, meaning};
+use super::source::missing;
+use super::{Tensor, TensorSource, WeightsError};
+
+/// A tensor of this program, and where it comes from.
+#[derive(Clone, Debug)]
+struct Origin {
+    shape: Vec<usize>,
+    name: String,
+    /// Which third of the foreign tensor's first axis; none for all of it.
+    third: Option<usize>,
+}
+
+/// A source in any known layout, seen under this program's names.
+pub struct Renamed {
+    source: Box<dyn TensorSource>,
+    origins: BTreeMap<String, Origin>,
+    /// Tensors of a classifier, which a masked autoencoder has no use for.
+    pub classifier: Vec<String>,
+    /// Tensors with names that mean nothing here.
+    pub leftover: Vec<String>,
+}
+
+impl Renamed {
+    /// Translates the names of `source`.
+    ///
+    /// # Errors
+    /// [`WeightsError::Layout`] where two names stand for one tensor, or stacked tensors cannot be taken apart.
+    pub fn new(source: Box<dyn TensorSource>) -> Result<Renamed, WeightsError> {
+        let fail = |reason: String| WeightsError::Layout { path: source.path().to_owned(), reason };
+        let mut origins: BTreeMap<String, Origin> = BTreeMap::new();
+        let (mut classifier, mut leftover) = (Vec::new(), Vec::new());
+        for (name, shape) in source.shapes() {
+            let found = match meaning(name) {
+                Meaning::Tensor(native) => vec![(native, None)],
+                Meaning::Stacked(natives) => natives.into_iter().zip((0..).map(Some)).collect(),
+                Meaning::Classifier => {
+                    classifier.push(name.to_owned());
+                    continue;
+                }
+                Meaning::Moment => continue,
+                Meaning::Unknown => {
+                    leftover.push(name.to_owned());
+                    continue;
+                }
+            };
+            for (native, third) in found {
+                let mut shape = shape.to_vec();
+                if third.is_some() {
+                    match shape.first_mut() {
+                        Some(rows) if rows.is_multiple_of(3) => *rows /= 3,
+                        _ => return Err(fail(format!("tensor \"{name}\" of shape {shape:?} is no stack of three"))),
+                    }
+                }
+                let origin = Origin { shape, name: name.to_owned(), third };
+                if let Some(other) = origins.insert(native.clone(), origin) {
+                    return Err(fail(format!("\"{}\" and \"{name}\" both stand for \"{native}\"", other.name)));
+                }
+            }
+        }
+        Ok(Renamed { source, origins, classifier, leftover })
+    }
+
+    /// Whether there is a decoder to rebuild pictures with.
+    pub fn has_decoder(&self) -> bool {
+        self.origins.keys().any(|name| name.starts_with("decoder."))
+    }
+
+    /// Names that differ from this program's.
+    pub fn translated(&self) -> usize {
+        self.origins.iter().filter(|(name, origin)| **name != origin.name).count()
+    }
+}
+
+impl TensorSource for Renamed {
+    fn path(&self) -> &str {
+        self.source.path()
+    }
+
+    fn shapes(&self) -> Vec<(&str, &[usize])> {
+        self.origins.iter().map(|(name, origin)| (name.as_str(), origin.shape.as_slice())).collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.origins.get(name).map(|origin| origin.shape.as_slice())
+    }
+
+    fn metadata(&self) -> &BTreeMap<String, String> {
+        self.source.metadata()
+    }
+
+    fn read_rows(&self, name: &str, first: usize, count: usize) -> Result<Tensor, WeightsError> {
+        let origin = self.origins.get(name).ok_or_else(|| missing(self.path(), name))?;
+        let before = origin.third.map_or(0, |third| third * origin.shape[0]);
+        self.source.read_rows(&origin.name, before + first, count)
+    }
+}

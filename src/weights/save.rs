@@ -1,0 +1,156 @@
+//! Writing weights in any layout, tensor by tensor.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
+
+use half::f16;
+use safetensors::{Dtype, View};
+
+use super::layout::{Layout, name_in};
+use super::{Storage, TensorSource, WeightsError};
+
+/// A tensor to be written: its name and shape there, and the tensors of this program that make it up, one after the
+/// other along the first axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Name in the file.
+    pub name: String,
+    /// Shape in the file.
+    pub shape: Vec<usize>,
+    /// Names here.
+    pub parts: Vec<String>,
+}
+
+/// What `layout` makes of the tensors of `source`, which have this program's names; and the names of those that it has no
+/// place for.
+pub fn outputs(layout: Layout, source: &dyn TensorSource) -> (Vec<Output>, Vec<String>) {
+    let mut found: BTreeMap<String, BTreeMap<usize, (String, Vec<usize>)>> = BTreeMap::new();
+    let mut left = Vec::new();
+    for (native, shape) in source.shapes() {
+        match name_in(layout, native) {
+            Some((name, third)) => {
+                let part = (native.to_owned(), shape.to_vec());
+                found.entry(name).or_default().insert(third.unwrap_or(0), part);
+            }
+            None => left.push(native.to_owned()),
+        }
+    }
+    let output = |(name, parts): (String, BTreeMap<usize, (String, Vec<usize>)>)| {
+        let mut shape = parts.values().next().map(|(_, shape)| shape.clone()).unwrap_or_default();
+        if let (Some(rows), true) = (shape.first_mut(), parts.len() > 1) {
+            *rows = parts.values().filter_map(|(_, shape)| shape.first()).sum();
+        }
+        Output { name, shape, parts: parts.into_values().map(|(name, _)| name).collect() }
+    };
+    (found.into_iter().map(output).collect(), left)
+}
+
+impl Output {
+    /// Elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its bytes, little-endian.
+    ///
+    /// # Errors
+    /// What reading gives.
+    pub fn bytes(&self, source: &dyn TensorSource, storage: Storage) -> Result<Vec<u8>, WeightsError> {
+        let mut bytes = Vec::with_capacity(self.len() * storage.size());
+        for part in &self.parts {
+            let numbers = source.read(part)?.data;
+            match storage {
+                Storage::F32 => bytes.extend(numbers.iter().flat_map(|x| x.to_le_bytes())),
+                Storage::F16 => bytes.extend(numbers.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes())),
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+/// An output as the library that writes it wants to see it, which has no way to be told of an error.
+struct Lazy<'a> {
+    output: &'a Output,
+    source: &'a dyn TensorSource,
+    storage: Storage,
+    error: &'a RefCell<Option<WeightsError>>,
+}
+
+impl View for Lazy<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.storage {
+            Storage::F32 => Dtype::F32,
+            Storage::F16 => Dtype::F16,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.output.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let bytes = self.output.bytes(self.source, self.storage).unwrap_or_else(|error| {
+            self.error.borrow_mut().get_or_insert(error);
+            Vec::new()
+        });
+        Cow::Owned(bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.output.len() * self.storage.size()
+    }
+}
+
+/// Writes `outputs` as a safetensors file, whole or not at all.
+///
+/// # Errors
+/// [`WeightsError::Io`] naming the file, and what reading gives.
+pub fn write_safetensors(
+    path: &Path,
+    source: &dyn TensorSource,
+    outputs: &[Output],
+    metadata: BTreeMap<String, String>,
+    storage: Storage,
+) -> Result<(), WeightsError> {
+    let error = RefCell::new(None);
+    let views: Vec<(&str, Lazy<'_>)> =
+        outputs.iter().map(|output| (output.name.as_str(), Lazy { output, source, storage, error: &error })).collect();
+    let metadata: HashMap<String, String> = metadata.into_iter().collect();
+    beside(path, |file| {
+        let written = safetensors::serialize_to_file(views, Some(metadata), file);
+        if let Some(error) = error.borrow_mut().take() {
+            return Err(error);
+        }
+        written.map_err(|error| {
+            let source = match error {
+                safetensors::SafeTensorError::IoError(error) => error,
+                other => std::io::Error::other(other.to_string()),
+            };
+            WeightsError::Io { path: path.display().to_string(), source }
+        })
+    })
+}
+
+/// Lets `write` write a file beside `path`, syncs it and gives it the name, so that no torn file bears it.
+pub(super) fn beside(path: &Path, write: impl FnOnce(&Path) -> Result<(), WeightsError>) -> Result<(), WeightsError> {
+    let io = |source: std::io::Error| WeightsError::Io { path: path.display().to_string(), source };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let beside = path.with_file_name(name);
+    let written = write(&beside).and_then(|()| {
+        fs::File::open(&beside).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&beside, path)).map_err(io)
+    });
+    if written.is_err() {
+        // The write failed; a leftover beside the real file helps nobody.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}

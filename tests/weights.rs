@@ -1,0 +1,191 @@
+//! Weights as other programs write them: read, rebuilt with, and written back. `weights/make.py` made the files.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use unmask::gpu::Uploads as _;
+use unmask::graph::{Plan, TensorType};
+use unmask::mae::{self, MaeConfig};
+use unmask::nn::{Builder, ParamStore, State};
+use unmask::train::{Hints, Opened, config_metadata};
+use unmask::weights::{Layout, Storage, TensorSource, Tensors, outputs, write_safetensors, write_torch};
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/weights").join(name)
+}
+
+/// What the shapes of so small a model do not tell.
+fn hints() -> Hints {
+    Hints { heads: Some(2), decoder_heads: Some(3), norm_pix_loss: Some(true), layer_norm_eps: None }
+}
+
+fn open(name: &str, hints: &Hints) -> Opened {
+    Opened::open(&file(name), hints).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Predictions, where there is a decoder, and latents of the expected file's pictures.
+fn run(model: &Opened, expected: &Tensors) -> Vec<Vec<f32>> {
+    let gpu = common::gpu();
+    let config = &model.config;
+    let (side, patches) = (config.image_size, config.patches());
+    let mut b = Builder::new();
+    let image = b.graph.external("image", TensorType::f32(&[2, 3, side, side]));
+    let noise = b.graph.external("noise", TensorType::f32(&[2, patches]));
+    let masks = mae::given_masks(&mut b.graph, config, noise).expect("masks");
+    let roots = match model.weights.has_decoder() {
+        true => {
+            let vars = mae::autoencoder(&mut b, config, image, masks).expect("a model");
+            vec![vars.latent, vars.pred]
+        }
+        false => vec![mae::encoder(&mut b, config, image, masks).expect("an encoder").latent],
+    };
+    pollster::block_on(async {
+        let store = ParamStore::new(&gpu, b.params(), false).await.expect("memory");
+        store.load(&gpu, State::Weights, &model.weights).expect("weights");
+        let mut inputs = store.externals();
+        let plan = Plan::build(&gpu, &b.graph, &roots, &mut inputs).await.expect("a plan");
+        for (name, tensor) in [("image", "pixel_values"), ("noise", "noise")] {
+            gpu.upload(inputs.get(name).expect("an input"), &expected.tensors[tensor].data);
+        }
+        plan.run(&gpu);
+        let slices: Vec<_> = roots.iter().map(|root| plan.slice(*root).expect("a root").clone()).collect();
+        let read = gpu.read("results", &slices).await.expect("a readback");
+        read.iter().map(|bytes| bytemuck::pod_collect_to_vec(bytes)).collect()
+    })
+}
+
+#[track_caller]
+fn assert_near(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let worst = got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("{what}: off by {worst:.2e} at most");
+    assert!(worst <= tolerance, "{what}: off by {worst}");
+}
+
+/// The shape that all files have.
+fn config() -> MaeConfig {
+    MaeConfig {
+        image_size: 32,
+        patch_size: 8,
+        width: 16,
+        depth: 2,
+        heads: 2,
+        mlp: 0,
+        decoder_width: 24,
+        decoder_depth: 1,
+        decoder_heads: 3,
+        decoder_mlp: 0,
+        norm_pix_loss: true,
+        ..mae::preset("base").expect("a preset")
+    }
+}
+
+#[test]
+fn files_of_other_programs_rebuild_the_same_pictures() {
+    let expected = Tensors::open(&file("expected.safetensors")).expect("what is expected");
+    for (name, tolerance) in [
+        ("original_full.pth", 1e-4),
+        // Weights of eight bits.
+        ("original_full_bf16_legacy.pth", 0.15),
+        ("transformers5", 1e-4),
+        ("transformers5/model.safetensors", 1e-4),
+        ("transformers5_sharded", 1e-4),
+        ("transformers4", 1e-4),
+        ("transformers4_bin", 1e-4),
+    ] {
+        // Where a config.json lies beside them nothing has to be told.
+        let told = if name.starts_with("transformers") { Hints::default() } else { hints() };
+        let model = open(name, &told);
+        assert_eq!(model.config, config(), "{name}");
+        assert!(model.weights.leftover.is_empty(), "{name}: {:?}", model.weights.leftover);
+        model.need_decoder().expect("a decoder");
+        let got = run(&model, &expected);
+        assert_near(&format!("{name}, latent"), &got[0], &expected.tensors["latent"].data, tolerance);
+        assert_near(&format!("{name}, pred"), &got[1], &expected.tensors["pred"].data, tolerance);
+    }
+}
+
+#[test]
+fn encoders_give_features_and_say_that_they_have_no_decoder() {
+    let expected = Tensors::open(&file("expected.safetensors")).expect("what is expected");
+    for (name, tolerance) in [
+        ("original_encoder_f16.pth", 0.02),
+        ("original_encoder_views.pth", 1e-4),
+        ("timm.safetensors", 1e-4),
+        ("transformers5_encoder", 1e-4),
+    ] {
+        let told = if name.starts_with("transformers") { Hints::default() } else { hints() };
+        let model = open(name, &told);
+        let error = model.need_decoder().expect_err("no decoder").to_string();
+        assert!(error.contains("encoder alone") && error.contains(name), "{error}");
+        let got = run(&model, &expected);
+        assert_near(&format!("{name}, latent"), &got[0], &expected.tensors["latent"].data, tolerance);
+    }
+}
+
+#[test]
+fn every_layout_comes_back_to_the_bit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = open("original_full.pth", &hints());
+    let whole = model.weights.read_all().expect("tensors");
+    for (layout, storage, name) in [
+        (Layout::Native, Storage::F32, "native.safetensors"),
+        (Layout::HuggingFace, Storage::F32, "model.safetensors"),
+        (Layout::Original, Storage::F32, "original.pth"),
+        (Layout::Timm, Storage::F32, "timm.safetensors"),
+        (Layout::Original, Storage::F16, "half.pth"),
+    ] {
+        let path = folder.path().join(name);
+        let (outputs, left) = outputs(layout, &model.weights);
+        assert_eq!(left.is_empty(), layout != Layout::Timm);
+        assert!(left.iter().all(|name| name.starts_with("decoder.")), "{left:?}");
+        if layout == Layout::Original {
+            write_torch(&path, &model.weights, &outputs, storage).expect("written");
+        } else {
+            let metadata = match layout {
+                Layout::Native => config_metadata(&model.config).expect("metadata").into(),
+                _ => Default::default(),
+            };
+            write_safetensors(&path, &model.weights, &outputs, metadata, storage).expect("written");
+        }
+        let told = if layout == Layout::Native { Hints::default() } else { hints() };
+        let back = Opened::open(&path, &told).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let tensors = back.weights.read_all().expect("tensors");
+        for (name, tensor) in &whole.tensors {
+            match tensors.tensors.get(name) {
+                Some(other) if storage == Storage::F32 => assert_eq!(tensor, other, "{name}"),
+                Some(other) => assert_near(name, &other.data, &tensor.data, 2e-3),
+                None => assert!(layout == Layout::Timm && name.starts_with("decoder."), "{name} is missing"),
+            }
+        }
+        if layout != Layout::Timm {
+            assert_eq!(back.config, model.config);
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 5, "nothing is left beside the files");
+}
+
+#[test]
+fn what_is_wrong_is_told_by_name() {
+    let heads = Opened::open(&file("original_full.pth"), &Hints::default()).err().expect("no heads").to_string();
+    assert!(heads.contains("--heads") && heads.contains("original_full.pth"), "{heads}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let empty = Opened::open(folder.path(), &hints()).err().expect("nothing there").to_string();
+    assert!(empty.contains("model.safetensors") && empty.contains("pytorch_model.bin"), "{empty}");
+
+    let whole = std::fs::read(file("original_full.pth")).expect("a file");
+    for length in [10, 500, whole.len() / 2, whole.len() - 1] {
+        let error = Opened::from_bytes("torn.pth", whole[..length].to_vec()).err().expect("torn").to_string();
+        assert!(error.starts_with("torn.pth: "), "{error}");
+    }
+    let mut tensors = Tensors { path: "two".to_owned(), ..Tensors::default() };
+    tensors.insert("cls_token", &[1, 1, 4], vec![0.0; 4]);
+    tensors.insert("vit.embeddings.cls_token", &[1, 1, 4], vec![0.0; 4]);
+    let twice = Opened::new(Box::new(tensors), None, &hints()).err().expect("twice").to_string();
+    assert!(twice.contains("\"cls_token\"") && twice.contains("both stand for"), "{twice}");
+    let mut tensors = Tensors { path: "other".to_owned(), ..Tensors::default() };
+    tensors.insert("conv1.weight", &[1], vec![0.0]);
+    let other = Opened::new(Box::new(tensors), None, &hints()).err().expect("another model").to_string();
+    assert!(other.contains("no weights of a masked autoencoder"), "{other}");
+}
