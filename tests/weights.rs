@@ -1,4 +1,6 @@
-//! Weights as other programs write them: read, rebuilt with, and written back. `weights/make.py` made the files.
+//! Weights as other programs write them: read, rebuilt with, and written back.
+//!
+//! `weights/make.py` made the files; `UNMASK_WEIGHTS` names a folder of others that it made.
 
 mod common;
 
@@ -12,7 +14,8 @@ use unmask::train::{Hints, Opened, config_metadata};
 use unmask::weights::{Layout, Storage, TensorSource, Tensors, outputs, write_safetensors, write_torch};
 
 fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/weights").join(name)
+    let made = std::env::var_os("UNMASK_WEIGHTS").map(PathBuf::from);
+    made.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/weights")).join(name)
 }
 
 /// What the shapes of so small a model do not tell.

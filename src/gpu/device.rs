@@ -258,6 +258,15 @@ impl Gpu {
         Ok(BufferSlice::whole(buffer))
     }
 
+    /// Waits until everything uploaded so far is copied, where the platform can.
+    ///
+    /// # Errors
+    /// As [`Gpu::wait`].
+    pub fn flush(&self) -> Result<(), GpuError> {
+        self.submit([]);
+        self.wait()
+    }
+
     /// Lets finished work call its callbacks; waits for all submitted work where the platform can.
     pub fn wait(&self) -> Result<(), GpuError> {
         self.device

@@ -6,6 +6,9 @@ use crate::graph::{Externals, ShardLayout, Shards};
 use crate::ops::{AdamWShard, DECAY_BLOCK};
 use crate::weights::{TensorSource, Tensors, WeightsError};
 
+/// Bytes of uploads that may wait to be copied.
+const MOST_WAITING: u64 = 64 << 20;
+
 /// Which of the state kept for every weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -140,13 +143,20 @@ impl ParamStore {
         for (spec, _) in present() {
             spec.parts.iter().try_for_each(|part| weights.expect(&part.name, &part.shape))?;
         }
-        // One at a time: a large model need not lie in main memory as a whole.
+        // One at a time, and what is uploaded lies in main memory until it is copied: a large model never does as a whole.
+        let mut waiting = 0;
         for (spec, slice) in present() {
             let mut values = Vec::with_capacity(spec.len());
             for part in &spec.parts {
                 values.extend(weights.get(&part.name, &part.shape)?.data);
             }
             gpu.upload(&slice, &values);
+            waiting += slice.bytes;
+            if waiting > MOST_WAITING {
+                // A device that is lost says so when it is used.
+                let _ = gpu.flush();
+                waiting = 0;
+            }
         }
         Ok(())
     }

@@ -8,6 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Element, Tensor, Tensors, WeightsError};
 
+/// Elements a file may have for each of its bytes: more than one only where tensors share their storage.
+const MOST_SHARED: u64 = 2;
+
 /// Tensors that can be asked for one by one, so that a file need not fit into memory beside its numbers.
 pub trait TensorSource {
     /// Where they come from, for messages.
@@ -246,15 +249,17 @@ impl TensorFile {
         places: BTreeMap<String, Place>,
         metadata: BTreeMap<String, String>,
     ) -> Result<TensorFile, WeightsError> {
+        let mut all = 0u64;
         for (name, place) in &places {
             let end = place.span().and_then(|span| span.checked_mul(place.element.size()));
             let end = end.and_then(|span| place.at.checked_add(span as u64));
             let fits = end.is_some_and(|end| end <= bytes.size());
-            // Strides of zero would let a few bytes stand for any number of elements.
-            let sane = place.elements().is_some_and(|length| length as u64 <= bytes.size());
-            if !fits || !sane {
+            // Strides of zero, or tensors over tensors, would let a few bytes stand for any number of elements.
+            let elements = place.elements().map_or(u64::MAX, |elements| elements as u64);
+            all = all.saturating_add(elements);
+            if !fits || all > MOST_SHARED * bytes.size() {
                 let reason = format!(
-                    "tensor \"{name}\" of shape {:?} does not lie within its {} bytes",
+                    "tensor \"{name}\" of shape {:?} does not lie within its {} bytes, or shares them with too many",
                     place.shape,
                     bytes.size()
                 );

@@ -8,8 +8,9 @@ use super::pickle::{self, Object, Pickle, Value};
 use super::source::{Bytes, Place, TensorFile};
 use super::{Element, WeightsError};
 
-/// Most bytes of structure: a checkpoint of a thousand tensors takes a tenth of a megabyte.
-const MOST_STRUCTURE: u64 = 64 << 20;
+/// Most bytes of structure: a checkpoint of a thousand tensors takes a tenth of a megabyte, and what is read of it
+/// takes many times as much memory.
+const MOST_STRUCTURE: u64 = 4 << 20;
 /// How a file begins that is no archive: the magic number 0x1950a86a20f9469cfc6c as a pickle of protocol 2.
 const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 /// Keys under which a checkpoint may hold its weights.
