@@ -68,7 +68,7 @@ pub fn decode(name: &str, bytes: &[u8], limit: Option<u32>) -> Result<Picture, D
 }
 
 /// Tells the format by the first bytes.
-fn recognise(name: &str, bytes: &[u8]) -> Result<(ImageFormat, &'static str), DataError> {
+pub(super) fn recognise(name: &str, bytes: &[u8]) -> Result<(ImageFormat, &'static str), DataError> {
     let format = image::guess_format(bytes).ok();
     let format_name = match format {
         Some(ImageFormat::Jpeg) => "JPEG",
@@ -86,7 +86,7 @@ fn recognise(name: &str, bytes: &[u8]) -> Result<(ImageFormat, &'static str), Da
 }
 
 /// The first bytes of a file, in words.
-fn first_bytes(bytes: &[u8]) -> String {
+pub(super) fn first_bytes(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "an empty file".to_owned();
     }
@@ -109,6 +109,18 @@ fn flatten(decoded: DynamicImage) -> RgbaImage {
         }
     }
     image
+}
+
+/// Downscales a decoded picture whose short side exceeds `limit` pixels.
+pub fn limited_picture(picture: Picture, limit: Option<u32>) -> Picture {
+    let Some(limit) = limit else { return picture };
+    let old = (picture.width, picture.height);
+    let new = limited_size(old.0, old.1, limit);
+    if new == old {
+        return picture;
+    }
+    let pixels = shrink(&picture.pixels, old, new);
+    Picture { width: new.0, height: new.1, pixels, ..picture }
 }
 
 /// Downscales an opaque picture whose short side exceeds `limit` pixels.

@@ -52,8 +52,31 @@ pub enum DataError {
         reason: String,
     },
 
-    /// The data set's folder does not exist.
-    #[error("{}: no such folder, expected a folder of pictures", path.display())]
+    /// A file that should hold many pictures cannot be used.
+    #[error("{name}: cannot be used as {kind}: {reason}")]
+    Container {
+        /// The file.
+        name: String,
+        /// What its first bytes announce.
+        kind: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A file is no data set.
+    #[error(
+        "{name}: not a data set: expected a folder, a list ending in .txt, or a tar, zip, IDX, NumPy or Parquet file; \
+         found {found}"
+    )]
+    NoContainer {
+        /// The file.
+        name: String,
+        /// The first bytes, in words.
+        found: String,
+    },
+
+    /// The data set does not exist.
+    #[error("{}: no such folder or file, expected pictures", path.display())]
     NoSuchFolder {
         /// The folder asked for.
         path: PathBuf,

@@ -1,12 +1,14 @@
 //! A folder of pictures.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::{DataError, Picture, Source, decode};
+use super::archive::unique;
+use super::{DataError, Raw, Source};
 
 /// Extensions of the files that a [`FolderSource`] takes, in lower or upper case.
 pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
@@ -36,8 +38,17 @@ impl FolderSource {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, DataError> {
         let dir = dir.as_ref();
         check_folder(dir)?;
-        let source = Self { files: list(dir) };
-        source.check_readable(dir)?;
+        Self::of_files(dir, list(dir, has_extension))
+    }
+
+    /// The files `files`, a name and a path each, of the folder or list at `path`.
+    ///
+    /// # Errors
+    /// When there is none, or none that decodes.
+    pub fn of_files(path: &Path, mut files: Vec<(String, PathBuf)>) -> Result<Self, DataError> {
+        unique(files.iter_mut().map(|(name, _)| name));
+        let source = Self { files };
+        source.check_readable(path)?;
         Ok(source)
     }
 
@@ -67,10 +78,10 @@ impl Source for FolderSource {
         &self.files[index].0
     }
 
-    fn load(&self, index: usize, limit: Option<u32>) -> Result<Picture, DataError> {
+    fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {
         let (name, path) = &self.files[index];
         let bytes = read(path).map_err(|error| DataError::Read { name: name.clone(), reason: error.to_string() })?;
-        decode(name, &bytes, limit)
+        Ok(Raw::Encoded(Cow::Owned(bytes)))
     }
 }
 
@@ -89,12 +100,12 @@ fn check_folder(dir: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Relative name and path of each picture file under `dir`, sorted by name.
-fn list(dir: &Path) -> Vec<(String, PathBuf)> {
+/// Relative name and path of each wanted file under `dir`, sorted by name.
+pub fn list(dir: &Path, wanted: impl Fn(&Path) -> bool) -> Vec<(String, PathBuf)> {
     let mut files = Vec::new();
     for entry in WalkDir::new(dir).follow_links(true) {
         match entry {
-            Ok(entry) if entry.file_type().is_file() && has_extension(entry.path()) => {
+            Ok(entry) if entry.file_type().is_file() && wanted(entry.path()) => {
                 let path = entry.into_path();
                 files.push((relative_name(dir, &path), path));
             }
@@ -106,7 +117,8 @@ fn list(dir: &Path) -> Vec<(String, PathBuf)> {
     files
 }
 
-fn has_extension(path: &Path) -> bool {
+/// Whether the name of a file is that of a picture.
+pub fn has_extension(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|found| EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(found)))
 }

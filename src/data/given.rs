@@ -1,8 +1,9 @@
 //! Files of pictures that are in memory already, as a page hands them over.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
-use super::{DataError, Picture, Source, decode};
+use super::archive::unique;
+use super::{DataError, Raw, Source};
 
 /// Files by name, in the order given.
 #[derive(Clone, Debug, Default)]
@@ -13,14 +14,9 @@ pub struct GivenSource {
 impl GivenSource {
     /// Of names and bytes of files. A name that was there before gets a number, so that names are unique.
     pub fn new(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> GivenSource {
-        let mut given: Vec<(String, Vec<u8>)> = Vec::new();
-        let mut taken = HashSet::new();
-        for (name, bytes) in files {
-            let name = if taken.contains(&name) { format!("{} {name}", given.len() + 1) } else { name };
-            taken.insert(name.clone());
-            given.push((name, bytes));
-        }
-        GivenSource { files: given }
+        let mut files: Vec<_> = files.into_iter().collect();
+        unique(files.iter_mut().map(|(name, _)| name));
+        GivenSource { files }
     }
 }
 
@@ -33,9 +29,8 @@ impl Source for GivenSource {
         &self.files[index].0
     }
 
-    fn load(&self, index: usize, limit: Option<u32>) -> Result<Picture, DataError> {
-        let (name, bytes) = &self.files[index];
-        decode(name, bytes, limit)
+    fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {
+        Ok(Raw::Encoded(Cow::Borrowed(&self.files[index].1)))
     }
 }
 

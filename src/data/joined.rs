@@ -2,29 +2,29 @@
 
 use std::sync::Arc;
 
-use super::{DataError, Picture, Source, Split, open, split};
+use super::{DataError, Picture, Raw, Source, Split, open, split};
 
 /// Sources one after the other.
 struct Joined {
     sources: Vec<Arc<dyn Source>>,
+    /// Where each begins.
+    starts: Vec<usize>,
+    len: usize,
 }
 
 impl Joined {
     /// The source that holds `index`, and the index within it.
-    fn find(&self, mut index: usize) -> (&dyn Source, usize) {
-        for source in &self.sources[..self.sources.len() - 1] {
-            if index < source.len() {
-                return (source.as_ref(), index);
-            }
-            index -= source.len();
-        }
-        (self.sources[self.sources.len() - 1].as_ref(), index)
+    fn find(&self, index: usize) -> (&dyn Source, usize) {
+        assert!(index < self.len, "picture {index} of {}", self.len);
+        // The first begins at 0, so that at least one begins at or before any index.
+        let at = self.starts.partition_point(|start| *start <= index) - 1;
+        (self.sources[at].as_ref(), index - self.starts[at])
     }
 }
 
 impl Source for Joined {
     fn len(&self) -> usize {
-        self.sources.iter().map(|source| source.len()).sum()
+        self.len
     }
 
     fn name(&self, index: usize) -> &str {
@@ -32,10 +32,32 @@ impl Source for Joined {
         source.name(index)
     }
 
+    fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {
+        let (source, index) = self.find(index);
+        source.read(index)
+    }
+
     fn load(&self, index: usize, limit: Option<u32>) -> Result<Picture, DataError> {
         let (source, index) = self.find(index);
         source.load(index, limit)
     }
+}
+
+/// Sources one after the other, as one.
+pub fn join(mut sources: Vec<Arc<dyn Source>>) -> Arc<dyn Source> {
+    if sources.len() == 1 {
+        return sources.remove(0);
+    }
+    let mut len = 0;
+    let starts = sources
+        .iter()
+        .map(|source| {
+            let start = len;
+            len += source.len();
+            start
+        })
+        .collect();
+    Arc::new(Joined { sources, starts, len })
 }
 
 /// Opens the data sets `specs` as one, each with its own held-out tenth, so that what a set holds out alone it holds
@@ -53,10 +75,7 @@ pub fn open_all(specs: &[String]) -> Result<(Arc<dyn Source>, Split), DataError>
         joint.held_out.extend(held_out.into_iter().map(|index| first + index));
         first += source.len();
     }
-    match sources.as_slice() {
-        [single] => Ok((single.clone(), joint)),
-        _ => Ok((Arc::new(Joined { sources }), joint)),
-    }
+    Ok((join(sources), joint))
 }
 
 #[cfg(test)]

@@ -1,18 +1,27 @@
 //! Sources of pictures, decoding, sampling and prefetch. Knows nothing of the GPU.
 //!
 //! A [`Source`] is a numbered list of pictures: the sample photographs inside the program
-//! ([`SampleSource`]) or a folder ([`FolderSource`]). [`split()`] sets a tenth of it aside,
+//! ([`SampleSource`]), a folder ([`FolderSource`]), or what [`open`] finds in an archive, an array
+//! or a list. [`split()`] sets a tenth of it aside,
 //! [`Sampler`] shuffles the rest epoch by epoch, and [`load_all`] or [`Prefetch`] decode it on
 //! worker threads into [`Picture`]s.
 
+mod archive;
+mod array;
+mod container;
 mod decode;
 mod error;
 mod folder;
 mod given;
+mod idx;
 mod joined;
 mod jpeg;
+mod list;
 mod loader;
+mod npy;
 mod open;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod picture;
 mod prefetch;
 mod sample;
@@ -20,7 +29,10 @@ mod sampler;
 mod shrink;
 mod source;
 mod split;
+mod tar;
+mod zip;
 
+pub use container::{open_container, open_file, open_given};
 pub use decode::{MAX_PIXELS, decode};
 pub use error::DataError;
 pub use folder::{EXTENSIONS, FolderSource, MAX_FILE_BYTES};
@@ -32,5 +44,5 @@ pub use picture::Picture;
 pub use prefetch::Prefetch;
 pub use sample::SampleSource;
 pub use sampler::Sampler;
-pub use source::Source;
+pub use source::{Raw, Source};
 pub use split::{Split, split};

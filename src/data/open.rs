@@ -1,21 +1,60 @@
 //! From what a user writes to a data set.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use super::container::{looks_like_one, open_file};
+use super::folder::list;
+use super::joined::join;
+use super::list as text_list;
 use super::{DataError, FolderSource, SampleSource, Source};
 
 /// The word that stands for the built-in photographs.
 pub const SAMPLE: &str = "sample";
 
-/// Opens a data set: the built-in photographs for [`SAMPLE`], else the folder at that path.
+/// Opens a data set: the built-in photographs for [`SAMPLE`], a folder of pictures or of containers, a text file that
+/// lists pictures, or a container (see [`open_file`]).
 ///
-/// A folder that is itself called `sample` is reached as `./sample`.
+/// Of a folder with picture files these alone are taken; of one without, the containers in it. What is itself called
+/// `sample` is reached as `./sample`.
 ///
 /// # Errors
-/// Those of [`FolderSource::open`].
+/// Those of [`FolderSource::open`] and [`open_file`].
 pub fn open(spec: &str) -> Result<Arc<dyn Source>, DataError> {
-    Ok(match spec {
-        SAMPLE => Arc::new(SampleSource),
-        folder => Arc::new(FolderSource::open(folder)?),
-    })
+    let path = Path::new(spec);
+    if spec == SAMPLE {
+        Ok(Arc::new(SampleSource))
+    } else if path.is_file() {
+        match text_list::is_list(path) {
+            true => Ok(Arc::new(text_list::open(path)?)),
+            false => open_file(&path.file_name().unwrap_or_default().to_string_lossy(), path),
+        }
+    } else {
+        match FolderSource::open(path) {
+            Err(DataError::NoPictures { path: folder }) => containers(&folder),
+            opened => Ok(Arc::new(opened?)),
+        }
+    }
+}
+
+/// The containers in a folder and those below it, as one data set. One that cannot be used, such as a file of labels,
+/// is logged and left out.
+fn containers(folder: &Path) -> Result<Arc<dyn Source>, DataError> {
+    let is_container = |path: &Path| path.file_name().is_some_and(|name| looks_like_one(&name.to_string_lossy()));
+    let files = list(folder, is_container);
+    let (mut sources, mut trouble) = (Vec::new(), None);
+    for (name, path) in &files {
+        match open_file(name, path) {
+            Ok(source) => sources.push(source),
+            Err(error) => {
+                log::warn!("left out: {error}");
+                trouble = trouble.or(Some(error));
+            }
+        }
+    }
+    match trouble {
+        Some(error) if sources.is_empty() => Err(error),
+        None if sources.is_empty() => Err(DataError::NoPictures { path: folder.to_owned() }),
+        _ => Ok(join(sources)),
+    }
 }

@@ -1,6 +1,8 @@
 //! The photographs that come with the program.
 
-use super::{DataError, Picture, Source, decode};
+use std::borrow::Cow;
+
+use super::{DataError, Raw, Source};
 use crate::platform;
 
 const FOLDER: &str = "photos/";
@@ -20,8 +22,7 @@ impl Source for SampleSource {
         &platform::assets(FOLDER)[index].0[FOLDER.len()..]
     }
 
-    fn load(&self, index: usize, limit: Option<u32>) -> Result<Picture, DataError> {
-        let (name, bytes) = platform::assets(FOLDER)[index];
-        decode(&name[FOLDER.len()..], bytes, limit)
+    fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {
+        Ok(Raw::Encoded(Cow::Borrowed(platform::assets(FOLDER)[index].1)))
     }
 }

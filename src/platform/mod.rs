@@ -1,6 +1,7 @@
 //! The only place that knows on which platform the program runs.
 
 mod assets;
+mod bytes;
 #[cfg(feature = "app")]
 mod camera;
 #[cfg(feature = "app")]
@@ -10,6 +11,7 @@ mod signal;
 mod task;
 
 pub use assets::*;
+pub use bytes::{Bytes, Spool, Stream};
 #[cfg(feature = "app")]
 pub use camera::{HAS_CAMERA, set_camera};
 

@@ -14,6 +14,7 @@ mod tensors;
 mod torch;
 mod torch_save;
 
+pub use crate::platform::Bytes;
 pub use element::Element;
 pub use error::WeightsError;
 pub use file::{read_tensors, tensor_bytes, write_tensors};
@@ -22,6 +23,6 @@ pub use open::{open_bytes, open_weights};
 pub use renamed::Renamed;
 pub use save::{Output, outputs, write_safetensors};
 pub use shipped::shipped;
-pub use source::{Bytes, Place, TensorFile, TensorSource};
+pub use source::{Place, TensorFile, TensorSource};
 pub use tensors::{Storage, Tensor, Tensors};
 pub use torch_save::write_torch;

@@ -7,9 +7,10 @@ use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use serde::Deserialize;
 
-use super::source::{Bytes, Place, TensorFile, missing};
+use super::source::{Place, TensorFile, missing};
 use super::torch;
 use super::{Element, Tensor, TensorSource, WeightsError};
+use crate::platform::Bytes;
 
 /// Longest header of a safetensors file, as its own library has it.
 const MOST_HEADER: u64 = 100_000_000;
@@ -29,7 +30,7 @@ pub fn open_weights(path: &Path) -> Result<Box<dyn TensorSource>, WeightsError> 
     if name.ends_with(".index.json") {
         return Ok(Box::new(Sharded::open(&path)?));
     }
-    Ok(Box::new(open_bytes(&name, Bytes::open(&path)?)?))
+    Ok(Box::new(open_bytes(&name, open_file(&path)?)?))
 }
 
 /// Opens weights that are in memory; `name` names them in messages.
@@ -40,6 +41,10 @@ pub fn open_bytes(name: &str, bytes: Bytes) -> Result<TensorFile, WeightsError> 
     let io = |source| WeightsError::Io { path: name.to_owned(), source };
     let head = bytes.read(0, 32).map_err(io)?;
     if torch::is_torch(&head) { torch::open(name, bytes) } else { safetensors_file(name, bytes) }
+}
+
+fn open_file(path: &Path) -> Result<Bytes, WeightsError> {
+    Bytes::open(path).map_err(|source| WeightsError::Io { path: path.display().to_string(), source })
 }
 
 fn in_folder(folder: &Path) -> Result<PathBuf, WeightsError> {
@@ -133,7 +138,7 @@ impl Sharded {
                         return Err(fail(format!("\"{file}\" is no file beside it")));
                     }
                     let beside = path.with_file_name(&file);
-                    files.push(open_bytes(&beside.display().to_string(), Bytes::open(&beside)?)?);
+                    files.push(open_bytes(&beside.display().to_string(), open_file(&beside)?)?);
                     numbers.insert(file, files.len() - 1);
                     files.len() - 1
                 }

@@ -1,12 +1,9 @@
 //! Tensors by name wherever they lie: in memory, or in a file that is read tensor by tensor.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use super::{Element, Tensor, Tensors, WeightsError};
+use crate::platform::Bytes;
 
 /// Elements a file may have for each of its bytes: more than one only where tensors share their storage.
 const MOST_SHARED: u64 = 2;
@@ -139,51 +136,6 @@ fn no_rows(path: &str, name: &str, shape: &[usize]) -> WeightsError {
 /// The error that `path` has no tensor `name`.
 pub(super) fn missing(path: &str, name: &str) -> WeightsError {
     WeightsError::Missing { path: path.to_owned(), name: name.to_owned(), shape: Vec::new() }
-}
-
-/// Bytes of a file, on disk or in memory.
-#[derive(Debug)]
-pub enum Bytes {
-    /// An open file, and its length.
-    File(Mutex<File>, u64),
-    /// All of it.
-    Memory(Vec<u8>),
-}
-
-impl Bytes {
-    /// Opens the file at `path`.
-    ///
-    /// # Errors
-    /// [`WeightsError::Io`].
-    pub fn open(path: &Path) -> Result<Bytes, WeightsError> {
-        let io = |source| WeightsError::Io { path: path.display().to_string(), source };
-        let file = File::open(path).map_err(io)?;
-        let length = file.metadata().map_err(io)?.len();
-        Ok(Bytes::File(Mutex::new(file), length))
-    }
-
-    /// How many there are.
-    pub fn size(&self) -> u64 {
-        match self {
-            Bytes::File(_, length) => *length,
-            Bytes::Memory(bytes) => bytes.len() as u64,
-        }
-    }
-
-    /// `count` of them from `at` on; fewer where the file ends before.
-    pub fn read(&self, at: u64, count: u64) -> std::io::Result<Vec<u8>> {
-        let count = count.min(self.size().saturating_sub(at));
-        match self {
-            Bytes::File(file, _) => {
-                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                file.seek(SeekFrom::Start(at))?;
-                let mut bytes = vec![0; count as usize];
-                file.read_exact(&mut bytes)?;
-                Ok(bytes)
-            }
-            Bytes::Memory(bytes) => Ok(bytes[at.min(bytes.len() as u64) as usize..][..count as usize].to_vec()),
-        }
-    }
 }
 
 /// Where a tensor lies in a file.

@@ -2,11 +2,11 @@
 //! PyTorch 1.6, one after the other behind it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Read, Seek, SeekFrom};
 
 use super::pickle::{self, Object, Pickle, Value};
-use super::source::{Bytes, Place, TensorFile};
+use super::source::{Place, TensorFile};
 use super::{Element, WeightsError};
+use crate::platform::{Bytes, Stream};
 
 /// Most bytes of structure: a checkpoint of a thousand tensors takes a tenth of a megabyte, and what is read of it
 /// takes many times as much memory.
@@ -40,35 +40,8 @@ pub fn open(path: &str, bytes: Bytes) -> Result<TensorFile, WeightsError> {
 /// Where a storage lies: first byte and bytes.
 type Storages = HashMap<String, (u64, u64)>;
 
-/// [`Bytes`] for readers that want a stream.
-struct Stream<'a> {
-    bytes: &'a Bytes,
-    at: u64,
-}
-
-impl Read for Stream<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.bytes.read(self.at, buffer.len() as u64)?;
-        buffer[..read.len()].copy_from_slice(&read);
-        self.at += read.len() as u64;
-        Ok(read.len())
-    }
-}
-
-impl Seek for Stream<'_> {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.bytes.size().checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = at.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
-        Ok(self.at)
-    }
-}
-
 fn archive(bytes: &Bytes) -> Result<(Pickle, Storages), String> {
-    let stream = std::io::BufReader::new(Stream { bytes, at: 0 });
+    let stream = std::io::BufReader::new(Stream::new(bytes, 0));
     let mut archive = zip::ZipArchive::new(stream).map_err(|error| error.to_string())?;
     let mut structure = None;
     let mut storages = Storages::new();

@@ -1,5 +1,6 @@
 //! The data room from outside: decoding, sources, splitting and loading.
 
+mod containers;
 mod damage;
 mod decoding;
 mod prefetch;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use unmask::data::{DataError, Picture, Prefetch, Source};
+use unmask::data::{DataError, Picture, Prefetch, Raw, Source};
 
 /// 1x1 pictures of which some take long, every seventh fails and number 1000 panics.
 #[derive(Default)]
@@ -22,7 +22,7 @@ impl Source for Slow {
         "slow"
     }
 
-    fn load(&self, index: usize, _: Option<u32>) -> Result<Picture, DataError> {
+    fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {
         self.started.fetch_add(1, Ordering::SeqCst);
         assert!(index < 1000, "a decoder's own fault");
         thread::sleep(Duration::from_millis(if index.is_multiple_of(5) { 8 } else { 1 }));
@@ -31,7 +31,7 @@ impl Source for Slow {
             let reason = "on purpose".to_owned();
             return Err(DataError::Read { name, reason });
         }
-        Ok(Picture { name, width: 1, height: 1, pixels: vec![0, 0, 0, 255] })
+        Ok(Raw::Pixels(Picture { name, width: 1, height: 1, pixels: vec![0, 0, 0, 255] }))
     }
 }
 

@@ -88,11 +88,14 @@ fn folders_without_pictures_say_what_is_wrong() {
     let at = dir.path().display().to_string();
     let error = |path: &str| open(path).err().unwrap().to_string();
 
-    assert_eq!(error(&format!("{at}/missing")), format!("{at}/missing: no such folder, expected a folder of pictures"));
+    assert_eq!(error(&format!("{at}/missing")), format!("{at}/missing: no such folder or file, expected pictures"));
     write(dir.path(), "notes.txt", b"some text");
     assert_eq!(
         error(&format!("{at}/notes.txt")),
-        format!("{at}/notes.txt: not a folder, expected a folder of pictures")
+        format!(
+            "{at}/notes.txt: none of its 1 picture files can be decoded, expected at least one; the first: \
+             some text: cannot be read: No such file or directory (os error 2)"
+        )
     );
     assert_eq!(
         error(&at),

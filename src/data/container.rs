@@ -1,0 +1,123 @@
+//! Files that hold many pictures, told apart by their first bytes.
+
+use std::io::{BufReader, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use flate2::read::MultiGzDecoder;
+
+use super::decode::{first_bytes, recognise};
+use super::{DataError, GivenSource, Source, idx, npy, tar, zip};
+use crate::platform::{Bytes, Spool, Stream};
+
+/// What is wrong with a container that can be read but holds nothing of use.
+pub const NO_PICTURE: &str = "holds no picture";
+
+/// First bytes of a gzip file.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
+/// Extensions of files that are taken for containers where a folder has no picture files.
+const EXTENSIONS: [&str; 8] = ["tar", "tgz", "tar.gz", "zip", "npy", "npz", "idx", "parquet"];
+
+/// Whether a file called `name` is likely to be a container.
+pub fn looks_like_one(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    // MNIST's files are called train-images-idx3-ubyte, with or without .gz.
+    name.contains("-idx3-ubyte") || EXTENSIONS.iter().any(|extension| name.ends_with(&format!(".{extension}")))
+}
+
+/// Opens the container at `path`, called `name` in the names of its pictures: a tar archive, plain or compressed by
+/// gzip, a zip archive, an IDX file, NumPy's `.npy` or `.npz`, or a Parquet file with a column of pictures.
+///
+/// What cannot be read at any place as it is (gzip, Parquet) is unpacked into a temporary file first.
+///
+/// # Errors
+/// [`DataError::Container`] where it is none of these, or holds no picture.
+pub fn open_file(name: &str, path: &Path) -> Result<Arc<dyn Source>, DataError> {
+    let bytes = Bytes::open(path);
+    let bytes =
+        bytes.map_err(|error| DataError::Read { name: path.display().to_string(), reason: error.to_string() })?;
+    open_container(name, bytes)
+}
+
+/// The same for a file that is in memory.
+///
+/// # Errors
+/// As [`open_file`].
+pub fn open_container(name: &str, bytes: Bytes) -> Result<Arc<dyn Source>, DataError> {
+    let head = |bytes: &Bytes| {
+        bytes.read(0, 512).map_err(|error| DataError::Read { name: name.to_owned(), reason: error.to_string() })
+    };
+    let mut first = head(&bytes)?;
+    let mut bytes = Arc::new(bytes);
+    if first.starts_with(GZIP) {
+        bytes = Arc::new(gunzip(name, &bytes)?);
+        first = head(&bytes)?;
+    }
+    if tar::is_tar(&first) {
+        tar::open(name, bytes)
+    } else if zip::is_zip(&first) {
+        zip::open(name, bytes)
+    } else if npy::is_npy(&first) {
+        npy::open(name, bytes)
+    } else if first.starts_with(b"PAR1") {
+        parquet(name, bytes)
+    } else if idx::is_idx(&first) {
+        idx::open(name, bytes)
+    } else {
+        let found = first_bytes(&first);
+        Err(DataError::NoContainer { name: name.to_owned(), found })
+    }
+}
+
+/// Pictures from files in memory: picture files themselves, and those inside containers.
+///
+/// # Errors
+/// What is wrong with the first file that is neither.
+pub fn open_given(files: Vec<(String, Vec<u8>)>) -> Result<Arc<dyn Source>, DataError> {
+    let (pictures, containers): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|(name, bytes)| recognise(name, bytes).is_ok());
+    let mut sources: Vec<Arc<dyn Source>> = Vec::new();
+    if !pictures.is_empty() {
+        sources.push(Arc::new(GivenSource::new(pictures)));
+    }
+    for (name, bytes) in containers {
+        sources.push(open_container(&name, Bytes::Memory(bytes))?);
+    }
+    Ok(super::joined::join(sources))
+}
+
+#[cfg(feature = "parquet")]
+fn parquet(name: &str, bytes: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError> {
+    super::parquet::open(name, bytes)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn parquet(name: &str, _: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError> {
+    let reason = "this build reads none; the desktop program does".to_owned();
+    Err(DataError::Container { name: name.to_owned(), kind: "a Parquet file", reason })
+}
+
+fn gunzip(name: &str, bytes: &Arc<Bytes>) -> Result<Bytes, DataError> {
+    let fail = |error: std::io::Error| DataError::Container {
+        name: name.to_owned(),
+        kind: "a gzip file",
+        reason: error.to_string(),
+    };
+    let mut unpacked = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, Stream::new(bytes.clone(), 0)));
+    let mut spool = Spool::new().map_err(fail)?;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match unpacked.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => std::io::Write::write_all(&mut spool, &buffer[..count]).map_err(fail)?,
+            // What came before a tear may hold pictures.
+            Err(error) if !spool.is_empty() => {
+                log::warn!("{name}: unpacked up to byte {} only: {error}", spool.len());
+                break;
+            }
+            Err(error) => return Err(fail(error)),
+        }
+    }
+    spool.finish().map_err(fail)
+}

@@ -1,0 +1,29 @@
+//! Text files that list pictures, a path a line.
+
+use std::fs;
+use std::path::Path;
+
+use super::{DataError, FolderSource};
+
+/// Extensions of such lists.
+const EXTENSIONS: [&str; 4] = ["txt", "lst", "list", "tsv"];
+
+/// Whether the file at `path` is taken for a list.
+pub fn is_list(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|found| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(found)))
+}
+
+/// The pictures listed in the file at `path`, one a line: a path from the list's folder on, or an absolute one. Empty
+/// lines and those that begin with `#` are passed over, as is all behind a tab.
+///
+/// # Errors
+/// A list that cannot be read, or that names no file that can be decoded.
+pub fn open(path: &Path) -> Result<FolderSource, DataError> {
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|error| DataError::Read { name: path.display().to_string(), reason: error.to_string() })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let lines = text.lines().map(|line| line.split('\t').next().unwrap_or_default().trim());
+    let named = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    FolderSource::of_files(path, named.map(|line| (line.replace('\\', "/"), folder.join(line))).collect())
+}

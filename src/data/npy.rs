@@ -1,0 +1,87 @@
+//! NumPy's `.npy` files: a header written as a Python dictionary, then the numbers.
+
+use std::sync::Arc;
+
+use super::array::{ArraySource, Layout, Number};
+use super::{DataError, Source};
+use crate::platform::Bytes;
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+/// Longest header that is read; NumPy's own take some hundred bytes.
+const MOST_HEADER: u64 = 1 << 16;
+
+/// Whether `head` begins a `.npy` file.
+pub fn is_npy(head: &[u8]) -> bool {
+    head.starts_with(MAGIC)
+}
+
+/// The pictures of a `.npy` file called `name`.
+///
+/// # Errors
+/// [`DataError::Container`] where it holds no pictures, or numbers of another type than bytes and floats.
+pub fn open(name: &str, bytes: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError> {
+    let fail = |reason: String| DataError::Container { name: name.to_owned(), kind: "a NumPy array", reason };
+    let read = |at: u64, count: u64| bytes.read(at, count).map_err(|error| fail(error.to_string()));
+    let head = read(0, 12)?;
+    let (at, length) = match head.as_slice() {
+        [.., 1, _, a, b, _, _] => (10, u64::from(u16::from_le_bytes([*a, *b]))),
+        [.., 2 | 3, _, a, b, c, d] => (12, u64::from(u32::from_le_bytes([*a, *b, *c, *d]))),
+        _ => return Err(fail("expected version 1, 2 or 3 of the format".to_owned())),
+    };
+    if !is_npy(&head) || length > MOST_HEADER {
+        return Err(fail(format!("a header of {length} bytes; expected {MOST_HEADER} at most")));
+    }
+    let header = read(at, length)?;
+    let header = String::from_utf8_lossy(&header);
+    let layout = layout(&header).map_err(fail)?;
+    Ok(Arc::new(ArraySource::new(name, bytes.clone(), at + length, layout).map_err(fail)?))
+}
+
+/// What the header tells.
+fn layout(header: &str) -> Result<Layout, String> {
+    let kind = value(header, "descr")?.trim_matches(['\'', '"']);
+    let number = match kind {
+        "|u1" | "u1" | "<u1" | ">u1" => Number::U8,
+        "<f4" => Number::F32,
+        "<f8" => Number::F64,
+        other => return Err(format!("numbers of type {other:?}; expected uint8, or float32 or float64 from 0 to 1")),
+    };
+    if value(header, "fortran_order")? != "False" {
+        return Err("its axes are in Fortran's order; expected C's (numpy.ascontiguousarray)".to_owned());
+    }
+    let shape = value(header, "shape")?;
+    let extents = shape.trim_matches(['(', ')']).split(',').map(str::trim).filter(|extent| !extent.is_empty());
+    let extents: Result<Vec<u64>, _> = extents.map(str::parse).collect();
+    Layout::of(&extents.map_err(|_| format!("a shape of {shape}"))?, number)
+}
+
+/// What stands behind `key` in the dictionary, to the next comma outside parentheses.
+fn value<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
+    let missing = || format!("its header has no {key}");
+    let at = header.find(&format!("'{key}'")).ok_or_else(missing)? + key.len() + 2;
+    let rest = header[at..].trim_start().strip_prefix(':').ok_or_else(missing)?.trim_start();
+    let mut depth = 0;
+    let end = rest.find(|c: char| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth < 0 || (depth == 0 && matches!(c, ',' | '}'))
+    });
+    Ok(rest[..end.ok_or_else(missing)?].trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_as_numpy_writes_them() {
+        let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (60000, 28, 28), }          \n";
+        let want = Layout { count: 60000, size: [28, 28], channels: 1, planes: false, number: Number::U8 };
+        assert_eq!(layout(header), Ok(want));
+        let header = header.replace("|u1", "<f4").replace("(60000, 28, 28)", "(5, 3, 8, 6)");
+        let want = Layout { count: 5, size: [8, 6], channels: 3, planes: true, number: Number::F32 };
+        assert_eq!(layout(&header), Ok(want));
+        for (from, to) in [("<f4", "<i8"), ("False", "True"), ("(5, 3, 8, 6)", "(5,)"), ("'shape'", "'s'")] {
+            assert!(layout(&header.replace(from, to)).is_err(), "{to}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Parquet files with a column of pictures, as data sets on the Hugging Face hub come.
+//!
+//! Pages are compressed and hold many pictures each, so that none can be read on its own: the column is unpacked into a
+//! temporary file once, page by page.
+
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use parquet::basic::Type;
+use parquet::column::reader::ColumnReader;
+use parquet::errors::{ParquetError, Result as Parquet};
+use parquet::file::reader::{ChunkReader, FileReader as _, Length, SerializedFileReader};
+use parquet::schema::types::ColumnDescriptor;
+
+use super::archive::{ArchiveSource, Member, Packing};
+use super::{DataError, MAX_FILE_BYTES, Source};
+use crate::platform::{Bytes, Spool, Stream};
+
+/// Pictures read at a time.
+const AT_ONCE: usize = 16;
+/// Names of columns that hold pictures; the first of these that is there counts. `bytes` is that of the hub's images.
+const COLUMNS: [&str; 10] = ["bytes", "image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "content"];
+
+/// A file as the Parquet library reads it.
+struct Pages(Arc<Bytes>);
+
+impl Length for Pages {
+    fn len(&self) -> u64 {
+        self.0.size()
+    }
+}
+
+impl ChunkReader for Pages {
+    type T = Stream<Arc<Bytes>>;
+
+    fn get_read(&self, start: u64) -> Parquet<Self::T> {
+        Ok(Stream::new(self.0.clone(), start))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Parquet<bytes::Bytes> {
+        let read = self.0.read(start, length as u64).map_err(|error| ParquetError::General(error.to_string()))?;
+        if read.len() != length {
+            return Err(ParquetError::EOF(format!("{length} bytes from {start} on lie beyond its end")));
+        }
+        Ok(read.into())
+    }
+}
+
+/// The pictures of a Parquet file called `name`, numbered by row.
+///
+/// # Errors
+/// [`DataError::Container`] where it is damaged, or has no column of pictures.
+pub fn open(name: &str, bytes: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError> {
+    let fail = |reason: String| DataError::Container { name: name.to_owned(), kind: "a Parquet file", reason };
+    // The library asserts where a damaged file contradicts itself.
+    let unpacked = catch_unwind(AssertUnwindSafe(|| unpack(name, bytes)));
+    let unpacked = unpacked.unwrap_or_else(|_| Err("it contradicts itself".to_owned()));
+    let (bytes, members) = unpacked.map_err(fail)?;
+    match members.is_empty() {
+        true => Err(fail(super::container::NO_PICTURE.to_owned())),
+        false => Ok(Arc::new(ArchiveSource::new(Arc::new(bytes), members))),
+    }
+}
+
+/// Where `column` stands among those that may hold pictures, if it does.
+fn rank(column: &ColumnDescriptor) -> Option<usize> {
+    let one_a_row = column.max_rep_level() == 0 && column.physical_type() == Type::BYTE_ARRAY;
+    let name = column.name().to_ascii_lowercase();
+    COLUMNS.iter().position(|known| one_a_row && *known == name)
+}
+
+fn unpack(name: &str, bytes: Arc<Bytes>) -> Result<(Bytes, Vec<Member>), String> {
+    let text = |error: ParquetError| error.to_string();
+    let disk = |error: std::io::Error| error.to_string();
+    let file = SerializedFileReader::new(Pages(bytes)).map_err(text)?;
+    let schema = file.metadata().file_metadata().schema_descr_ptr();
+    let columns = schema.columns();
+    let found = columns.iter().enumerate().filter_map(|(index, column)| Some((rank(column)?, index))).min();
+    let (_, column) = found.ok_or_else(|| {
+        let names: Vec<String> = columns.iter().map(|column| column.path().string()).collect();
+        format!("has columns {}; expected one of bytes called {}", names.join(", "), COLUMNS.join(", "))
+    })?;
+    let (mut spool, mut members, mut row) = (Spool::new().map_err(disk)?, Vec::new(), 0);
+    for group in 0..file.num_row_groups() {
+        let group = file.get_row_group(group).map_err(text)?;
+        let ColumnReader::ByteArrayColumnReader(mut reader) = group.get_column_reader(column).map_err(text)? else {
+            return Err("its column of pictures changes its type".to_owned());
+        };
+        loop {
+            let (mut values, mut levels) = (Vec::new(), Vec::new());
+            let (rows, _, _) = reader.read_records(AT_ONCE, Some(&mut levels), None, &mut values).map_err(text)?;
+            if rows == 0 {
+                break;
+            }
+            for value in &values {
+                let (at, size) = (spool.len(), value.len() as u64);
+                if size > MAX_FILE_BYTES {
+                    return Err(format!("row {row} has {size} bytes, expected at most {MAX_FILE_BYTES}"));
+                }
+                spool.write_all(value.data()).map_err(disk)?;
+                let name = format!("{name}/{row:07}");
+                members.push(Member { name, at, stored: size, size, packing: Packing::Stored });
+                row += 1;
+            }
+        }
+    }
+    Ok((spool.finish().map_err(disk)?, members))
+}

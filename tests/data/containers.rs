@@ -1,0 +1,251 @@
+//! Files that hold many pictures: what is in them comes out as it went in.
+
+use std::fs;
+use std::io::{Cursor, Write as _};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use image::DynamicImage;
+use unmask::data::{Picture, Source, decode, open, open_all, open_given};
+
+use super::{png, quarters};
+
+/// Three different pictures, as files.
+fn pictures() -> [(&'static str, Vec<u8>); 3] {
+    let turned = |degrees: u32| match degrees {
+        90 => quarters().rotate90(),
+        180 => quarters().rotate180(),
+        _ => quarters(),
+    };
+    [("cat/a.png", png(turned(0))), ("cat/b.png", png(turned(90))), ("dog/c.png", png(turned(180)))]
+}
+
+fn tar(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, bytes.as_slice()).expect("appended");
+    }
+    archive.into_inner().expect("a tar archive")
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(bytes).expect("packed");
+    packed.finish().expect("a gzip file")
+}
+
+fn zip(files: &[(&str, Vec<u8>)], method: zip::CompressionMethod) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        archive.start_file(*name, options).expect("started");
+        archive.write_all(bytes).expect("written");
+    }
+    archive.finish().expect("a zip archive").into_inner()
+}
+
+fn npy(kind: &str, shape: &str, numbers: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.bytes());
+    bytes.extend(numbers);
+    bytes
+}
+
+#[cfg(feature = "parquet")]
+fn parquet(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    use parquet::data_type::{ByteArray, ByteArrayType};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+
+    let schema = "message table { optional group image { optional binary bytes; optional binary path (UTF8); } \
+                  required int64 label; }";
+    let schema = std::sync::Arc::new(parquet::schema::parser::parse_message_type(schema).expect("a schema"));
+    let properties = WriterProperties::builder().set_compression(parquet::basic::Compression::SNAPPY).build();
+    let mut bytes = Vec::new();
+    let mut writer = SerializedFileWriter::new(&mut bytes, schema, properties.into()).expect("a file");
+    // Two groups of rows, the first of which has a row without a picture.
+    for (group, levels) in [(&files[..1], vec![2, 0]), (&files[1..], vec![2, 2])] {
+        let mut group_writer = writer.next_row_group().expect("a group");
+        let values: [Vec<ByteArray>; 2] = [
+            group.iter().map(|(_, bytes)| ByteArray::from(bytes.clone())).collect(),
+            group.iter().map(|(name, _)| ByteArray::from(*name)).collect(),
+        ];
+        for values in values {
+            let mut column = group_writer.next_column().expect("no error").expect("a column");
+            column.typed::<ByteArrayType>().write_batch(&values, Some(&levels), None).expect("written");
+            column.close().expect("closed");
+        }
+        let mut column = group_writer.next_column().expect("no error").expect("a column");
+        column.typed::<parquet::data_type::Int64Type>().write_batch(&[0, 1], None, None).expect("written");
+        column.close().expect("closed");
+        group_writer.close().expect("closed");
+    }
+    writer.close().expect("closed");
+    bytes
+}
+
+fn open_at(path: &Path) -> std::sync::Arc<dyn Source> {
+    open(path.to_str().expect("UTF-8")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Fails unless `source` holds the three pictures, named as `names`.
+fn holds(source: &dyn Source, names: [&str; 3]) {
+    assert_eq!((0..source.len()).map(|i| source.name(i)).collect::<Vec<_>>(), names);
+    for (index, (_, bytes)) in pictures().iter().enumerate() {
+        let want = decode(names[index], bytes, Some(16));
+        assert_eq!(source.load(index, Some(16)), want);
+    }
+}
+
+#[test]
+fn archives_give_their_picture_files() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut files: Vec<(&str, Vec<u8>)> = pictures().to_vec();
+    files.insert(1, ("cat/a.json", b"{}".to_vec()));
+    let deflated = zip::CompressionMethod::Deflated;
+    for (name, bytes) in [
+        ("s.tar", tar(&files)),
+        ("s.tar.gz", gzip(&tar(&files))),
+        ("s.zip", zip(&files, deflated)),
+        ("stored.zip", zip(&files, zip::CompressionMethod::Stored)),
+    ] {
+        let path = dir.path().join(name);
+        fs::write(&path, &bytes).expect("written");
+        let names = ["cat/a.png", "cat/b.png", "dog/c.png"].map(|inner| format!("{name}/{inner}"));
+        holds(&*open_at(&path), names.each_ref().map(String::as_str));
+        let given = open_given(vec![(name.to_owned(), bytes)]).expect("a source");
+        holds(&*given, names.each_ref().map(String::as_str));
+    }
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_files_give_their_column_of_pictures() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("train.parquet");
+    fs::write(&path, parquet(&pictures())).expect("written");
+    holds(&*open_at(&path), ["train.parquet/0000000", "train.parquet/0000001", "train.parquet/0000002"]);
+}
+
+#[test]
+fn a_folder_of_shards_is_one_data_set() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let [a, b, c] = pictures();
+    fs::create_dir(dir.path().join("more")).expect("a folder");
+    fs::write(dir.path().join("0.tar"), tar(&[a.clone(), b.clone()])).expect("written");
+    fs::write(dir.path().join("more/1.tar"), tar(std::slice::from_ref(&c))).expect("written");
+    fs::write(dir.path().join("more/labels.npy"), npy("<i8", "(3,)", &[0; 24])).expect("written");
+    holds(&*open_at(dir.path()), ["0.tar/cat/a.png", "0.tar/cat/b.png", "more/1.tar/dog/c.png"]);
+    let both = [dir.path().join("0.tar"), dir.path().join("more/1.tar")].map(|path| path.display().to_string());
+    let (source, split) = open_all(&both).expect("a source");
+    holds(&*source, ["0.tar/cat/a.png", "0.tar/cat/b.png", "1.tar/dog/c.png"]);
+    assert_eq!(split.train.len() + split.held_out.len(), 3);
+}
+
+#[test]
+fn lists_name_files_beside_them() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (name, bytes) in pictures() {
+        let path = dir.path().join("photos").join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, bytes).expect("written");
+    }
+    let list = dir.path().join("train.txt");
+    let absolute = dir.path().join("photos/dog/c.png").display().to_string();
+    let text = format!("# three\n\nphotos/cat/a.png\t0\n  photos/cat/b.png\n{absolute}\t1\n");
+    fs::write(&list, text).expect("written");
+    holds(&*open_at(&list), ["photos/cat/a.png", "photos/cat/b.png", &absolute]);
+}
+
+/// Pixels of the three pictures, which have to be of one size, `[N, H, W, 3]`.
+fn pixels() -> (Vec<Picture>, Vec<u8>) {
+    let decoded: Vec<DynamicImage> =
+        [0, 180, 0].map(|turn| if turn == 0 { quarters() } else { quarters().rotate180() }).into();
+    let pictures = decoded.iter().map(|image| Picture {
+        name: String::new(),
+        width: image.width(),
+        height: image.height(),
+        pixels: image.to_rgba8().into_raw(),
+    });
+    (pictures.collect(), decoded.iter().flat_map(|image| image.to_rgb8().into_raw()).collect())
+}
+
+#[test]
+fn arrays_give_their_pictures() {
+    let (pictures, bytes) = pixels();
+    let (height, width) = (pictures[0].height, pictures[0].width);
+    let area = (height * width) as usize;
+    let planes: Vec<u8> = (0..3 * 3 * area)
+        .map(|at| {
+            let (picture, channel, pixel) = (at / (3 * area), at / area % 3, at % area);
+            bytes[(picture * area + pixel) * 3 + channel]
+        })
+        .collect();
+    let floats: Vec<u8> = bytes.iter().flat_map(|byte| (f32::from(*byte) / 255.0).to_le_bytes()).collect();
+    let last = npy("|u1", &format!("(3, {height}, {width}, 3)"), &bytes);
+    let mut idx = vec![0, 0, 8, 4];
+    idx.extend([3, height, width, 3].iter().flat_map(|extent| extent.to_be_bytes()));
+    idx.extend(&bytes);
+    let arrays =
+        zip(&[("y.npy", npy("<i8", "(3,)", &[0; 24])), ("x.npy", last.clone())], zip::CompressionMethod::Deflated);
+    for (name, inner, file) in [
+        ("last.npy", "last.npy", last.clone()),
+        ("first.npy", "first.npy", npy("|u1", &format!("(3, 3, {height}, {width})"), &planes)),
+        ("floats.npy", "floats.npy", npy("<f4", &format!("(3, {height}, {width}, 3)"), &floats)),
+        ("all.npz", "all.npz/x", arrays),
+        ("images-idx3-ubyte", "images-idx3-ubyte", idx.clone()),
+        ("images-idx3-ubyte.gz", "images-idx3-ubyte.gz", gzip(&idx)),
+    ] {
+        let source = open_given(vec![(name.to_owned(), file)]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(source.len(), 3, "{name}");
+        for (index, want) in pictures.iter().enumerate() {
+            let want = Picture { name: format!("{inner}/{index}"), ..want.clone() };
+            assert_eq!(source.load(index, None), Ok(want), "{name}");
+        }
+    }
+    let grey = open_given(vec![("grey.npy".to_owned(), npy("|u1", "(2, 1, 2)", &[1, 2, 3, 4]))]).expect("a source");
+    assert_eq!(grey.load(1, None).expect("a picture").pixels, [3, 3, 3, 255, 4, 4, 4, 255]);
+}
+
+#[test]
+fn what_cannot_be_used_is_told_by_name() {
+    let error = |name: &str, bytes: Vec<u8>| open_given(vec![(name.to_owned(), bytes)]).err().expect("an error");
+    let whole = zip(&pictures(), zip::CompressionMethod::Deflated);
+    let nothing = [("readme.txt", b"text".to_vec())];
+    for (name, bytes, want) in [
+        ("x.bin", b"some text".to_vec(), "x.bin: not a data set: expected a folder, a list ending in .txt, or a tar"),
+        ("x.tar", tar(&nothing), "x.tar: cannot be used as a tar archive: holds no picture"),
+        ("x.zip", whole[..whole.len() / 2].to_vec(), "x.zip: cannot be used as a zip archive: "),
+        ("x.zip", zip(&nothing, zip::CompressionMethod::Stored), "x.zip: cannot be used as a zip archive: holds no"),
+        ("y.npy", npy("<i8", "(3, 2, 2)", &[0; 96]), "y.npy: cannot be used as a NumPy array: numbers of type \"<i8\""),
+        ("y.npy", npy("|u1", "(3, 2, 2)", &[0; 11]), "3 pictures of 4 bytes each do not fit into its"),
+        ("y.npy", npy("|u1", "(12,)", &[0; 12]), "an array of shape [12]; expected [N, H, W]"),
+        ("labels-idx1-ubyte", [0, 0, 8, 1, 0, 0, 0, 2, 5, 6].to_vec(), "cannot be used as an IDX file: an array of"),
+        ("x.gz", vec![0x1f, 0x8b, 8, 0], "x.gz: cannot be used as a gzip file: "),
+        ("x.parquet", b"PAR1....PAR1".to_vec(), "x.parquet: cannot be used as a Parquet file: "),
+    ] {
+        let error = error(name, bytes).to_string();
+        assert!(error.contains(want), "{error}");
+    }
+    let source = open_given(vec![("f.npy".to_owned(), npy("<f4", "(1, 1, 1)", &7.5f32.to_le_bytes()))]);
+    let error = source.expect("a source").load(0, None).expect_err("too bright").to_string();
+    assert!(error.contains("f.npy/0: cannot be read: a pixel of 7.5; expected numbers from 0 to 1"), "{error}");
+}
+
+#[test]
+fn a_torn_tar_gives_what_came_before_the_tear() {
+    let [a, b, c] = pictures();
+    let whole = tar(&[a.clone(), b.clone(), c]);
+    let until = whole.len() - 2048;
+    for bytes in [whole[..until].to_vec(), gzip(&whole[..until])] {
+        let source = open_given(vec![("torn.tar".to_owned(), bytes)]).expect("a source");
+        assert_eq!(source.len(), 2);
+        assert!(source.load(1, None).is_ok());
+    }
+}
