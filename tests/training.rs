@@ -146,7 +146,7 @@ fn commands_pause_step_change_and_stop() {
             }
             Event::Warning(text) => warnings.push(text),
             Event::Preview(_) => previews += 1,
-            Event::Finished { step } => finished = Some(step),
+            Event::Finished { step, .. } => finished = Some(step),
             Event::Failed(error) => panic!("{error}"),
             _ => {}
         }

@@ -20,7 +20,7 @@ fn file(name: &str) -> PathBuf {
 
 /// What the shapes of so small a model do not tell.
 fn hints() -> Hints {
-    Hints { heads: Some(2), decoder_heads: Some(3), norm_pix_loss: Some(true), layer_norm_eps: None }
+    Hints { heads: Some(2), decoder_heads: Some(3), norm_pix_loss: Some(true), ..Hints::default() }
 }
 
 fn open(name: &str, hints: &Hints) -> Opened {

@@ -248,6 +248,12 @@ impl App {
                     }
                 }
                 Inbox::Files(files) => {
+                    // What holds many pictures is there to be trained on.
+                    let (many, files) = files.into_iter().partition(|file: &Incoming| data::is_container(&file.name));
+                    if !Vec::is_empty(&many) {
+                        self.settings.tab = Tab::Train;
+                        self.give(many);
+                    }
                     for Incoming { name, bytes } in files {
                         match bytes {
                             Ok(bytes) if is_weights(&name) => self.take_weights(name, bytes),
@@ -285,8 +291,10 @@ impl App {
                 Err(reason) => self.notices.error(format!("{name}: {reason}")),
             }
         }
-        if !given.is_empty() {
-            self.train.give(given, &mut self.settings.train);
+        if !given.is_empty()
+            && let Err(error) = self.train.give(given, &mut self.settings.train)
+        {
+            self.notices.error(error.to_string());
         }
     }
 
@@ -311,8 +319,11 @@ impl App {
         }
         let dropped = ctx.input(|input| input.raw.dropped_files.clone());
         if !dropped.is_empty() {
-            let folder = dropped.iter().map(|file| file.path().to_owned()).find(|path| path.is_dir());
-            if let Some(folder) = folder {
+            let is_data = |path: &std::path::PathBuf| {
+                path.is_dir() || (path.is_file() && data::is_container(&path.to_string_lossy()))
+            };
+            let data = dropped.iter().map(|file| file.path().to_owned()).find(is_data);
+            if let Some(folder) = data {
                 self.settings.train.set_folder(folder);
                 self.settings.tab = Tab::Train;
             } else {
@@ -329,7 +340,8 @@ impl App {
 
     fn pick_files(&self, ctx: &egui::Context, title: &str, message: fn(Vec<Incoming>) -> Inbox) {
         let (outside, ctx) = (self.outside.clone(), ctx.clone());
-        let kinds = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "safetensors", "pth", "bin"];
+        let containers = ["tar", "tgz", "gz", "zip", "npy", "npz", "idx", "parquet"];
+        let kinds = [&data::EXTENSIONS[..], &["safetensors", "pth", "bin"], &containers].concat();
         platform::pick_files(title, &kinds, move |files| {
             let _ = outside.send(message(files));
             ctx.request_repaint();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::history::History;
 use super::notices::Notices;
 use super::settings::{self, TrainSettings};
-use crate::data::{GivenSource, Source};
+use crate::data::{self, DataError, Source};
 use crate::gpu::AdapterRequest;
 use crate::platform;
 use crate::session::{Command, Event, Job, JobError, Session, Started};
@@ -62,7 +62,7 @@ pub struct Train {
     /// Where run folders are made.
     runs: PathBuf,
     /// Files to train on, where they are no folder.
-    given: Option<Arc<GivenSource>>,
+    given: Option<Arc<dyn Source>>,
     /// What can go on.
     standing: Option<Standing>,
     /// A batch to try, where the last one did not fit.
@@ -146,7 +146,7 @@ impl Train {
             }
             Event::Paused(paused) => self.phase = if paused { Phase::Paused } else { Phase::Running },
             Event::Saved(path) | Event::Preview(path) => notices.note(format!("wrote {}", path.display())),
-            Event::Finished { step } => {
+            Event::Finished { step, .. } => {
                 notices.note(format!("training ended after {step} steps"));
                 self.ended();
             }
@@ -212,10 +212,14 @@ impl Train {
         }
     }
 
-    /// Trains on `files`, names and bytes.
-    pub fn give(&mut self, files: Vec<(String, Vec<u8>)>, settings: &mut TrainSettings) {
-        self.given = Some(Arc::new(GivenSource::new(files)));
+    /// Trains on `files`, names and bytes of pictures and of containers of pictures.
+    ///
+    /// # Errors
+    /// What is wrong with a container.
+    pub fn give(&mut self, files: Vec<(String, Vec<u8>)>, settings: &mut TrainSettings) -> Result<(), DataError> {
+        self.given = Some(data::open_given(files)?);
         settings.set_given();
+        Ok(())
     }
 
     /// How many files there are to train on, where they are no folder.
@@ -269,7 +273,7 @@ impl Train {
     ) -> Option<Ask> {
         let pictures = match (settings::is_given(&recipe), &self.given) {
             (false, _) => None,
-            (true, Some(given)) => Some(given.clone() as Arc<dyn Source>),
+            (true, Some(given)) => Some(given.clone()),
             // They were not kept with the run.
             (true, None) => return Some(Ask::Pictures),
         };

@@ -59,6 +59,8 @@ pub enum Command {
     Reconstruct(ReconstructArgs),
     /// Bring weights from one layout to another: the original code's, Hugging Face's, timm's, this program's
     Convert(ConvertArgs),
+    /// Look at a data set: sizes, formats, broken and duplicate pictures, mean and deviation
+    Data(DataArgs),
     /// Write the weights of a run alone, without optimiser state
     Export(ExportArgs),
     /// Check this adapter: every kernel against f64, golden cases against a reference
@@ -118,8 +120,9 @@ pub enum PrecisionArg {
 
 #[derive(Clone, Debug, Args)]
 pub struct TrainArgs {
-    /// `sample` for the built-in photographs, or a folder of pictures, searched recursively; may be given several times
-    #[arg(long, value_name = "DIR|sample")]
+    /// `sample` for the built-in photographs, a folder of pictures (searched recursively) or of archives, a .txt that
+    /// lists pictures, or a tar, tar.gz, zip, IDX, NumPy or Parquet file; may be given several times
+    #[arg(long, value_name = "DIR|FILE|sample")]
     pub data: Vec<String>,
     /// micro, mini, tiny, small, base, large, huge, or a recipe file ending in .toml
     #[arg(long, default_value = "micro", value_name = "PRESET|FILE")]
@@ -169,6 +172,18 @@ pub struct TrainArgs {
     /// Use the largest centred square of each picture instead of random crops
     #[arg(long)]
     pub no_augment: bool,
+    /// Mean of pixels between 0 and 1 that is subtracted, by channel [default: ImageNet's]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 1)]
+    pub mean: Option<Vec<f64>>,
+    /// Deviation of pixels that they are divided by, by channel [default: ImageNet's]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 1)]
+    pub std: Option<Vec<f64>>,
+    /// Compute --mean and --std from the pictures
+    #[arg(long, conflicts_with_all = ["mean", "std"])]
+    pub data_stats: bool,
+    /// Share of the pictures that may be unreadable before training is given up
+    #[arg(long, value_name = "SHARE")]
+    pub max_unreadable: Option<f64>,
     /// Number formats
     #[arg(long)]
     pub precision: Option<PrecisionArg>,
@@ -230,6 +245,18 @@ impl TrainArgs {
         set(&mut t.preview_every, self.preview_every);
         set(&mut t.keep, self.keep);
         set(&mut t.pixel_budget, self.pixel_budget);
+        set(&mut t.max_unreadable, self.max_unreadable);
+        for (field, values, target) in
+            [("--mean", &self.mean, &mut m.pixel_mean), ("--std", &self.std, &mut m.pixel_std)]
+        {
+            if let Some(values) = values {
+                *target = values.as_slice().try_into().map_err(|_| TrainError::Setting {
+                    field,
+                    value: format!("{values:?}"),
+                    expected: "expected three numbers, for red, green and blue".to_owned(),
+                })?;
+            }
+        }
         if self.no_augment {
             t.augment = Augment::CentreCrop;
         }
@@ -282,13 +309,16 @@ pub struct HintArgs {
     /// Layer-norm epsilon of foreign weights [default: as config.json says, else 1e-6]
     #[arg(long, value_name = "EPS")]
     pub layer_norm_eps: Option<f64>,
+    /// Side of pictures in pixels, a multiple of the patch: position tables are interpolated [default: as trained]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<usize>,
 }
 
 impl HintArgs {
     /// The same for the library.
     pub fn hints(&self) -> Hints {
-        let HintArgs { heads, decoder_heads, norm_pix_loss, layer_norm_eps } = *self;
-        Hints { heads, decoder_heads, norm_pix_loss, layer_norm_eps }
+        let HintArgs { heads, decoder_heads, norm_pix_loss, layer_norm_eps, image_size } = *self;
+        Hints { heads, decoder_heads, norm_pix_loss, layer_norm_eps, image_size }
     }
 }
 
@@ -321,6 +351,25 @@ pub struct ConvertArgs {
     pub f16: bool,
     #[command(flatten)]
     pub hints: HintArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DataArgs {
+    #[command(subcommand)]
+    pub command: DataCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum DataCommand {
+    /// Decode every picture and report on all of them
+    Check {
+        /// Data sets, as for `train --data`
+        #[arg(required = true, value_name = "DIR|FILE|sample")]
+        data: Vec<String>,
+        /// Name every broken and duplicate picture
+        #[arg(long)]
+        full: bool,
+    },
 }
 
 #[derive(Clone, Debug, Args)]

@@ -76,7 +76,7 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
             }
             Event::Failed(error) => return Err(error.into()),
             Event::Warning(text) | Event::Refused(text) => log::warn!("{text}"),
-            Event::Finished { step } => {
+            Event::Finished { step, .. } => {
                 if let Some(bar) = progress.take() {
                     bar.finish_and_clear();
                 }

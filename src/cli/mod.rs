@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod convert;
+mod data;
 mod demo;
 mod export;
 mod info;
@@ -34,6 +35,7 @@ pub fn main(window: Option<Window>) -> ExitCode {
         Some(Command::Train(args)) => train::run(&common, &args),
         Some(Command::Reconstruct(args)) => reconstruct::run(&common, &args),
         Some(Command::Convert(args)) => convert::run(&common, &args),
+        Some(Command::Data(args)) => data::run(&common, &args),
         Some(Command::Export(args)) => export::run(&common, &args),
         Some(Command::Selftest(args)) => selftest::run(&common, &args),
         Some(Command::Info) => info::run(&common),

@@ -10,11 +10,15 @@ use serde_json::json;
 use super::args::{Common, TrainArgs};
 use super::progress::{bar, json_line, say};
 use crate::data;
+use crate::platform;
 use crate::session::{Command, Event, Job, Session};
 
 /// Runs `unmask train`.
 pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
     let mut recipe = args.recipe()?;
+    if args.data_stats {
+        (recipe.model.pixel_mean, recipe.model.pixel_std) = data_stats(common, &recipe.train.data)?;
+    }
     if let Some(epochs) = args.epochs {
         let pictures = data::open_all(&recipe.train.data)?.1.train.len();
         recipe.train.steps = (epochs * pictures as u64).div_ceil(recipe.effective_batch().max(1) as u64).max(1);
@@ -35,6 +39,25 @@ pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
         stop_after: args.stop_after,
     };
     drive(common, job)
+}
+
+/// Pictures that mean and deviation are computed from, at most.
+const MOST_COUNTED: usize = 4096;
+
+/// Mean and deviation of the training pictures, of evenly chosen ones where there are very many.
+fn data_stats(common: &Common, specs: &[String]) -> anyhow::Result<([f64; 3], [f64; 3])> {
+    let (source, split) = data::open_all(specs)?;
+    let every = split.train.len().div_ceil(MOST_COUNTED).max(1);
+    let indices: Vec<usize> = split.train.iter().copied().step_by(every).collect();
+    let found = data::census(source.as_ref(), &indices, platform::threads(), |_| ());
+    if found.readable == 0 {
+        bail!("none of {} pictures can be read", indices.len());
+    }
+    // As many digits as anyone writes.
+    let rounded = |values: [f64; 3]| values.map(|value| (value * 1e4).round() / 1e4);
+    let (mean, std) = (rounded(found.pixels.mean), rounded(found.pixels.std));
+    say(common, format_args!("pixels    mean {mean:?}, deviation {std:?}, from {} pictures", found.readable));
+    Ok((mean, std))
 }
 
 /// Runs a session to its end; Ctrl-C finishes the step, saves and ends it.
@@ -97,12 +120,17 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
             }
             Event::Saved(path) | Event::Preview(path) => log::info!("wrote {}", path.display()),
             Event::Warning(text) | Event::Refused(text) => log::warn!("{text}"),
-            Event::Finished { step } => {
+            Event::Finished { step, waited } => {
                 if let Some(bar) = progress.take() {
                     bar.finish_and_clear();
                 }
                 let how = if stopped.load(Ordering::SeqCst) { "stopped" } else { "done" };
-                say(common, format_args!("{how} after {step} steps, everything saved"));
+                let idle = if waited > 0.0 {
+                    format!("; the adapter waited for pictures {:.1} % of the time", waited * 100.0)
+                } else {
+                    String::new()
+                };
+                say(common, format_args!("{how} after {step} steps, everything saved{idle}"));
                 return Ok(());
             }
             Event::Failed(error) => {
@@ -130,7 +158,9 @@ fn report_json(event: &Event) -> anyhow::Result<()> {
         Event::Saved(path) => json_line(&json!({"event": "saved", "path": path})),
         Event::Preview(path) => json_line(&json!({"event": "preview", "path": path})),
         Event::Warning(text) | Event::Refused(text) => json_line(&json!({"event": "warning", "text": text})),
-        Event::Finished { step } => json_line(&json!({"event": "finished", "step": step})),
+        Event::Finished { step, waited } => {
+            json_line(&json!({"event": "finished", "step": step, "waited_share": waited}))
+        }
         _ => Ok(()),
     }
 }

@@ -20,7 +20,7 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 const EXTENSIONS: [&str; 8] = ["tar", "tgz", "tar.gz", "zip", "npy", "npz", "idx", "parquet"];
 
 /// Whether a file called `name` is likely to be a container.
-pub fn looks_like_one(name: &str) -> bool {
+pub fn is_container(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     // MNIST's files are called train-images-idx3-ubyte, with or without .gz.
     name.contains("-idx3-ubyte") || EXTENSIONS.iter().any(|extension| name.ends_with(&format!(".{extension}")))

@@ -8,6 +8,7 @@
 
 mod archive;
 mod array;
+mod census;
 mod container;
 mod decode;
 mod error;
@@ -32,7 +33,8 @@ mod split;
 mod tar;
 mod zip;
 
-pub use container::{open_container, open_file, open_given};
+pub use census::{Census, PixelStats, census};
+pub use container::{is_container, open_container, open_file, open_given};
 pub use decode::{MAX_PIXELS, decode};
 pub use error::DataError;
 pub use folder::{EXTENSIONS, FolderSource, MAX_FILE_BYTES};

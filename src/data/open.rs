@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::container::{looks_like_one, open_file};
+use super::container::{is_container, open_file};
 use super::folder::list;
 use super::joined::join;
 use super::list as text_list;
@@ -40,8 +40,8 @@ pub fn open(spec: &str) -> Result<Arc<dyn Source>, DataError> {
 /// The containers in a folder and those below it, as one data set. One that cannot be used, such as a file of labels,
 /// is logged and left out.
 fn containers(folder: &Path) -> Result<Arc<dyn Source>, DataError> {
-    let is_container = |path: &Path| path.file_name().is_some_and(|name| looks_like_one(&name.to_string_lossy()));
-    let files = list(folder, is_container);
+    let wanted = |path: &Path| path.file_name().is_some_and(|name| is_container(&name.to_string_lossy()));
+    let files = list(folder, wanted);
     let (mut sources, mut trouble) = (Vec::new(), None);
     for (name, path) in &files {
         match open_file(name, path) {

@@ -145,6 +145,8 @@ fn config_of(case: &Tensors) -> Result<MaeConfig, GoldenError> {
         norm_pix_loss: c.norm_pix_loss,
         layer_norm_eps: parse(case, "layer_norm_eps")?,
         encoder_sees_masks: false,
+        // The cases' pictures are normalised already.
+        ..crate::mae::preset("base")?
     };
     config.check()?;
     Ok(config)

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::MaeError;
-use crate::ops::MaskStrategy;
+use crate::ops::{MaskStrategy, PIXEL_MEAN, PIXEL_STD, PixelNorm};
 
 /// Everything that decides a model's shape and loss (He et al. 2021, section 3 and appendix A.1).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,12 @@ pub struct MaeConfig {
     /// Added to variances in layer norms.
     #[serde(default = "layer_norm_eps")]
     pub layer_norm_eps: f64,
+    /// Subtracted from pixels between 0 and 1, by channel; those of ImageNet unless told otherwise.
+    #[serde(default = "pixel_mean")]
+    pub pixel_mean: [f64; 3],
+    /// What they are then divided by.
+    #[serde(default = "pixel_std")]
+    pub pixel_std: [f64; 3],
     /// Whether mask tokens go through the encoder, the paper's costly variant (table 1c).
     #[serde(default)]
     pub encoder_sees_masks: bool,
@@ -54,6 +60,20 @@ fn three_quarters() -> f64 {
 
 fn layer_norm_eps() -> f64 {
     1e-6
+}
+
+/// The shortest decimal that means `value`: 0.485, not what `f32` makes of it.
+fn decimal(value: f32) -> f64 {
+    // What a finite number is written as can be read.
+    value.to_string().parse().unwrap_or(f64::from(value))
+}
+
+pub(super) fn pixel_mean() -> [f64; 3] {
+    PIXEL_MEAN.map(decimal)
+}
+
+pub(super) fn pixel_std() -> [f64; 3] {
+    PIXEL_STD.map(decimal)
 }
 
 /// Colour channels of a picture.
@@ -78,6 +98,11 @@ impl MaeConfig {
     /// Patches that stay visible: the reference's truncation `int(L (1 - ratio))`, at least 1.
     pub fn visible(&self) -> usize {
         ((self.patches() as f64 * (1.0 - self.mask_ratio)) as usize).max(1)
+    }
+
+    /// What pixels are normalised by.
+    pub fn pixel_norm(&self) -> PixelNorm {
+        PixelNorm { mean: self.pixel_mean.map(|x| x as f32), std: self.pixel_std.map(|x| x as f32) }
     }
 
     /// Hidden width of the encoder's MLPs.
@@ -142,6 +167,11 @@ impl MaeConfig {
         }
         if !(0.0..1.0).contains(&self.mask_ratio) {
             return fail("mask_ratio", &self.mask_ratio, "expected 0 to under 1".to_owned());
+        }
+        for (field, values, least) in [("pixel_mean", self.pixel_mean, 0.0), ("pixel_std", self.pixel_std, 1e-3)] {
+            if let Some(value) = values.into_iter().find(|value| !(least..=1.0).contains(value)) {
+                return fail(field, &value, format!("expected {least} to 1, for pixels between 0 and 1"));
+            }
         }
         if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0) {
             return fail("layer_norm_eps", &self.layer_norm_eps, "expected a small positive number".to_owned());

@@ -1,5 +1,6 @@
 //! Named models: two for small pictures and the published ones.
 
+use super::config::{pixel_mean, pixel_std};
 use super::{MaeConfig, MaeError};
 use crate::ops::MaskStrategy;
 
@@ -48,6 +49,8 @@ pub fn preset(name: &str) -> Result<MaeConfig, MaeError> {
         mask_strategy: MaskStrategy::Random,
         norm_pix_loss: false,
         layer_norm_eps: 1e-6,
+        pixel_mean: pixel_mean(),
+        pixel_std: pixel_std(),
         encoder_sees_masks: false,
     })
 }

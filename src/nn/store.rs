@@ -139,7 +139,22 @@ impl ParamStore {
     /// # Errors
     /// [`WeightsError::Missing`] or [`WeightsError::Shape`], and nothing is changed then; what reading them gives.
     pub fn load(&self, gpu: &Gpu, state: State, weights: &dyn TensorSource) -> Result<(), WeightsError> {
-        let present = || self.specs.iter().filter_map(|spec| Some((spec, self.slice(spec, state)?)));
+        self.load_where(gpu, state, weights, |_| true)
+    }
+
+    /// As [`ParamStore::load`], of the parameters whose names are `wanted`; the others stay as they are.
+    ///
+    /// # Errors
+    /// As [`ParamStore::load`].
+    pub fn load_where(
+        &self,
+        gpu: &Gpu,
+        state: State,
+        weights: &dyn TensorSource,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), WeightsError> {
+        let wanted = |spec: &&ParamSpec| wanted(&spec.name);
+        let present = || self.specs.iter().filter(wanted).filter_map(|spec| Some((spec, self.slice(spec, state)?)));
         for (spec, _) in present() {
             spec.parts.iter().try_for_each(|part| weights.expect(&part.name, &part.shape))?;
         }

@@ -57,7 +57,7 @@ pub use patch_error::{PatchError, patch_error};
 pub use patchify::{PatchOrder, Patchify, Unpatchify, patchify, unpatchify};
 pub use peak::{Peak, push_peak_copy, push_peak_fma};
 pub use preview::{PANELS, Preview, preview};
-pub use resample::{PIXEL_MEAN, PIXEL_STD, Resample, resample};
+pub use resample::{PIXEL_MEAN, PIXEL_STD, PixelNorm, Resample, resample};
 pub use slice_rows::{SliceRows, slice_rows};
 pub use softmax::{Softmax, SoftmaxGradient, softmax};
 pub use specialised::specialised;

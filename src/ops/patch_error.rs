@@ -1,6 +1,6 @@
 //! How far each predicted patch is from the picture.
 
-use super::resample::PIXEL_STD;
+use super::resample::PixelNorm;
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
 
@@ -71,16 +71,17 @@ impl Op for PatchError {
     }
 }
 
-/// Errors `[B, L, 2]` of the predicted patches of pictures normalised by [`PIXEL_STD`]; predictions are denormalised
-/// where `stats` are given. See [`PatchError`].
+/// Errors `[B, L, 2]` of the predicted patches of pictures normalised by `norm`; predictions are denormalised where
+/// `stats` are given. See [`PatchError`].
 pub fn patch_error(
     graph: &mut Graph,
     image: Var,
     pred: Var,
     stats: Option<Var>,
     patch: usize,
+    norm: PixelNorm,
 ) -> Result<Var, GraphError> {
-    let op = PatchError { patch, denormalise: stats.is_some(), std: PIXEL_STD };
+    let op = PatchError { patch, denormalise: stats.is_some(), std: norm.std };
     let inputs: Vec<Var> = [image, pred].into_iter().chain(stats).collect();
     graph.add1(op, &inputs)
 }

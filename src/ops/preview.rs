@@ -1,6 +1,6 @@
 //! Pictures, their masks and reconstructions side by side, for people to look at.
 
-use super::resample::{PIXEL_MEAN, PIXEL_STD};
+use super::resample::PixelNorm;
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
 
@@ -84,8 +84,8 @@ impl Op for Preview {
     }
 }
 
-/// Strips `[B, S, PANELS * S]` of pictures normalised by [`PIXEL_MEAN`] and [`PIXEL_STD`]; predictions are
-/// denormalised where `stats` are given. See [`Preview`].
+/// Strips `[B, S, PANELS * S]` of pictures normalised by `norm`; predictions are denormalised where `stats` are
+/// given. See [`Preview`].
 pub fn preview(
     graph: &mut Graph,
     image: Var,
@@ -93,8 +93,9 @@ pub fn preview(
     mask: Var,
     stats: Option<Var>,
     patch: usize,
+    norm: PixelNorm,
 ) -> Result<Var, GraphError> {
-    let op = Preview { patch, denormalise: stats.is_some(), mean: PIXEL_MEAN, std: PIXEL_STD };
+    let op = Preview { patch, denormalise: stats.is_some(), mean: norm.mean, std: norm.std };
     let inputs: Vec<Var> = [image, pred, mask].into_iter().chain(stats).collect();
     graph.add1(op, &inputs)
 }

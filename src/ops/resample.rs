@@ -17,6 +17,22 @@ pub const PIXEL_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// Their standard deviation.
 pub const PIXEL_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
+/// What pixels are normalised by, channel by channel, after scaling to 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PixelNorm {
+    /// Subtracted.
+    pub mean: [f32; 3],
+    /// Divided by.
+    pub std: [f32; 3],
+}
+
+impl Default for PixelNorm {
+    /// [`PIXEL_MEAN`] and [`PIXEL_STD`].
+    fn default() -> Self {
+        PixelNorm { mean: PIXEL_MEAN, std: PIXEL_STD }
+    }
+}
+
 /// `pixels` u32 `[B, slot]`, `sizes` u32 `[B, 4]` and `boxes` f32 `[B, 8]` to `image` f32 `[B, 3, side, side]`.
 ///
 /// Picture `b` starts at word `b * slot`: `sizes[b]` = (width, height, _, _) rows of RGBX words, red in the low byte.
@@ -103,8 +119,7 @@ impl Resample {
     }
 }
 
-/// Pictures cut to `boxes`, resampled to `side` x `side` and normalised by [`PIXEL_MEAN`] and [`PIXEL_STD`]; see
-/// [`Resample`].
+/// Pictures cut to `boxes`, resampled to `side` x `side` and normalised by `norm`; see [`Resample`].
 pub fn resample(
     graph: &mut Graph,
     pixels: Var,
@@ -112,6 +127,7 @@ pub fn resample(
     boxes: Var,
     side: usize,
     max_height: usize,
+    norm: PixelNorm,
 ) -> Result<Var, GraphError> {
-    graph.add1(Resample { side, max_height, mean: PIXEL_MEAN, std: PIXEL_STD }, &[pixels, sizes, boxes])
+    graph.add1(Resample { side, max_height, mean: norm.mean, std: norm.std }, &[pixels, sizes, boxes])
 }

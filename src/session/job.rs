@@ -8,6 +8,7 @@ use crate::gpu::{AdapterRequest, Gpu, GpuError, GpuOptions};
 use crate::graph::Caps;
 use crate::nn::State;
 use crate::train::{Checkpoint, Estimate, Hints, Opened, Recipe, RunFolder, TrainError, Trainer, estimate};
+use crate::weights::TensorSource as _;
 
 /// Errors of a session.
 #[derive(Debug, thiserror::Error)]
@@ -108,8 +109,13 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
         other => other,
     })?;
     if let Some(model) = init.filter(|_| resumed.is_none()) {
-        model.need_decoder()?;
-        trainer.store().load(trainer.gpu(), State::Weights, &model.weights).map_err(TrainError::from)?;
+        let model = model.at_size(recipe.model.image_size)?;
+        let whole = model.weights.has_decoder();
+        if !whole {
+            log::warn!("{} holds an encoder alone: the decoder starts from random weights", model.weights.path());
+        }
+        let wanted = |name: &str| whole || name.starts_with("vit.");
+        trainer.store().load_where(trainer.gpu(), State::Weights, &model.weights, wanted).map_err(TrainError::from)?;
     }
     let folder = match (resumed, &job.out) {
         (Some((folder, _)), _) => folder,

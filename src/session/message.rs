@@ -149,6 +149,8 @@ pub enum Event {
     Warning(String),
     /// Training stopped as asked or at its end, everything saved.
     Finished {
+        /// Share of the time that the adapter waited for pictures to be read and decoded.
+        waited: f64,
         /// Steps done.
         step: u64,
     },

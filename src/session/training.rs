@@ -43,6 +43,7 @@ pub struct Training {
     paused: bool,
     steps_allowed: u64,
     stopping: bool,
+    started_at: f64,
     last_report: f64,
     last_held_out: Option<f64>,
     measured_at: Option<u64>,
@@ -99,6 +100,7 @@ impl Training {
             paused: false,
             steps_allowed: 0,
             stopping: false,
+            started_at: platform::now_seconds(),
             last_report: platform::now_seconds(),
             last_held_out: None,
             measured_at: None,
@@ -337,7 +339,9 @@ impl Training {
             self.snapshot(false, outbox).await?;
         }
         self.save(outbox).await?;
-        outbox.send(Event::Finished { step: self.trainer.step() });
+        let time = (platform::now_seconds() - self.started_at).max(1e-9);
+        let waited = self.trainer.feed().waited() / time;
+        outbox.send(Event::Finished { waited, step: self.trainer.step() });
         Ok(())
     }
 }

@@ -66,6 +66,19 @@ pub enum TrainError {
     /// No picture to train on.
     #[error("no picture to train on: {0}")]
     NoPictures(String),
+    /// Too many files that cannot be read or decoded.
+    #[error(
+        "{failed} of {tried} pictures cannot be read, more than the share of {most} that max_unreadable allows; \
+         the warnings name them, and so does unmask data check"
+    )]
+    Unreadable {
+        /// How many.
+        failed: u64,
+        /// Of how many.
+        tried: u64,
+        /// Share that is allowed.
+        most: f64,
+    },
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),

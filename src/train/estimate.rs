@@ -60,7 +60,8 @@ impl TrainGraph {
             super::Augment::CentreCrop => CropMode::CentreSquare,
         };
         let boxes = ops::crop_boxes(&mut b.graph, sizes, step, mode)?;
-        let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, max_height)?;
+        let image =
+            ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, max_height, config.pixel_norm())?;
         let masks = mae::random_masks(&mut b.graph, config, batch, step)?;
         let vars = mae::autoencoder(&mut b, config, image, masks)?;
         b.store_gradients(vars.loss, seed)?;

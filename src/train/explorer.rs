@@ -282,16 +282,17 @@ struct ModelVars {
 }
 
 fn model_graph(b: &mut Builder, config: &MaeConfig, slot: (usize, usize)) -> Result<ModelVars, TrainError> {
+    let norm = config.pixel_norm();
     let pixels = b.graph.external("pixels", TensorType::u32(&[1, slot.0]));
     let sizes = b.graph.external("sizes", TensorType::u32(&[1, 4]));
     let step = b.graph.external("step", TensorType::u32(&[4]));
     let noise = b.graph.external("noise", TensorType::f32(&[1, config.patches()]));
     let boxes = ops::crop_boxes(&mut b.graph, sizes, step, CropMode::CentreSquare)?;
-    let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, slot.1)?;
+    let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, slot.1, norm)?;
     let masks = mae::given_masks(&mut b.graph, config, noise)?;
     let out = mae::autoencoder(b, config, image, masks)?;
     let (stats, patch) = (out.patch_stats, config.patch_size);
-    let errors = ops::patch_error(&mut b.graph, image, out.pred, stats, patch)?;
-    let strip = ops::preview(&mut b.graph, image, out.pred, masks.mask, stats, patch)?;
+    let errors = ops::patch_error(&mut b.graph, image, out.pred, stats, patch, norm)?;
+    let strip = ops::preview(&mut b.graph, image, out.pred, masks.mask, stats, patch, norm)?;
     Ok(ModelVars { vars: [image, out.pred, masks.mask, errors, strip], stats })
 }

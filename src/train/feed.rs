@@ -23,6 +23,19 @@ pub fn decode_limit(image_size: usize) -> u32 {
     (image_size as u32 * 2).max(160)
 }
 
+/// Unreadable files that are remembered by name.
+const MOST_NAMED: usize = 1000;
+/// Unreadable files that are no matter, whatever their share.
+const FEW: u64 = 16;
+
+/// Fails where more than the share `most` of `tried` files have `failed`.
+fn check_share(failed: u64, tried: u64, most: f64) -> Result<(), TrainError> {
+    match failed as f64 > most * tried as f64 {
+        true => Err(TrainError::Unreadable { failed, tried, most }),
+        false => Ok(()),
+    }
+}
+
 /// A picture with its aspect ratio cut down to [`MAX_ASPECT`].
 fn capped(picture: Picture) -> Picture {
     let Picture { name, width, height, pixels } = picture;
@@ -147,6 +160,8 @@ pub struct FeedOptions {
     pub budget: u64,
     /// Short side to which larger pictures are reduced.
     pub limit: u32,
+    /// Largest share of the files that may be unreadable.
+    pub max_unreadable: f64,
 }
 
 /// Endless shuffled batches.
@@ -157,6 +172,11 @@ pub struct Feed {
     batch: usize,
     samples: u64,
     skipped: Vec<String>,
+    /// Streamed files that could not be read, and the share of them at which to give up.
+    failed: u64,
+    max_unreadable: f64,
+    /// Seconds spent waiting for pictures.
+    waited: f64,
     pictures: usize,
 }
 
@@ -170,14 +190,14 @@ impl Feed {
     /// Opens the pictures `indices` of `source`, resident if they fit the budget.
     ///
     /// # Errors
-    /// [`TrainError::NoPictures`] where none can be read.
+    /// [`TrainError::NoPictures`] where none can be read, [`TrainError::Unreadable`] where too many cannot.
     pub async fn open(
         gpu: &Gpu,
         source: Arc<dyn Source>,
         indices: &[usize],
         options: FeedOptions,
     ) -> Result<Feed, TrainError> {
-        let FeedOptions { batch, seed, samples, budget, limit } = options;
+        let FeedOptions { batch, seed, samples, budget, limit, max_unreadable } = options;
         let threads = platform::threads();
         let (mut pictures, mut skipped, mut bytes) = (Vec::new(), Vec::new(), 0u64);
         let mut fits = true;
@@ -196,13 +216,26 @@ impl Feed {
             let reason = format!("{} files were tried and none could be decoded", indices.len());
             return Err(TrainError::NoPictures(reason));
         }
+        let tried = (pictures.len() + skipped.len()) as u64;
+        check_share(skipped.len() as u64, tried, max_unreadable)?;
         if fits {
             let count = pictures.len();
             let pictures = Pictures::upload(gpu, pictures).await?;
             let (slot, max_height) = pictures.slot();
             let sampler = Sampler::new(count, seed);
             let supply = Supply::Resident { pictures, sampler };
-            return Ok(Feed { supply, slot, max_height, batch, samples, skipped, pictures: count });
+            return Ok(Feed {
+                supply,
+                slot,
+                max_height,
+                batch,
+                samples,
+                skipped,
+                failed: 0,
+                max_unreadable,
+                waited: 0.0,
+                pictures: count,
+            });
         }
         log::info!("pictures exceed the budget of {} MiB and are streamed", budget >> 20);
         let sampler = Sampler::new(indices.len(), seed);
@@ -220,6 +253,9 @@ impl Feed {
             batch,
             samples,
             skipped: Vec::new(),
+            failed: 0,
+            max_unreadable,
+            waited: 0.0,
             pictures: indices.len(),
         })
     }
@@ -239,6 +275,11 @@ impl Feed {
         &self.skipped
     }
 
+    /// Seconds that were spent waiting for pictures to be read and decoded.
+    pub fn waited(&self) -> f64 {
+        self.waited
+    }
+
     /// Samples drawn so far.
     pub fn samples(&self) -> u64 {
         self.samples
@@ -247,7 +288,7 @@ impl Feed {
     /// Puts the next batch into `pixels` and `sizes`.
     ///
     /// # Errors
-    /// [`TrainError::NoPictures`] where streamed files stop being readable.
+    /// [`TrainError::Unreadable`] where too many of the streamed files are.
     pub fn next(&mut self, gpu: &Gpu, pixels: &BufferSlice, sizes: &BufferSlice) -> Result<(), TrainError> {
         match &mut self.supply {
             Supply::Resident { pictures, sampler } => {
@@ -256,10 +297,12 @@ impl Feed {
                 self.samples += self.batch as u64;
             }
             Supply::Stream { prefetch } => {
-                let (mut position, mut failed) = (0, 0);
+                let mut position = 0;
                 let mut table = Vec::with_capacity(self.batch * 4);
                 while position < self.batch {
+                    let asked = platform::now_seconds();
                     let decoded = prefetch.next();
+                    self.waited += platform::now_seconds() - asked;
                     self.samples += 1;
                     match decoded {
                         Some(Ok(picture)) => {
@@ -271,13 +314,14 @@ impl Feed {
                         }
                         Some(Err(error)) => {
                             log::warn!("skipped: {error}");
-                            self.skipped.push(error.to_string());
-                            failed += 1;
+                            self.failed += 1;
+                            if self.skipped.len() < MOST_NAMED {
+                                self.skipped.push(error.to_string());
+                            }
+                            // A few files more than the share are no reason to stop at the very start.
+                            check_share(self.failed.saturating_sub(FEW), self.samples, self.max_unreadable)?;
                         }
-                        None => failed = usize::MAX,
-                    }
-                    if failed > 100 + self.batch {
-                        return Err(TrainError::NoPictures("too many files in a row cannot be decoded".to_owned()));
+                        None => return Err(TrainError::NoPictures("the stream of pictures has ended".to_owned())),
                     }
                 }
                 gpu.upload(sizes, &table);

@@ -45,7 +45,11 @@ impl Opened {
     pub fn new(source: Box<dyn TensorSource>, hub: Option<&HubConfig>, hints: &Hints) -> Result<Opened, TrainError> {
         let weights = Renamed::new(source)?;
         let (config, assumed) = foreign_config(&weights, hub, hints)?;
-        Ok(Opened { config, weights, assumed })
+        let opened = Opened { config, weights, assumed };
+        match hints.image_size {
+            Some(side) => opened.at_size(side),
+            None => Ok(opened),
+        }
     }
 
     /// The model that comes with the program.
@@ -54,6 +58,17 @@ impl Opened {
     /// As [`crate::weights::shipped`].
     pub fn shipped() -> Result<Opened, TrainError> {
         Opened::new(Box::new(weights::shipped()?), None, &Hints::default())
+    }
+
+    /// The same model for pictures of side `image_size`: its position tables are interpolated.
+    ///
+    /// # Errors
+    /// A side that is no multiple of the patch.
+    pub fn at_size(mut self, image_size: usize) -> Result<Opened, TrainError> {
+        self.config.image_size = image_size;
+        self.config.check()?;
+        self.weights.resize(self.config.grid());
+        Ok(self)
     }
 
     /// Fails unless there is a decoder.
@@ -83,6 +98,8 @@ pub struct Hints {
     pub norm_pix_loss: Option<bool>,
     /// Layer-norm epsilon.
     pub layer_norm_eps: Option<f64>,
+    /// Side of pictures, where it is to be another: position tables are interpolated.
+    pub image_size: Option<usize>,
 }
 
 /// Name and shape of every tensor of the model `config`, as weights are kept.
@@ -194,6 +211,9 @@ fn foreign_config(
     };
     config.layer_norm_eps = hints.layer_norm_eps.or(hub.map(|hub| hub.layer_norm_eps)).unwrap_or(1e-6);
     config.mask_ratio = hub.map_or(0.75, |hub| hub.mask_ratio);
+    if let Some([mean, std]) = hub.and_then(|hub| hub.pixels) {
+        (config.pixel_mean, config.pixel_std) = (mean, std);
+    }
     config.check()?;
     Ok((config, assumed))
 }

@@ -47,6 +47,7 @@ impl HeldOut {
         pictures: Pictures,
     ) -> Result<HeldOut, TrainError> {
         let config = &recipe.model;
+        let norm = config.pixel_norm();
         let batch = pictures.len().clamp(1, BATCH);
         let (slot, max_height) = pictures.slot();
         let mut b = Builder::new();
@@ -54,10 +55,11 @@ impl HeldOut {
         let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
         let step = b.graph.external("step", TensorType::u32(&[4]));
         let boxes = ops::crop_boxes(&mut b.graph, sizes, step, CropMode::CentreSquare)?;
-        let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, max_height)?;
+        let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, max_height, norm)?;
         let masks = mae::random_masks(&mut b.graph, config, batch, step)?;
         let vars = mae::autoencoder(&mut b, config, image, masks)?;
-        let strips = ops::preview(&mut b.graph, image, vars.pred, masks.mask, vars.patch_stats, config.patch_size)?;
+        let strips =
+            ops::preview(&mut b.graph, image, vars.pred, masks.mask, vars.patch_stats, config.patch_size, norm)?;
         let roots = [vars.per_patch, masks.mask, strips];
         let mut externals = store.externals();
         externals.allocate(gpu, &b.graph).await?;

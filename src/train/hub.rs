@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::TrainError;
 use crate::mae::MaeConfig;
-use crate::ops::{PIXEL_MEAN, PIXEL_STD};
 
 /// Fields of a `config.json` of `ViTMAEConfig` that matter here, with that class's defaults.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -21,6 +20,17 @@ pub struct HubConfig {
     hidden_act: String,
     num_channels: usize,
     qkv_bias: bool,
+    /// Mean and deviation of pixels, which stand in a file of their own.
+    #[serde(skip)]
+    pub(super) pixels: Option<[[f64; 3]; 2]>,
+}
+
+/// Fields of a `preprocessor_config.json` that matter here.
+#[derive(Deserialize)]
+struct Preprocessor {
+    image_mean: Option<[f64; 3]>,
+    image_std: Option<[f64; 3]>,
+    do_normalize: Option<bool>,
 }
 
 impl Default for HubConfig {
@@ -34,6 +44,7 @@ impl Default for HubConfig {
             hidden_act: "gelu".to_owned(),
             num_channels: 3,
             qkv_bias: true,
+            pixels: None,
         }
     }
 }
@@ -64,15 +75,38 @@ impl HubConfig {
     /// As [`HubConfig::parse`].
     pub fn beside(path: &Path) -> Result<Option<HubConfig>, TrainError> {
         let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
-        let file = folder.join("config.json");
-        match std::fs::read_to_string(&file) {
-            Ok(text) => HubConfig::parse(&file.display().to_string(), &text).map(Some),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => {
-                let reason = error.to_string();
-                Err(TrainError::Recipe { path: file.display().to_string(), reason })
-            }
+        let Some((file, text)) = read_beside(folder, "config.json")? else { return Ok(None) };
+        let mut config = HubConfig::parse(&file, &text)?;
+        if let Some((file, text)) = read_beside(folder, "preprocessor_config.json")? {
+            config.take_preprocessor(&file, &text)?;
         }
+        Ok(Some(config))
+    }
+
+    /// Takes in what a `preprocessor_config.json` says of pixels.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] where it is no such file.
+    pub fn take_preprocessor(&mut self, path: &str, text: &str) -> Result<(), TrainError> {
+        let fail = |error: serde_json::Error| TrainError::Recipe { path: path.to_owned(), reason: error.to_string() };
+        let Preprocessor { image_mean, image_std, do_normalize } = serde_json::from_str(text).map_err(fail)?;
+        self.pixels = match (do_normalize, image_mean, image_std) {
+            (Some(false), ..) => Some([[0.0; 3], [1.0; 3]]),
+            (_, Some(mean), Some(std)) => Some([mean, std]),
+            _ => None,
+        };
+        Ok(())
+    }
+}
+
+/// Path and text of the file `name` in `folder`, if there is one.
+fn read_beside(folder: &Path, name: &str) -> Result<Option<(String, String)>, TrainError> {
+    let file = folder.join(name);
+    let path = file.display().to_string();
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(TrainError::Recipe { path, reason: error.to_string() }),
     }
 }
 
@@ -105,8 +139,6 @@ pub fn hub_config(config: &MaeConfig, decoder: bool) -> Value {
 
 /// The `preprocessor_config.json` of a model: pictures are resized to a square and normalised.
 pub fn hub_preprocessor(config: &MaeConfig) -> Value {
-    // Shortest decimals: 0.485, not what f32 makes of it.
-    let decimals = |values: [f32; 3]| values.map(|value| value.to_string().parse::<f64>().unwrap_or(value.into()));
     json!({
         "image_processor_type": "ViTImageProcessor",
         "do_resize": true,
@@ -115,7 +147,7 @@ pub fn hub_preprocessor(config: &MaeConfig) -> Value {
         "do_rescale": true,
         "rescale_factor": 1.0 / 255.0,
         "do_normalize": true,
-        "image_mean": decimals(PIXEL_MEAN),
-        "image_std": decimals(PIXEL_STD),
+        "image_mean": config.pixel_mean,
+        "image_std": config.pixel_std,
     })
 }

@@ -70,6 +70,8 @@ pub struct TrainRecipe {
     pub preview_every: u64,
     /// MiB of GPU memory for pixels; data that needs more streams.
     pub pixel_budget: u64,
+    /// Share of the pictures that may be unreadable; each is named and skipped, and more of them are an error.
+    pub max_unreadable: f64,
 }
 
 impl Default for TrainRecipe {
@@ -94,6 +96,7 @@ impl Default for TrainRecipe {
             keep: 3,
             preview_every: 0,
             pixel_budget: 1024,
+            max_unreadable: 0.1,
         }
     }
 }
@@ -191,6 +194,9 @@ impl Recipe {
         }
         if !(t.clip_grad >= 0.0 && t.clip_grad.is_finite()) {
             return fail("clip_grad", t.clip_grad.to_string(), "expected a number of at least 0");
+        }
+        if !(0.0..=1.0).contains(&t.max_unreadable) {
+            return fail("max_unreadable", t.max_unreadable.to_string(), "expected 0 to 1");
         }
         if t.keep == 0 {
             return fail("keep", t.keep.to_string(), "expected at least 1");

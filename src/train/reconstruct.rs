@@ -8,7 +8,7 @@ use crate::data::Picture;
 use crate::eval::{Baselines, baselines, psnr_db};
 use crate::gpu::{BufferSlice, Gpu};
 use crate::mae::MaeConfig;
-use crate::ops::{self, PIXEL_STD};
+use crate::ops;
 
 /// A picture and what the model made of it.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ fn summary(
             let (y, x) = ((number / grid) * p + row, (number % grid) * p + column);
             let error = f64::from(*value) - f64::from(image[(channel * side + y) * side + x]);
             sum += error * error;
-            pixels += (error * f64::from(PIXEL_STD[channel])).powi(2);
+            pixels += (error * config.pixel_std[channel]).powi(2);
             count += 1;
         }
     }

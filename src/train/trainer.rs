@@ -107,7 +107,14 @@ impl Trainer {
         let held = &split.held_out[..split.held_out.len().min(MAX_HELD_OUT)];
         let held = packed(load_all(source.as_ref(), held, Some(limit), platform::threads()));
         let probe_pictures = held[..held.len().min(PROBES)].to_vec();
-        let options = FeedOptions { batch: t.batch, seed: t.seed, samples, budget: t.pixel_budget << 20, limit };
+        let options = FeedOptions {
+            batch: t.batch,
+            seed: t.seed,
+            samples,
+            budget: t.pixel_budget << 20,
+            limit,
+            max_unreadable: t.max_unreadable,
+        };
         let feed = Feed::open(&gpu, source, &split.train, options).await?;
 
         let graph = TrainGraph::build(&recipe, feed.slot())?;

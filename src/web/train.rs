@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
-use crate::data::{self, GivenSource, SAMPLE, Source};
+use crate::data::{self, SAMPLE};
 use crate::gpu::Gpu;
 use crate::nn::State;
 use crate::platform;
@@ -68,7 +68,7 @@ pub async fn train(
     let (source, split) = match files.is_empty() {
         true => data::open_all(&[SAMPLE.to_owned()])?,
         false => {
-            let source: Arc<dyn Source> = Arc::new(GivenSource::new(files));
+            let source = data::open_given(files)?;
             let split = data::split(source.as_ref());
             (source, split)
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::layout::{Meaning, meaning};
+use super::resize::resize_positions;
 use super::source::missing;
 use super::{Tensor, TensorSource, WeightsError};
 
@@ -13,7 +14,12 @@ struct Origin {
     name: String,
     /// Which third of the foreign tensor's first axis; none for all of it.
     third: Option<usize>,
+    /// Patches along a side of the foreign position table, where it is one of another size.
+    grid: Option<usize>,
 }
+
+/// Names of the position tables.
+const POSITIONS: [&str; 2] = ["vit.embeddings.position_embeddings", "decoder.decoder_pos_embed"];
 
 /// A source in any known layout, seen under this program's names.
 pub struct Renamed {
@@ -56,13 +62,26 @@ impl Renamed {
                         _ => return Err(fail(format!("tensor \"{name}\" of shape {shape:?} is no stack of three"))),
                     }
                 }
-                let origin = Origin { shape, name: name.to_owned(), third };
+                let origin = Origin { shape, name: name.to_owned(), third, grid: None };
                 if let Some(other) = origins.insert(native.clone(), origin) {
                     return Err(fail(format!("\"{}\" and \"{name}\" both stand for \"{native}\"", other.name)));
                 }
             }
         }
         Ok(Renamed { source, origins, classifier, leftover })
+    }
+
+    /// Sees position tables as for a grid of `grid` x `grid` patches, interpolated where they are for another.
+    pub fn resize(&mut self, grid: usize) {
+        for name in POSITIONS {
+            let Some(origin) = self.origins.get_mut(name) else { continue };
+            let [1, rows, _] = origin.shape[..] else { continue };
+            let from = rows.saturating_sub(1).isqrt();
+            if from != grid && from * from + 1 == rows {
+                origin.grid = Some(from);
+                origin.shape[1] = grid * grid + 1;
+            }
+        }
     }
 
     /// Whether there is a decoder to rebuild pictures with.
@@ -95,6 +114,11 @@ impl TensorSource for Renamed {
 
     fn read_rows(&self, name: &str, first: usize, count: usize) -> Result<Tensor, WeightsError> {
         let origin = self.origins.get(name).ok_or_else(|| missing(self.path(), name))?;
+        if let (Some(from), &[1, rows, width]) = (origin.grid, origin.shape.as_slice()) {
+            let table = self.source.read(&origin.name)?;
+            let data = resize_positions(&table.data, width, from, (rows - 1).isqrt());
+            return Ok(Tensor { shape: origin.shape.clone(), data });
+        }
         let before = origin.third.map_or(0, |third| third * origin.shape[0]);
         self.source.read_rows(&origin.name, before + first, count)
     }

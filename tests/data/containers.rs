@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::DynamicImage;
-use unmask::data::{Picture, Source, decode, open, open_all, open_given};
+use unmask::data::{Picture, Source, census, decode, open, open_all, open_given};
 
 use super::{png, quarters};
 
@@ -248,4 +248,25 @@ fn a_torn_tar_gives_what_came_before_the_tear() {
         assert_eq!(source.len(), 2);
         assert!(source.load(1, None).is_ok());
     }
+}
+
+#[test]
+fn a_census_finds_what_is_broken_and_what_is_there_twice() {
+    let [(_, a), (_, b), _] = pictures();
+    let torn = a[..a.len() / 2].to_vec();
+    let files = [("a.png", &a), ("again.png", &a), ("b.png", &b), ("torn.png", &torn)];
+    let files = files.map(|(name, bytes)| (name.to_owned(), bytes.clone()));
+    let source = open_given(vec![("all.tar".to_owned(), tar(&files.each_ref().map(|(n, b)| (n.as_str(), b.clone()))))]);
+    let source = source.expect("a source");
+    let found = census(&*source, &[0, 1, 2, 3], 2, |_| ());
+    assert_eq!((found.readable, found.broken.len()), (3, 1));
+    assert!(found.broken[0].1.to_string().starts_with("all.tar/torn.png: cannot be decoded as PNG"));
+    assert_eq!(found.duplicates, [[0, 1]]);
+    assert_eq!(found.formats.into_iter().collect::<Vec<_>>(), [("PNG", 3)]);
+    assert_eq!(found.sizes.into_iter().collect::<Vec<_>>(), [([32, 48], 1), ([48, 32], 2)]);
+    // Quarters of 220, 30, 30 and 240 red.
+    let mean = (220.0 + 30.0 + 30.0 + 240.0) / 4.0 / 255.0;
+    assert!((found.pixels.mean[0] - mean).abs() < 1e-9, "{}", found.pixels.mean[0]);
+    let square = (220f64.powi(2) + 2.0 * 30f64.powi(2) + 240f64.powi(2)) / 4.0 / 255f64.powi(2);
+    assert!((found.pixels.std[0] - (square - mean * mean).sqrt()).abs() < 1e-9);
 }

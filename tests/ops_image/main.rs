@@ -10,7 +10,7 @@ mod resampling;
 
 use common::Data;
 use unmask::graph::{Graph, GraphError, TensorType, Var};
-use unmask::ops::{self, CropMode, MaskNoise, MaskStrategy, PatchOrder};
+use unmask::ops::{self, CropMode, MaskNoise, MaskStrategy, PatchOrder, PixelNorm};
 
 /// The step tensor of the first stream.
 fn step(seed: u32, number: u32) -> Data {
@@ -40,9 +40,9 @@ fn shapes_that_do_not_fit_are_refused() {
         ("sizes u32 [B, 4]", &[2, 4], &|g, x, s| ops::crop_boxes(g, x, s, CropMode::Whole)),
         ("aspect ratios", &[1], &|g, _, s| crop(g, s, wide)),
         ("shares", &[1], &|g, _, s| crop(g, s, large)),
-        ("boxes f32 [B, 8]", &[1, 4], &|g, x, s| ops::resample(g, s, s, x, 8, 8)),
+        ("boxes f32 [B, 8]", &[1, 4], &|g, x, s| ops::resample(g, s, s, x, 8, 8, PixelNorm::default())),
         ("hide 5", &[1], &|g, _, s| g.add1(noise, &[s])),
-        ("input 1", &[2, 3, 8, 8], &|g, x, _| ops::preview(g, x, x, x, None, 4)),
+        ("input 1", &[2, 3, 8, 8], &|g, x, _| ops::preview(g, x, x, x, None, 4, PixelNorm::default())),
     ];
     for (reason, shape, build) in cases {
         let mut graph = Graph::new();

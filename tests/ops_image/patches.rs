@@ -3,7 +3,7 @@
 use unmask::eval::kernels::twins::{self, patch_sources};
 use unmask::gpu::Uploads;
 use unmask::graph::{Caps, Externals, Graph, Layout, Plan, TensorType};
-use unmask::ops::{self, PatchOrder};
+use unmask::ops::{self, PatchOrder, PixelNorm};
 
 use crate::common::{Case, Data, Random, check, gpu, random_input, run, run_bits};
 
@@ -108,7 +108,7 @@ fn previews_show_four_panels() {
         let pred = graph.external("pred", TensorType::f32(&[batch, patches, p * p * 3]));
         let mask = graph.external("mask", TensorType::f32(&[batch, patches]));
         let stats = denormalise.then(|| graph.external("stats", TensorType::f32(&[batch * patches, 2])));
-        let strip = ops::preview(&mut graph, image, pred, mask, stats, p).expect("a strip");
+        let strip = ops::preview(&mut graph, image, pred, mask, stats, p, PixelNorm::default()).expect("a strip");
         assert_eq!(graph.shape(strip), [batch, side, ops::PANELS * side]);
         let pixels: Vec<f32> = (0..batch * 3 * side * side).map(|_| random.signed() * 3.0).collect();
         let predictions: Vec<f32> = (0..batch * patches * p * p * 3).map(|_| random.signed() * 3.0).collect();

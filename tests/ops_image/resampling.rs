@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use unmask::eval::kernels::twins;
 use unmask::graph::{Graph, TensorType};
-use unmask::ops;
+use unmask::ops::{self, PixelNorm};
 
 use crate::common::{Data, Random, gpu, run};
 
@@ -16,7 +16,8 @@ fn resampled(pictures: &[(usize, usize, Vec<u32>)], boxes: &[[f32; 8]], side: us
     let pixels = graph.external("pixels", TensorType::u32(&[batch, slot]));
     let sizes = graph.external("sizes", TensorType::u32(&[batch, 4]));
     let boxes_var = graph.external("boxes", TensorType::f32(&[batch, 8]));
-    let image = ops::resample(&mut graph, pixels, sizes, boxes_var, side, max_height).expect("an image");
+    let image =
+        ops::resample(&mut graph, pixels, sizes, boxes_var, side, max_height, PixelNorm::default()).expect("an image");
     let mut words = vec![0xffff_ffff; batch * slot];
     for (slot, (_, _, pixels)) in words.chunks_mut(slot).zip(pictures) {
         slot[..pixels.len()].copy_from_slice(pixels);

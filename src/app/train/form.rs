@@ -99,14 +99,14 @@ fn data(ui: &mut egui::Ui, settings: &mut TrainSettings, given: usize) -> Option
                 Some(folder) => folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned(),
                 None => "folder…".to_owned(),
             };
-            let hint = "JPEG, PNG, WebP, BMP, GIF and TIFF files in a folder and all below it; or drop one here";
+            let hint = "pictures in a folder and all below it, or tar, zip, IDX, NumPy or Parquet files in it; or drop one here";
             if ui.radio(settings.folder.is_some(), name).on_hover_text(hint).clicked() {
                 ask = Some(Ask::Folder);
             }
         }
         let is_given = settings::is_given(&settings.recipe);
         let name = if given > 0 { format!("{given} pictures") } else { "pictures…".to_owned() };
-        if ui.radio(is_given, name).on_hover_text("picture files; or drop them here").clicked() {
+        if ui.radio(is_given, name).on_hover_text("picture files, or tar, zip, IDX or NumPy files of pictures; or drop them here").clicked() {
             match given > 0 && !is_given {
                 true => settings.set_given(),
                 false => ask = Some(Ask::Pictures),

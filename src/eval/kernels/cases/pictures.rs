@@ -3,7 +3,7 @@
 use super::Case;
 use crate::eval::kernels::twins;
 use crate::graph::GraphError;
-use crate::ops::{self, PANELS, PIXEL_MEAN, PIXEL_STD, PatchOrder};
+use crate::ops::{self, PANELS, PIXEL_MEAN, PIXEL_STD, PatchOrder, PixelNorm};
 
 pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
     let mut cases = Vec::new();
@@ -69,7 +69,7 @@ fn preview(denormalise: bool) -> Result<Case, GraphError> {
     let pred_var = case.floats(&[batch, patches, p * p * 3], &pred);
     let mask_var = case.floats(&[batch, patches], &mask);
     let stats_var = denormalise.then(|| case.floats(&[batch * patches, 2], &moments));
-    let strip = ops::preview(&mut case.graph, image_var, pred_var, mask_var, stats_var, p)?;
+    let strip = ops::preview(&mut case.graph, image_var, pred_var, mask_var, stats_var, p, PixelNorm::default())?;
     let [image, pred, mask, stats] = [&image, &pred, &mask, &moments].map(|x| twins::exact(x));
     let want = twins::preview(&image, &pred, &mask, denormalise.then_some(&stats[..]), [side, p]);
     debug_assert_eq!(want.len(), batch * side * PANELS * side);
@@ -86,7 +86,8 @@ fn patch_error(denormalise: bool) -> Result<Case, GraphError> {
     let (image, image_exact) = case.noise(&[batch, 3, side, side], 2.0);
     let (pred, pred_exact) = case.noise(&[batch, patches, p * p * 3], 2.0);
     let stats = denormalise.then(|| case.noise(&[batch * patches, 2], 1.0));
-    let errors = ops::patch_error(&mut case.graph, image, pred, stats.as_ref().map(|(var, _)| *var), p)?;
+    let errors =
+        ops::patch_error(&mut case.graph, image, pred, stats.as_ref().map(|(var, _)| *var), p, PixelNorm::default())?;
     case.near(errors, twins::patch_error(&image_exact, &pred_exact, stats.as_ref().map(|(_, x)| &x[..]), [side, p]));
     Ok(case)
 }
@@ -107,7 +108,7 @@ fn resample(side: usize) -> Result<Case, GraphError> {
     let size_words: Vec<u32> = sizes.iter().flat_map(|[w, h]| [*w, *h, 0, 0]).collect();
     let sizes_var = case.words(&[4, 4], &size_words);
     let boxes = case.floats(&[4, 8], cuts.as_flattened());
-    let image = ops::resample(&mut case.graph, pixels, sizes_var, boxes, side, 25)?;
+    let image = ops::resample(&mut case.graph, pixels, sizes_var, boxes, side, 25, PixelNorm::default())?;
     let pictures = words.chunks(slot).zip(sizes).zip(cuts);
     case.near(
         image,

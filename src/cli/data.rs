@@ -1,0 +1,76 @@
+//! `unmask data`: what is in a data set.
+
+use anyhow::bail;
+use serde_json::json;
+
+use super::args::{Common, DataArgs, DataCommand};
+use super::progress::{bar, json_line, say};
+use crate::data::{self, Census, Source, census};
+use crate::platform;
+
+/// Names shown of a long list, unless all are asked for.
+const FEW: usize = 10;
+
+/// Runs `unmask data`.
+pub fn run(common: &Common, args: &DataArgs) -> anyhow::Result<()> {
+    let DataCommand::Check { data, full } = &args.command;
+    let (source, split) = data::open_all(data)?;
+    let indices: Vec<usize> = (0..source.len()).collect();
+    let progress = bar(common, indices.len() as u64, 0);
+    let found = census(source.as_ref(), &indices, platform::threads(), |done| progress.set_position(done as u64));
+    progress.finish_and_clear();
+    if common.json {
+        let name = |index: &usize| source.name(*index).to_owned();
+        json_line(&json!({
+            "pictures": source.len(),
+            "readable": found.readable,
+            "held_out": split.held_out.len(),
+            "formats": found.formats,
+            "sizes": found.sizes.iter().map(|([w, h], count)| json!([w, h, count])).collect::<Vec<_>>(),
+            "broken": found.broken.iter().map(|(index, error)|
+                json!({"name": name(index), "error": error.to_string()})).collect::<Vec<_>>(),
+            "duplicates": found.duplicates.iter().map(|group|
+                group.iter().map(name).collect::<Vec<_>>()).collect::<Vec<_>>(),
+            "mean": found.pixels.mean,
+            "std": found.pixels.std,
+        }))?;
+    } else {
+        print(common, source.as_ref(), &found, split.held_out.len(), if *full { usize::MAX } else { FEW });
+    }
+    if found.readable == 0 {
+        bail!("none of the {} pictures can be read", source.len());
+    }
+    Ok(())
+}
+
+fn print(common: &Common, source: &dyn Source, found: &Census, held_out: usize, most: usize) {
+    println!("pictures    {}, of which {held_out} are held out of training", source.len());
+    println!("readable    {}", found.readable);
+    let formats: Vec<String> = found.formats.iter().map(|(format, count)| format!("{format} {count}")).collect();
+    println!("formats     {}", formats.join(", "));
+    let side = |pick: fn([u32; 2]) -> u32| {
+        let mut sides: Vec<u32> =
+            found.sizes.iter().flat_map(|(size, count)| std::iter::repeat_n(pick(*size), *count)).collect();
+        sides.sort_unstable();
+        match sides.as_slice() {
+            [] => "none".to_owned(),
+            sides => format!("{} to {}, median {}", sides[0], sides[sides.len() - 1], sides[sides.len() / 2]),
+        }
+    };
+    println!("width       {}", side(|[width, _]| width));
+    println!("height      {}", side(|[_, height]| height));
+    let three = |values: [f64; 3]| values.map(|value| format!("{value:.4}")).join(",");
+    println!("mean        {}  (--mean)", three(found.pixels.mean));
+    println!("deviation   {}  (--std)", three(found.pixels.std));
+    println!("broken      {}", found.broken.len());
+    found.broken.iter().take(most).for_each(|(_, error)| println!("  {error}"));
+    let spare: usize = found.duplicates.iter().map(|group| group.len() - 1).sum();
+    println!("duplicates  {spare}");
+    for group in found.duplicates.iter().take(most) {
+        let names: Vec<&str> = group.iter().map(|index| source.name(*index)).collect();
+        println!("  {}", names.join(" = "));
+    }
+    if found.broken.len() > most || found.duplicates.len() > most {
+        say(common, "--full names them all");
+    }
+}
