@@ -118,7 +118,7 @@ fn a_resumed_run_continues_bit_for_bit() {
     let newest = parts.join(file);
     let bytes = fs::read(&newest).expect("a file");
     fs::write(&newest, &bytes[..bytes.len() / 2]).expect("written");
-    let (_, checkpoint) = RunFolder::resume(&parts).expect("the one before");
+    let checkpoint = RunFolder::resume(&parts).expect("the one before").2.expect("a checkpoint");
     assert_eq!(checkpoint.step, 20);
 }
 
@@ -154,7 +154,7 @@ fn commands_pause_step_change_and_stop() {
     assert_eq!((steps, finished), (2, Some(2)));
     assert_eq!(previews, 2, "one at the start, one when asked");
     assert_eq!(warnings, ["model: mask_ratio = 1.5: expected 0 to under 1"]);
-    let (_, checkpoint) = RunFolder::resume(&folder.path().join("run")).expect("saved when stopped");
+    let checkpoint = RunFolder::resume(&folder.path().join("run")).expect("a run").2.expect("saved when stopped");
     assert_eq!((checkpoint.step, checkpoint.recipe.model.mask_ratio), (2, 0.5));
 }
 
@@ -169,7 +169,7 @@ fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint() {
     let error = run(job(recipe, Some(&out))).expect_err("diverged").to_string();
     assert!(error.contains("is not finite at step"), "{error}");
     assert!(error.contains("the last good checkpoint is in") && error.contains("--blr"), "{error}");
-    let (_, checkpoint) = RunFolder::resume(&out).expect("a checkpoint");
+    let checkpoint = RunFolder::resume(&out).expect("a run").2.expect("a checkpoint");
     let finite = checkpoint.weights.tensors.values().all(|tensor| tensor.data.iter().all(|x| x.is_finite()));
     assert!(finite, "the checkpoint of step {} is good", checkpoint.step);
 }

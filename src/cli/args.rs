@@ -54,7 +54,7 @@ pub enum Command {
     /// Train the micro model for a minute on the built-in photographs, with pictures before and after
     Demo(DemoArgs),
     /// Train a model on a folder of pictures, or go on with a run
-    Train(TrainArgs),
+    Train(Box<TrainArgs>),
     /// Hide patches of pictures and let a trained model paint them back
     Reconstruct(ReconstructArgs),
     /// Bring weights from one layout to another: the original code's, Hugging Face's, timm's, this program's
@@ -166,6 +166,12 @@ pub struct TrainArgs {
     /// Clip the norm of all gradients to this; 0 clips nothing
     #[arg(long, value_name = "NORM")]
     pub clip_grad: Option<f32>,
+    /// Keep an average of the weights with this decay, such as 0.999, for `unmask export --ema`; 0 keeps none
+    #[arg(long, value_name = "D")]
+    pub ema_decay: Option<f32>,
+    /// End the run after this many measurements on held-out pictures without a new best; 0 for never
+    #[arg(long, value_name = "N")]
+    pub early_stop: Option<u64>,
     /// Seed of weights, order, crops and masks: the same seed gives the same run on the same adapter
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
@@ -239,6 +245,8 @@ impl TrainArgs {
         set(&mut t.warmup_steps, self.warmup_steps);
         set(&mut t.weight_decay, self.weight_decay);
         set(&mut t.clip_grad, self.clip_grad);
+        set(&mut t.ema_decay, self.ema_decay);
+        set(&mut t.early_stop, self.early_stop);
         set(&mut t.seed, self.seed);
         set(&mut t.eval_every, self.eval_every);
         set(&mut t.checkpoint_every, self.checkpoint_every);
@@ -380,6 +388,9 @@ pub struct ExportArgs {
     /// Where to write the weights
     #[arg(long, value_name = "OUT.safetensors")]
     pub out: PathBuf,
+    /// Take the averages of the weights that --ema-decay keeps
+    #[arg(long)]
+    pub ema: bool,
     /// Store 16-bit floats, half the size
     #[arg(long)]
     pub f16: bool,

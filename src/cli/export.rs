@@ -20,7 +20,18 @@ pub fn run(common: &Common, args: &ExportArgs) -> anyhow::Result<()> {
         );
     }
     let checkpoint = Checkpoint::read(&path)?;
-    let mut weights = checkpoint.weights;
+    let mut weights = match (args.ema, checkpoint.average) {
+        (false, _) => checkpoint.weights,
+        (true, Some(average)) => {
+            // Position tables are not trained, and so have no averages.
+            let mut weights = checkpoint.weights;
+            weights.tensors.extend(average.tensors);
+            weights
+        }
+        (true, None) => {
+            bail!("{}: the run keeps no averages; expected --ema-decay when it was started", path.display())
+        }
+    };
     // What the moments and the order of samples were matters to nobody who only uses the weights.
     weights.metadata.clear();
     weights.metadata.extend(config_metadata(&checkpoint.recipe.model)?);

@@ -20,6 +20,8 @@ pub enum State {
     Second,
     /// The gradients of the last step.
     Gradients,
+    /// Averages of the weights over steps.
+    Average,
 }
 
 /// What training needs beside weights.
@@ -28,6 +30,7 @@ struct TrainingState {
     gradients: Shards,
     first: Shards,
     second: Shards,
+    average: Option<Shards>,
     decays: Vec<BufferSlice>,
 }
 
@@ -81,12 +84,31 @@ impl ParamStore {
                 gradients: trained.allocate(gpu, "gradients").await?,
                 first: trained.allocate(gpu, "first moments").await?,
                 second: trained.allocate(gpu, "second moments").await?,
+                average: None,
                 decays,
             })
         } else {
             None
         };
         Ok(ParamStore { specs: specs.to_vec(), trained, fixed, weights, tables, training })
+    }
+
+    /// Sets memory aside for averages of the weights.
+    ///
+    /// # Errors
+    /// The device's.
+    pub async fn keep_average(&mut self, gpu: &Gpu) -> Result<(), GpuError> {
+        if let Some(training) = &mut self.training {
+            training.average = Some(self.trained.allocate(gpu, "averages").await?);
+        }
+        Ok(())
+    }
+
+    /// Weights and averages of each shard; none where no averages are kept.
+    pub fn average_shards(&self) -> Vec<[BufferSlice; 2]> {
+        let average = self.training.as_ref().and_then(|training| training.average.as_ref());
+        let Some(average) = average else { return Vec::new() };
+        self.weights.buffers.iter().cloned().zip(average.buffers.iter().cloned()).map(|(w, a)| [w, a]).collect()
     }
 
     /// What the model says of its parameters.
@@ -96,7 +118,7 @@ impl ParamStore {
 
     fn slice(&self, spec: &ParamSpec, state: State) -> Option<BufferSlice> {
         if !spec.trained {
-            return (state == State::Weights)
+            return matches!(state, State::Weights)
                 .then(|| self.fixed.place(&spec.name))
                 .flatten()
                 .map(|p| self.tables.slice(p));
@@ -107,6 +129,7 @@ impl ParamStore {
             State::First => training.map(|t| &t.first),
             State::Second => training.map(|t| &t.second),
             State::Gradients => training.map(|t| &t.gradients),
+            State::Average => training.and_then(|t| t.average.as_ref()),
         };
         Some(shards?.slice(self.trained.place(&spec.name)?))
     }

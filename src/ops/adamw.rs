@@ -47,7 +47,8 @@ pub struct AdamWShard {
 }
 
 impl AdamW {
-    /// What the kernel reads of the schedule at optimiser step `t` (from 1): `[lr, 1 - beta1^t, 1 - beta2^t, 0]`.
+    /// What the kernel reads of the schedule at optimiser step `t` (from 1): `[lr, 1 - beta1^t, 1 - beta2^t]`, and a
+    /// number for [`super::push_average`].
     pub fn schedule(&self, lr: f64, t: u64) -> [f32; 4] {
         let correction = |beta: f32| (1.0 - f64::from(beta).powf(t as f64)) as f32;
         [lr as f32, correction(self.beta1), correction(self.beta2), 0.0]

@@ -38,6 +38,7 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::attention::DirectParams::LAYOUT,
         super::attention::GradientDirectParams::LAYOUT,
         super::attention_row::Params::LAYOUT,
+        super::average::Params::LAYOUT,
         super::column_sum::Params::LAYOUT,
         super::concat_rows::Params::LAYOUT,
         super::cosine_row::Params::LAYOUT,

@@ -7,6 +7,7 @@ mod camera;
 #[cfg(feature = "app")]
 mod files;
 mod keep;
+mod replace;
 mod signal;
 mod task;
 
@@ -18,6 +19,7 @@ pub use camera::{HAS_CAMERA, set_camera};
 #[cfg(feature = "app")]
 pub use files::{HAS_FOLDERS, Incoming, pick_files, pick_folder, read_dropped, save_file};
 pub use keep::{KEEPS, keep};
+pub use replace::{UNFINISHED, replace, write_whole};
 pub use signal::{Notifier, Waiter, signal};
 pub use task::{nap, pause, sleep, spawn};
 

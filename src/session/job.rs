@@ -71,12 +71,14 @@ pub struct Prepared {
 pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared, JobError> {
     let resumed = match (&job.out, job.resume) {
         (Some(out), _) if let Some(snapshot) = &job.snapshot => {
-            Some((Some(RunFolder::at(out, snapshot.step)?), snapshot.clone()))
+            Some((Some(RunFolder::at(out, snapshot.step)?), snapshot.recipe.clone(), Some(snapshot.clone())))
         }
-        (None, _) if let Some(snapshot) = &job.snapshot => Some((None, snapshot.clone())),
+        (None, _) if let Some(snapshot) = &job.snapshot => {
+            Some((None, snapshot.recipe.clone(), Some(snapshot.clone())))
+        }
         (Some(out), true) => {
-            let (folder, checkpoint) = RunFolder::resume(out)?;
-            Some((Some(folder), Arc::new(checkpoint)))
+            let (folder, recipe, checkpoint) = RunFolder::resume(out)?;
+            Some((Some(folder), recipe, checkpoint.map(Arc::new)))
         }
         (None, true) => {
             let reason = "--resume needs the folder of the run, --out RUN".to_owned();
@@ -84,7 +86,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
         }
         (_, false) => None,
     };
-    let mut recipe = resumed.as_ref().map_or(&job.recipe, |(_, checkpoint)| &checkpoint.recipe).clone();
+    let mut recipe = resumed.as_ref().map_or(&job.recipe, |(_, recipe, _)| recipe).clone();
     recipe.train.steps = recipe.train.steps.max(if resumed.is_some() { job.recipe.train.steps } else { 0 });
     recipe.check()?;
     let init = job.init.as_deref().map(|path| Opened::open(path, &Hints::default())).transpose()?;
@@ -99,7 +101,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
     };
     let estimate = estimate(&recipe, Caps::of(&gpu))?;
     log::info!("estimated memory: {estimate}");
-    let checkpoint = resumed.as_ref().map(|(_, checkpoint)| checkpoint.as_ref());
+    let checkpoint = resumed.as_ref().and_then(|(_, _, checkpoint)| checkpoint.as_deref());
     let name = recipe.name.clone();
     let batch = recipe.train.batch;
     let trainer = Trainer::new(gpu, recipe.clone(), source, &split, checkpoint).await.map_err(|error| match error {
@@ -108,7 +110,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
         }
         other => other,
     })?;
-    if let Some(model) = init.filter(|_| resumed.is_none()) {
+    if let Some(model) = init.filter(|_| checkpoint.is_none()) {
         let model = model.at_size(recipe.model.image_size)?;
         let whole = model.weights.has_decoder();
         if !whole {
@@ -118,7 +120,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
         trainer.store().load_where(trainer.gpu(), State::Weights, &model.weights, wanted).map_err(TrainError::from)?;
     }
     let folder = match (resumed, &job.out) {
-        (Some((folder, _)), _) => folder,
+        (Some((folder, ..)), _) => folder,
         (None, Some(out)) => Some(RunFolder::create(out, &recipe)?),
         (None, None) => None,
     };

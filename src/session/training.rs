@@ -8,7 +8,7 @@ use super::outbox::Outbox;
 use super::pace::Pace;
 use crate::gpu::Gpu;
 use crate::platform;
-use crate::train::{HeldOut, MetricsLine, RunFolder, StepMetrics, TrainError, Trainer};
+use crate::train::{HeldOut, MetricsLine, RunFolder, StepMetrics, TrainError, Trainer, read_metrics};
 
 /// Longest time between reports, seconds.
 const REPORT_EVERY: f64 = 0.25;
@@ -47,6 +47,9 @@ pub struct Training {
     last_report: f64,
     last_held_out: Option<f64>,
     measured_at: Option<u64>,
+    best_held_out: Option<f64>,
+    /// Measurements since the best.
+    stale: u64,
     saved_at: Option<u64>,
     snapshot_every: Option<f64>,
     snapshot_at: f64,
@@ -104,12 +107,18 @@ impl Training {
             last_report: platform::now_seconds(),
             last_held_out: None,
             measured_at: None,
+            best_held_out: None,
+            stale: 0,
             saved_at: None,
             snapshot_every,
             snapshot_at: platform::now_seconds(),
             snapshot_took: 0.0,
             snapshot_step: None,
         };
+        let before = training.folder.as_ref().map(|folder| read_metrics(folder.path())).unwrap_or_default();
+        for line in before {
+            line.held_out_loss.into_iter().for_each(|loss| training.judge(loss));
+        }
         if training.trainer.step() == 0 {
             training.measure(true, outbox).await?;
         }
@@ -262,6 +271,13 @@ impl Training {
                 folder.log(&MetricsLine { step, held_out_loss: Some(result.loss), ..MetricsLine::default() })?;
             }
             outbox.send(Event::HeldOut { step, loss: result.loss });
+            self.judge(result.loss);
+            let patience = self.trainer.recipe().train.early_stop;
+            if patience > 0 && self.stale >= patience && !self.stopping && step < self.last {
+                let text = format!("the held-out loss has not fallen for {patience} measurements: the run ends here");
+                outbox.send(Event::Warning(text));
+                self.stopping = true;
+            }
         }
         if let (Some(folder), true) = (&mut self.folder, preview) {
             let path = folder.preview(step, &result.strips, result.size)?;
@@ -270,6 +286,16 @@ impl Training {
         // Measuring is no training time.
         self.last_report = platform::now_seconds();
         Ok(())
+    }
+
+    /// Counts how many measurements there were since the best.
+    fn judge(&mut self, loss: f64) {
+        if self.best_held_out.is_none_or(|best| loss < best) {
+            self.best_held_out = Some(loss);
+            self.stale = 0;
+        } else {
+            self.stale += 1;
+        }
     }
 
     /// Rebuilds the probes for whoever watches, as often as it does not hold up training.
@@ -296,9 +322,9 @@ impl Training {
         if self.saved_at.replace(self.trainer.step()) == Some(self.trainer.step()) {
             return Ok(());
         }
-        let checkpoint = self.trainer.checkpoint().await?;
-        let measured = self.last_held_out.filter(|_| self.measured_at == Some(self.trainer.step()));
-        let path = folder.save(&checkpoint, measured)?;
+        let mut checkpoint = self.trainer.checkpoint().await?;
+        checkpoint.held_out_loss = self.last_held_out.filter(|_| self.measured_at == Some(self.trainer.step()));
+        let path = folder.save(&checkpoint)?;
         outbox.send(Event::Saved(path));
         Ok(())
     }

@@ -1,18 +1,22 @@
 //! Checkpoints: weights, moments, step and settings in one safetensors file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Recipe, TrainError};
 use crate::gpu::Gpu;
 use crate::mae::MaeConfig;
 use crate::nn::{ParamStore, State};
-use crate::weights::{Storage, TensorSource, Tensors, WeightsError, read_tensors, tensor_bytes, write_tensors};
+use crate::weights::{TensorSource, Tensors, WeightsError, open_weights, parts_bytes, read_tensors, write_parts};
 
-/// Prefixes of the moments' names.
+/// Prefixes of the names of what is kept beside weights.
 const FIRST: &str = "adamw.first.";
 const SECOND: &str = "adamw.second.";
-/// What the format calls itself.
+const AVERAGE: &str = "average.";
+/// What the format calls itself: without and with a checksum of everything in the file.
 const FORMAT: &str = "unmask 1";
+const CHECKED: &str = "unmask 2";
+const CHECKSUM: &str = "checksum";
 
 /// All that a run needs to go on with the same bits.
 #[derive(Clone, Debug)]
@@ -29,6 +33,10 @@ pub struct Checkpoint {
     pub first: Tensors,
     /// Second moments by name.
     pub second: Tensors,
+    /// Averages of the weights by name, where the run keeps them.
+    pub average: Option<Tensors>,
+    /// Loss on held-out pictures, where it was measured at this step.
+    pub held_out_loss: Option<f64>,
 }
 
 /// Metadata that says what model a file of weights is for.
@@ -50,28 +58,43 @@ pub fn model_of(weights: &dyn TensorSource) -> Result<MaeConfig, TrainError> {
 }
 
 impl Checkpoint {
-    /// All of it as tensors with metadata.
-    fn to_tensors(&self) -> Result<Tensors, TrainError> {
-        let mut all = self.weights.clone();
-        for (prefix, moments) in [(FIRST, &self.first), (SECOND, &self.second)] {
-            let renamed = moments.tensors.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone()));
-            all.tensors.extend(renamed);
+    /// Everything by the prefix of its names.
+    fn parts(&self) -> Vec<(&str, &Tensors)> {
+        let mut parts = vec![("", &self.weights), (FIRST, &self.first), (SECOND, &self.second)];
+        parts.extend(self.average.as_ref().map(|average| (AVERAGE, average)));
+        parts
+    }
+
+    fn metadata(&self) -> Result<BTreeMap<String, String>, TrainError> {
+        let mut metadata = self.weights.metadata.clone();
+        metadata.extend(config_metadata(&self.recipe.model)?);
+        metadata.insert("format".to_owned(), CHECKED.to_owned());
+        metadata.insert("recipe".to_owned(), self.recipe.to_toml()?);
+        metadata.insert("step".to_owned(), self.step.to_string());
+        metadata.insert("samples".to_owned(), self.samples.to_string());
+        if let Some(loss) = self.held_out_loss {
+            metadata.insert("held_out_loss".to_owned(), loss.to_string());
         }
-        all.metadata.extend(config_metadata(&self.recipe.model)?);
-        all.metadata.insert("recipe".to_owned(), self.recipe.to_toml()?);
-        all.metadata.insert("step".to_owned(), self.step.to_string());
-        all.metadata.insert("samples".to_owned(), self.samples.to_string());
-        Ok(all)
+        metadata.remove(CHECKSUM);
+        let checksum = checksum(&self.parts(), &metadata);
+        metadata.insert(CHECKSUM.to_owned(), checksum);
+        Ok(metadata)
     }
 
     /// Writes the checkpoint to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// The system's, such as a full disk, naming the file; what stood there before stays whole.
     pub fn write(&self, path: &Path) -> Result<(), TrainError> {
-        Ok(write_tensors(path, &self.to_tensors()?, Storage::F32)?)
+        Ok(write_parts(path, &self.parts(), self.metadata()?)?)
     }
 
     /// The bytes of its file.
+    ///
+    /// # Errors
+    /// A recipe that cannot be written as TOML.
     pub fn to_bytes(&self) -> Result<Vec<u8>, TrainError> {
-        Ok(tensor_bytes(&self.to_tensors()?, Storage::F32)?)
+        Ok(parts_bytes(Path::new("a checkpoint"), &self.parts(), self.metadata()?)?)
     }
 
     /// Reads a checkpoint from the bytes of its file; `name` names it in messages.
@@ -85,26 +108,48 @@ impl Checkpoint {
     /// Reads a checkpoint.
     ///
     /// # Errors
-    /// A file that is torn, or that holds weights alone.
+    /// A file that is torn or altered, or that holds weights alone.
     pub fn read(path: &Path) -> Result<Checkpoint, TrainError> {
-        Checkpoint::from_tensors(Tensors::open(path)?)
+        Checkpoint::from_tensors(open_weights(path)?.read_all()?)
     }
 
-    fn from_tensors(all: Tensors) -> Result<Checkpoint, TrainError> {
-        let number = |key: &str| -> Result<u64, WeightsError> {
-            all.text(key)?.parse().map_err(|error| all.bad_metadata(key, &error))
+    fn from_tensors(mut all: Tensors) -> Result<Checkpoint, TrainError> {
+        let mut part = |prefix: &str| -> Tensors {
+            let taken = all.tensors.extract_if(.., |name, _| name.starts_with(prefix));
+            let renamed = taken.map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor)).collect();
+            Tensors { path: all.path.clone(), tensors: renamed, metadata: BTreeMap::new() }
         };
-        let (first, second) = (all.under(FIRST), all.under(SECOND));
-        let mut weights = all.clone();
-        weights.tensors.retain(|name, _| !name.starts_with(FIRST) && !name.starts_with(SECOND));
-        Ok(Checkpoint {
-            recipe: Recipe::parse(&all.path, all.text("recipe")?)?,
+        let (first, second, average) = (part(FIRST), part(SECOND), part(AVERAGE));
+        let weights = all;
+        let number = |key: &str| -> Result<u64, WeightsError> {
+            weights.text(key)?.parse().map_err(|error| weights.bad_metadata(key, &error))
+        };
+        let held_out_loss = match weights.metadata.get("held_out_loss") {
+            Some(loss) => Some(loss.parse().map_err(|error| weights.bad_metadata("held_out_loss", &error))?),
+            None => None,
+        };
+        let checkpoint = Checkpoint {
+            recipe: Recipe::parse(&weights.path, weights.text("recipe")?)?,
             step: number("step")?,
             samples: number("samples")?,
-            weights,
             first,
             second,
-        })
+            average: (!average.tensors.is_empty()).then_some(average),
+            held_out_loss,
+            weights,
+        };
+        // Files of before there were checksums have none.
+        if checkpoint.weights.text("format")? != FORMAT {
+            let mut metadata = checkpoint.weights.metadata.clone();
+            let written =
+                metadata.remove(CHECKSUM).ok_or_else(|| checkpoint.weights.bad_metadata(CHECKSUM, &"is missing"))?;
+            let found = checksum(&checkpoint.parts(), &metadata);
+            if written != found {
+                let reason = format!("says {written}, but the content gives {found}: the file was altered");
+                return Err(checkpoint.weights.bad_metadata(CHECKSUM, &reason).into());
+            }
+        }
+        Ok(checkpoint)
     }
 
     /// Puts weights and moments into `store`.
@@ -112,6 +157,28 @@ impl Checkpoint {
         store.load(gpu, State::Weights, &self.weights)?;
         store.load(gpu, State::First, &self.first)?;
         store.load(gpu, State::Second, &self.second)?;
+        if let Some(average) = &self.average {
+            store.load(gpu, State::Average, average)?;
+        }
         Ok(())
     }
+}
+
+/// CRC-32C of names, shapes and numbers of all tensors, and of the metadata.
+fn checksum(parts: &[(&str, &Tensors)], metadata: &BTreeMap<String, String>) -> String {
+    let mut crc = 0;
+    let mut add = |bytes: &[u8]| crc = crc32c::crc32c_append(crc, bytes);
+    for (prefix, tensors) in parts {
+        for (name, tensor) in &tensors.tensors {
+            add(format!("{prefix}{name} {:?}\n", tensor.shape).as_bytes());
+            match cfg!(target_endian = "little") {
+                true => add(bytemuck::cast_slice(&tensor.data)),
+                false => tensor.data.iter().for_each(|x| add(&x.to_le_bytes())),
+            }
+        }
+    }
+    for (key, text) in metadata {
+        add(format!("{key}={text}\n").as_bytes());
+    }
+    format!("crc32c:{crc:08x}")
 }

@@ -83,8 +83,12 @@ pub fn estimate(recipe: &Recipe, caps: Caps) -> Result<Estimate, TrainError> {
     let graph = TrainGraph::build(recipe, (side * side * 4, side * 2))?;
     let trained = graph.builder.params().iter().filter(|spec| spec.trained).map(|spec| spec.len() as u64).sum();
     let accumulate = if recipe.train.accumulate > 1 { trained * 4 } else { 0 };
-    let mut estimate =
-        Estimate { parameters: param_bytes(graph.builder.params(), true) + accumulate, trained, ..Estimate::default() };
+    let average = if recipe.train.ema_decay > 0.0 { trained * 4 } else { 0 };
+    let mut estimate = Estimate {
+        parameters: param_bytes(graph.builder.params(), true) + accumulate + average,
+        trained,
+        ..Estimate::default()
+    };
     match Layout::of(&graph.builder.graph, &graph.roots(), caps) {
         Ok(layout) => {
             estimate.activations = layout.activation_bytes();

@@ -54,6 +54,8 @@ pub struct TrainRecipe {
     pub beta2: f32,
     /// Largest gradient norm; 0 clips nothing.
     pub clip_grad: f32,
+    /// Decay of the average of the weights that is kept beside them, such as 0.999; 0 keeps none.
+    pub ema_decay: f32,
     /// Seed of initial weights, order, crops and masks.
     pub seed: u64,
     /// How pictures are cropped.
@@ -62,6 +64,8 @@ pub struct TrainRecipe {
     pub precision: Precision,
     /// Steps between measurements on held-out pictures; 0 for none but at start and end.
     pub eval_every: u64,
+    /// Measurements on held-out pictures without a new best after which the run ends; 0 for never.
+    pub early_stop: u64,
     /// Steps between checkpoints; 0 for one at the end alone.
     pub checkpoint_every: u64,
     /// Checkpoints kept beside the best.
@@ -88,10 +92,12 @@ impl Default for TrainRecipe {
             beta1: 0.9,
             beta2: 0.95,
             clip_grad: 0.0,
+            ema_decay: 0.0,
             seed: 0,
             augment: Augment::RandomCrop,
             precision: Precision::F32,
             eval_every: 100,
+            early_stop: 0,
             checkpoint_every: 500,
             keep: 3,
             preview_every: 0,
@@ -187,7 +193,7 @@ impl Recipe {
                 return fail(field, value.to_string(), "expected a number of at least 0");
             }
         }
-        for (field, value) in [("beta1", t.beta1), ("beta2", t.beta2)] {
+        for (field, value) in [("beta1", t.beta1), ("beta2", t.beta2), ("ema_decay", t.ema_decay)] {
             if !(0.0..1.0).contains(&value) {
                 return fail(field, value.to_string(), "expected 0 to under 1");
             }

@@ -4,37 +4,23 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use super::events::EventFile;
+use super::metrics::{METRICS, metrics_text};
+use super::{Checkpoint, MetricsLine, Recipe, TrainError};
+use crate::platform::{UNFINISHED, replace, write_whole};
+use crate::weights::open_weights;
 
-use super::{Checkpoint, Recipe, TrainError};
-
-/// A line of `metrics.jsonl`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct MetricsLine {
-    /// Optimiser step, from 1; 0 is the state before the first.
-    pub step: u64,
-    /// Training loss.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss: Option<f64>,
-    /// Learning rate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lr: Option<f64>,
-    /// Norm of all gradients.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grad_norm: Option<f64>,
-    /// Training speed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub images_per_s: Option<f64>,
-    /// Loss on held-out pictures, where it was measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held_out_loss: Option<f64>,
-}
+/// Name of the file of settings.
+const RECIPE: &str = "recipe.toml";
+/// Name of the checkpoint with the smallest held-out loss.
+const BEST: &str = "best.safetensors";
 
 /// The folder of one run.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     metrics: File,
+    events: EventFile,
     best: Option<f64>,
 }
 
@@ -48,27 +34,30 @@ impl RunFolder {
     /// # Errors
     /// A folder that holds a run already, or that cannot be written.
     pub fn create(path: &Path, recipe: &Recipe) -> Result<RunFolder, TrainError> {
-        if path.join("recipe.toml").exists() {
+        if path.join(RECIPE).exists() {
             return Err(Self::error(path, "holds a run already; go on with it by --resume, or choose another --out"));
         }
         for folder in [path.join("checkpoints"), path.join("previews")] {
             fs::create_dir_all(&folder).map_err(|error| Self::error(path, error))?;
         }
-        let file = path.join("recipe.toml");
-        fs::write(&file, recipe.to_toml()?).map_err(|error| Self::error(path, error))?;
-        let metrics = File::create(path.join("metrics.jsonl")).map_err(|error| Self::error(path, error))?;
-        Ok(RunFolder { path: path.to_owned(), metrics, best: None })
+        let io = |error| Self::error(path, error);
+        let metrics = File::create(path.join(METRICS)).map_err(io)?;
+        let events = EventFile::create(path, 0).map_err(io)?;
+        // Last, as it is what makes the folder a run.
+        write_whole(&path.join(RECIPE), recipe.to_toml()?.as_bytes()).map_err(io)?;
+        Ok(RunFolder { path: path.to_owned(), metrics, events, best: None })
     }
 
-    /// Opens the run in `path` at its newest whole checkpoint.
+    /// Opens the run in `path` at its newest whole checkpoint: its settings, and the checkpoint unless the run ended
+    /// before its first.
     ///
-    /// Metrics of steps after that checkpoint are dropped: they will be made again. A checkpoint that cannot be read is
-    /// passed over with a warning.
+    /// Metrics of steps after that checkpoint are dropped: they will be made again. A checkpoint that is torn or altered
+    /// is passed over with a warning.
     ///
     /// # Errors
-    /// A folder without a run or without a checkpoint.
-    pub fn resume(path: &Path) -> Result<(RunFolder, Checkpoint), TrainError> {
-        let recipe_path = path.join("recipe.toml");
+    /// A folder without a run, or whose checkpoints are all damaged.
+    pub fn resume(path: &Path) -> Result<(RunFolder, Recipe, Option<Checkpoint>), TrainError> {
+        let recipe_path = path.join(RECIPE);
         if !recipe_path.exists() {
             return Err(Self::error(path, "holds no run (recipe.toml is missing); start one without --resume"));
         }
@@ -77,8 +66,13 @@ impl RunFolder {
             let file = Self::checkpoint_path(path, *step);
             Checkpoint::read(&file).inspect_err(|error| log::warn!("checkpoint passed over: {error}")).ok()
         });
-        let checkpoint = checkpoint.ok_or_else(|| Self::error(path, "has no readable checkpoint"))?;
-        Ok((Self::at(path, checkpoint.step)?, checkpoint))
+        let recipe = match &checkpoint {
+            Some(checkpoint) => checkpoint.recipe.clone(),
+            None if steps.is_empty() => Recipe::load(&recipe_path.display().to_string())?,
+            None => return Err(Self::error(path, "has no readable checkpoint")),
+        };
+        let folder = Self::at(path, checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step))?;
+        Ok((folder, recipe, checkpoint))
     }
 
     /// Opens the run in `path` as it stood after `step` steps; metrics of later steps are dropped.
@@ -86,22 +80,34 @@ impl RunFolder {
     /// # Errors
     /// A folder that cannot be written.
     pub fn at(path: &Path, step: u64) -> Result<RunFolder, TrainError> {
-        let text = fs::read_to_string(path.join("metrics.jsonl")).unwrap_or_default();
-        let kept: Vec<MetricsLine> = text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .filter(|line: &MetricsLine| line.step <= step)
-            .collect();
-        let best = kept
-            .iter()
-            .filter_map(|line| line.held_out_loss)
-            .fold(None, |best: Option<f64>, loss| Some(best.map_or(loss, |best| best.min(loss))));
-        let metrics = File::create(path.join("metrics.jsonl")).map_err(|error| Self::error(path, error))?;
-        let mut folder = RunFolder { path: path.to_owned(), metrics, best };
-        for line in &kept {
-            folder.log(line)?;
+        let io = |error| Self::error(path, error);
+        let checkpoints = path.join("checkpoints");
+        for entry in fs::read_dir(&checkpoints).map_err(io)?.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            // The library that writes safetensors has temporary files of its own.
+            if name.ends_with(UNFINISHED) || name.starts_with(UNFINISHED) {
+                // What a crash left half written.
+                fs::remove_file(entry.path()).map_err(io)?;
+            }
         }
-        Ok(folder)
+        // Without a checkpoint all is made again, the line of step 0 too.
+        let begun = step > 0;
+        let kept = metrics_text(path, |line| begun && line.step <= step);
+        let file = path.join(METRICS);
+        write_whole(&file, kept.as_bytes()).map_err(io)?;
+        let metrics = File::options().append(true).open(&file).map_err(io)?;
+        let events = EventFile::create(path, step).map_err(io)?;
+        let best = Self::best_of(&checkpoints.join(BEST), step);
+        Ok(RunFolder { path: path.to_owned(), metrics, events, best })
+    }
+
+    /// Loss of the best checkpoint, if it is whole and of no later step than `step`.
+    fn best_of(file: &Path, step: u64) -> Option<f64> {
+        let best = open_weights(file).ok()?;
+        let number = |key: &str| best.metadata().get(key)?.parse::<f64>().ok();
+        let saved = number("step")?;
+        number("held_out_loss").filter(|_| saved <= step as f64)
     }
 
     /// Where it lies.
@@ -109,10 +115,15 @@ impl RunFolder {
         &self.path
     }
 
-    /// Appends a line to `metrics.jsonl`.
+    /// Appends a line to `metrics.jsonl` and to the event file.
+    ///
+    /// # Errors
+    /// The system's, such as a full disk.
     pub fn log(&mut self, line: &MetricsLine) -> Result<(), TrainError> {
         let text = serde_json::to_string(line).map_err(|error| Self::error(&self.path, error))?;
-        writeln!(self.metrics, "{text}").map_err(|error| Self::error(&self.path, error))
+        // In one piece, so that a kill leaves whole lines.
+        let written = self.metrics.write_all(format!("{text}\n").as_bytes());
+        written.and_then(|()| self.events.log(line)).map_err(|error| Self::error(&self.path, error))
     }
 
     fn checkpoint_path(path: &Path, step: u64) -> PathBuf {
@@ -130,13 +141,22 @@ impl RunFolder {
         Ok(steps)
     }
 
-    /// Saves `checkpoint`, keeping the newest `keep`, and `best` where `held_out_loss` is the smallest so far.
-    pub fn save(&mut self, checkpoint: &Checkpoint, held_out_loss: Option<f64>) -> Result<PathBuf, TrainError> {
+    /// Saves `checkpoint`, keeping the newest `keep`, and as the best where its held-out loss is the smallest so far.
+    ///
+    /// # Errors
+    /// The system's, such as a full disk; what was saved before stays whole.
+    pub fn save(&mut self, checkpoint: &Checkpoint) -> Result<PathBuf, TrainError> {
         let file = Self::checkpoint_path(&self.path, checkpoint.step);
         checkpoint.write(&file)?;
-        if let Some(loss) = held_out_loss.filter(|loss| self.best.is_none_or(|best| *loss < best)) {
+        if let Some(loss) = checkpoint.held_out_loss.filter(|loss| self.best.is_none_or(|best| *loss < best)) {
+            let best = self.path.join("checkpoints").join(BEST);
+            // A second name for the same bytes; a copy where there are no such names.
+            let twin = |beside: &Path| {
+                let _ = fs::remove_file(beside);
+                fs::hard_link(&file, beside).or_else(|_| fs::copy(&file, beside).map(drop))
+            };
+            replace(&best, |error| error, twin).map_err(|error| Self::error(&self.path, error))?;
             self.best = Some(loss);
-            checkpoint.write(&self.path.join("checkpoints").join("best.safetensors"))?;
         }
         let steps = Self::saved_steps(&self.path)?;
         for step in &steps[..steps.len().saturating_sub(checkpoint.recipe.train.keep)] {
@@ -147,6 +167,9 @@ impl RunFolder {
     }
 
     /// Writes an RGBX picture as `previews/step-N.png`.
+    ///
+    /// # Errors
+    /// The system's, such as a full disk.
     pub fn preview(&self, step: u64, pixels: &[u8], [width, height]: [u32; 2]) -> Result<PathBuf, TrainError> {
         let file = self.path.join("previews").join(format!("step-{step}.png"));
         image::save_buffer(&file, pixels, width, height, image::ExtendedColorType::Rgba8)

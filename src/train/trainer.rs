@@ -10,7 +10,7 @@ use crate::data::{Picture, Source, Split, load_all};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, Slices, Uploads};
 use crate::graph::{Caps, GraphError, Layout, Plan, ShardLayout, Shards};
 use crate::nn::{ParamStore, State};
-use crate::ops::{global_norm_partials, push_accumulate, push_global_norm};
+use crate::ops::{average_weight, global_norm_partials, push_accumulate, push_average, push_global_norm};
 use crate::platform;
 
 /// Most held-out pictures that are measured.
@@ -118,7 +118,10 @@ impl Trainer {
         let feed = Feed::open(&gpu, source, &split.train, options).await?;
 
         let graph = TrainGraph::build(&recipe, feed.slot())?;
-        let store = ParamStore::new(&gpu, graph.builder.params(), true).await?;
+        let mut store = ParamStore::new(&gpu, graph.builder.params(), true).await?;
+        if t.ema_decay > 0.0 {
+            store.keep_average(&gpu).await?;
+        }
         match checkpoint {
             Some(checkpoint) => checkpoint.restore(&gpu, &store)?,
             None => store.initialise(&gpu, t.seed),
@@ -212,7 +215,9 @@ impl Trainer {
             Part::Update => {
                 let lr = self.recipe.schedule().at(self.step);
                 if slices == Slices::default() {
-                    gpu.upload(&self.schedule, &self.recipe.optimiser().schedule(lr, self.step + 1));
+                    let mut schedule = self.recipe.optimiser().schedule(lr, self.step + 1);
+                    schedule[3] = average_weight(self.recipe.train.ema_decay, self.step + 1);
+                    gpu.upload(&self.schedule, &schedule);
                 }
                 if !self.update.run_slice(&gpu, &mut slices, most) {
                     self.stage.slices = slices;
@@ -297,6 +302,11 @@ impl Trainer {
             weights: self.store.save(&self.gpu, State::Weights).await?,
             first: self.store.save(&self.gpu, State::First).await?,
             second: self.store.save(&self.gpu, State::Second).await?,
+            average: match self.recipe.train.ema_decay > 0.0 {
+                true => Some(self.store.save(&self.gpu, State::Average).await?),
+                false => None,
+            },
+            held_out_loss: None,
         })
     }
 
@@ -401,6 +411,9 @@ async fn optimiser_lists(
     push_global_norm(gpu, &mut update, &gradients, &partials, norm, recipe.train.clip_grad)?;
     for shard in &shards {
         recipe.optimiser().push(gpu, &mut update, shard, schedule, norm)?;
+    }
+    for [weights, average] in store.average_shards() {
+        push_average(gpu, &mut update, &weights, &average, schedule)?;
     }
     Ok((first, next, update))
 }

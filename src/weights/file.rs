@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use half::f16;
@@ -11,6 +10,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::open::element;
 use super::{Storage, Tensor, Tensors, WeightsError};
+use crate::platform::write_whole;
 
 /// Reads a safetensors file from `bytes`; `path` names it in messages.
 ///
@@ -67,17 +67,8 @@ pub fn tensor_bytes(tensors: &Tensors, storage: Storage) -> Result<Vec<u8>, Weig
 /// # Errors
 /// [`WeightsError::Io`] naming the file; what stood at `path` before stays whole.
 pub fn write_tensors(path: &Path, tensors: &Tensors, storage: Storage) -> Result<(), WeightsError> {
-    let io = |source: std::io::Error| WeightsError::Io { path: path.display().to_string(), source };
     let bytes = tensor_bytes(tensors, storage)?;
-    let beside = path.with_extension("tmp");
-    let written = fs::File::create(&beside)
-        .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path));
-    written.map_err(|error| {
-        // The write failed; a leftover beside the real file helps nobody.
-        let _ = fs::remove_file(&beside);
-        io(error)
-    })
+    write_whole(path, &bytes).map_err(|source| WeightsError::Io { path: path.display().to_string(), source })
 }
 
 impl Tensors {

@@ -23,7 +23,7 @@ pub use layout::{Layout, Meaning, meaning, name_in};
 pub use open::{open_bytes, open_weights};
 pub use renamed::Renamed;
 pub use resize::resize_positions;
-pub use save::{Output, outputs, write_safetensors};
+pub use save::{Output, outputs, parts_bytes, write_parts, write_safetensors};
 pub use shipped::shipped;
 pub use source::{Place, TensorFile, TensorSource};
 pub use tensors::{Storage, Tensor, Tensors};

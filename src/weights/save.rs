@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::Path;
 
 use half::f16;
 use safetensors::{Dtype, View};
 
 use super::layout::{Layout, name_in};
-use super::{Storage, TensorSource, WeightsError};
+use super::{Storage, Tensor, TensorSource, Tensors, WeightsError};
+use crate::platform::replace;
 
 /// A tensor to be written: its name and shape there, and the tensors of this program that make it up, one after the
 /// other along the first axis.
@@ -129,28 +129,79 @@ pub fn write_safetensors(
         if let Some(error) = error.borrow_mut().take() {
             return Err(error);
         }
-        written.map_err(|error| {
-            let source = match error {
-                safetensors::SafeTensorError::IoError(error) => error,
-                other => std::io::Error::other(other.to_string()),
-            };
-            WeightsError::Io { path: path.display().to_string(), source }
-        })
+        written.map_err(|error| io(path, error))
     })
 }
 
-/// Lets `write` write a file beside `path`, syncs it and gives it the name, so that no torn file bears it.
+/// Lets `write` write a file that becomes `path`, whole or not at all.
 pub(super) fn beside(path: &Path, write: impl FnOnce(&Path) -> Result<(), WeightsError>) -> Result<(), WeightsError> {
-    let io = |source: std::io::Error| WeightsError::Io { path: path.display().to_string(), source };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let beside = path.with_file_name(name);
-    let written = write(&beside).and_then(|()| {
-        fs::File::open(&beside).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&beside, path)).map_err(io)
-    });
-    if written.is_err() {
-        // The write failed; a leftover beside the real file helps nobody.
-        let _ = fs::remove_file(&beside);
+    replace(path, |source| WeightsError::Io { path: path.display().to_string(), source }, write)
+}
+
+/// A tensor in memory as the library that writes it wants to see it.
+struct Borrowed<'a>(&'a Tensor);
+
+impl View for Borrowed<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
     }
-    written
+
+    fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match cfg!(target_endian = "little") {
+            true => Cow::Borrowed(bytemuck::cast_slice(&self.0.data)),
+            false => Cow::Owned(self.0.data.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        self.0.data.len() * 4
+    }
+}
+
+/// Tensors under prefixed names, for one file.
+pub type Parts<'a> = [(&'a str, &'a Tensors)];
+
+fn views<'a>(parts: &Parts<'a>) -> Vec<(String, Borrowed<'a>)> {
+    let named = |(prefix, tensors): &(&str, &'a Tensors)| -> Vec<(String, Borrowed<'a>)> {
+        let prefix = (*prefix).to_owned();
+        tensors.tensors.iter().map(|(name, tensor)| (format!("{prefix}{name}"), Borrowed(tensor))).collect()
+    };
+    parts.iter().flat_map(named).collect()
+}
+
+/// Writes several sets of tensors, each name behind its set's prefix, as one safetensors file, whole or not at all;
+/// without a second copy of them in memory.
+///
+/// # Errors
+/// [`WeightsError::Io`] naming the file.
+pub fn write_parts(path: &Path, parts: &Parts<'_>, metadata: BTreeMap<String, String>) -> Result<(), WeightsError> {
+    let metadata: HashMap<String, String> = metadata.into_iter().collect();
+    beside(path, |file| {
+        safetensors::serialize_to_file(views(parts), Some(metadata), file).map_err(|error| io(path, error))
+    })
+}
+
+/// The bytes of that file; `path` names it in messages.
+///
+/// # Errors
+/// [`WeightsError::Io`].
+pub fn parts_bytes(
+    path: &Path,
+    parts: &Parts<'_>,
+    metadata: BTreeMap<String, String>,
+) -> Result<Vec<u8>, WeightsError> {
+    let metadata: HashMap<String, String> = metadata.into_iter().collect();
+    safetensors::serialize(views(parts), Some(metadata)).map_err(|error| io(path, error))
+}
+
+fn io(path: &Path, error: safetensors::SafeTensorError) -> WeightsError {
+    let source = match error {
+        safetensors::SafeTensorError::IoError(error) => error,
+        other => std::io::Error::other(other.to_string()),
+    };
+    WeightsError::Io { path: path.display().to_string(), source }
 }

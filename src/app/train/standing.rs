@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::app::history::History;
-use crate::train::{Checkpoint, MetricsLine, Recipe, TrainError};
+use crate::train::{Checkpoint, Recipe, TrainError, read_metrics};
 
 /// Where a run stands.
 #[derive(Clone)]
@@ -38,9 +38,7 @@ impl Standing {
         let text = std::fs::read_to_string(&file).map_err(|error| fail(error.to_string()))?;
         let recipe = Recipe::parse(&file.display().to_string(), &text)?;
         let mut history = History::default();
-        for line in std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap_or_default().lines() {
-            // A line that was cut short by a crash tells nothing.
-            let Ok(line) = serde_json::from_str::<MetricsLine>(line) else { continue };
+        for line in read_metrics(folder) {
             match line.held_out_loss {
                 Some(loss) => history.push_held_out(line.step, loss),
                 None => history.push(line),

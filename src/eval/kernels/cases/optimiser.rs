@@ -6,13 +6,16 @@ use crate::eval::kernels::twins::{self, AdamWState};
 use crate::eval::kernels::{KernelReport, report};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, Uploads};
 use crate::graph::GraphError;
-use crate::ops::{AdamW, AdamWShard, DECAY_BLOCK, global_norm_partials, push_accumulate, push_global_norm};
+use crate::ops::{
+    AdamW, AdamWShard, DECAY_BLOCK, global_norm_partials, push_accumulate, push_average, push_global_norm,
+};
 
 const TOLERANCE: f64 = 1e-5;
 
 /// Every pass over shards.
 pub(in super::super) async fn optimiser(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
     let mut reports = accumulate(gpu).await?;
+    reports.extend(average(gpu).await?);
     for max_norm in [0.0, 0.5] {
         reports.extend(norm_and_adamw(gpu, max_norm).await?);
     }
@@ -39,6 +42,23 @@ async fn accumulate(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
     gpu.check()?;
     let want: Vec<u32> = x.iter().zip(&y).map(|(x, y)| (x + y).to_bits()).collect();
     Ok(report(&list, "[1027] + [1027]", share_wrong(&got, &want), 0.0))
+}
+
+async fn average(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
+    let mut random = Random(3);
+    let length = 1027;
+    let (weights, before) = (random.vec(length), random.vec(length));
+    let weights_slice = holding(gpu, &weights).await?;
+    let average = holding(gpu, &before).await?;
+    let schedule = holding(gpu, &[0.0f32, 0.0, 0.0, 0.75]).await?;
+    let mut list = DispatchList::default();
+    push_average(gpu, &mut list, &weights_slice, &average, &schedule)?;
+    list.run(gpu);
+    let got: Vec<f32> = gpu.read_one("average", &average).await?;
+    gpu.check()?;
+    let want = twins::average(&twins::exact(&weights), &twins::exact(&before), 0.75);
+    let worst = got.iter().zip(&want).map(|(got, want)| (f64::from(*got) - want).abs()).fold(0.0, f64::max);
+    Ok(report(&list, "[1027], past 0.75", worst, TOLERANCE))
 }
 
 /// Two steps over two shards, with the norm of their gradients clipped to `max_norm`.

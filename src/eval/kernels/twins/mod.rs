@@ -12,7 +12,7 @@ mod product;
 mod rows;
 
 pub use elementwise::{add, column_sum, erf, gelu, gelu_slope};
-pub use optimiser::{AdamWState, adamw, global_norm};
+pub use optimiser::{AdamWState, adamw, average, global_norm};
 pub use peak::peak_fma;
 pub use pictures::{normalise_patches, patch_error, patch_sources, preview, resample};
 pub use product::{product, product_shapes};

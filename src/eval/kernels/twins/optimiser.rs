@@ -29,6 +29,11 @@ pub fn adamw(adamw: &AdamW, state: &mut AdamWState, gradients: &[f64], decays: &
     }
 }
 
+/// Exponential average `[length]` after one step, in which the average `before` weighs `past`.
+pub fn average(weights: &[f64], before: &[f64], past: f64) -> Vec<f64> {
+    weights.iter().zip(before).map(|(weight, before)| past * before + (1.0 - past) * weight).collect()
+}
+
 /// L2 norm over all `shards` and the factor that clips it to `max_norm`; zero clips nothing.
 pub fn global_norm(shards: &[Vec<f64>], max_norm: f64) -> [f64; 2] {
     let norm = shards.iter().flatten().map(|x| x * x).sum::<f64>().sqrt();

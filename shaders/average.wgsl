@@ -1,0 +1,24 @@
+// Exponential average of weights over a flat shard: average[i] = past average[i] + (1 - past) weights[i].
+//
+// weights, average [length] f32; schedule [4] f32, of which the last is `past`, the weight of the average so far.
+// One invocation an element.
+
+const WORKGROUP: u32 = 256u;
+
+struct Params {
+    length: u32,
+    row: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> weights: array<f32>;
+@group(0) @binding(2) var<storage, read_write> average: array<f32>;
+@group(0) @binding(3) var<storage, read> schedule: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+    let i = id.y * params.row + id.x;
+    if (id.x < params.row && i < params.length) {
+        average[i] += (1.0 - schedule[3]) * (weights[i] - average[i]);
+    }
+}

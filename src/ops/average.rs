@@ -1,0 +1,30 @@
+//! Exponential averages of weights over steps.
+
+use super::shard::spread;
+use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey};
+
+uniform!(
+    /// Uniform of the kernel.
+    Params in "average" { length: u32, row: u32 }
+);
+
+/// What the average so far weighs at step `t` (from 1) where it decays by `decay`: less in the first steps, so that
+/// initial weights are soon forgotten.
+pub fn average_weight(decay: f32, t: u64) -> f32 {
+    decay.min((1.0 + t as f32) / (10.0 + t as f32))
+}
+
+/// Adds to `list` that `average` takes in `weights`; the last of the four numbers in `schedule` is what it weighs.
+pub fn push_average(
+    gpu: &Gpu,
+    list: &mut DispatchList,
+    weights: &BufferSlice,
+    average: &BufferSlice,
+    schedule: &BufferSlice,
+) -> Result<(), GpuError> {
+    let length = (weights.bytes / 4) as usize;
+    let (workgroups, row) = spread(gpu, length, 256);
+    let params = Params { length: length as u32, row };
+    let buffers = [(1, weights.clone()), (2, average.clone()), (3, schedule.clone())];
+    list.push(gpu, "average", &KernelKey::new("average"), bytemuck::bytes_of(&params), &buffers, workgroups)
+}

@@ -1,0 +1,248 @@
+//! Runs that meet trouble: kills at any instant, full disks, altered files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use unmask::eval::kernels::Random;
+use unmask::mae::MaeConfig;
+use unmask::train::{Checkpoint, MetricsLine, Recipe, RunFolder, read_metrics};
+
+/// Kills of one run.
+const KILLS: usize = 50;
+/// Name of the recipe of these runs.
+const RECIPE: &str = "nano.toml";
+
+/// A model that takes milliseconds a step, and a folder of pictures for it.
+fn prepare(folder: &Path, change: impl FnOnce(&mut Recipe)) {
+    let pictures = folder.join("pictures");
+    fs::create_dir(&pictures).expect("a folder");
+    let mut random = Random(5);
+    for index in 0..20 {
+        let pixels = image::RgbImage::from_fn(24, 24, |_, _| image::Rgb([0; 3].map(|_| random.bits() as u8)));
+        pixels.save(pictures.join(format!("{index}.png"))).expect("written");
+    }
+    let mut recipe = Recipe::load("micro").expect("a preset");
+    recipe.model = MaeConfig {
+        image_size: 16,
+        patch_size: 8,
+        width: 16,
+        depth: 1,
+        heads: 1,
+        decoder_width: 16,
+        decoder_depth: 1,
+        decoder_heads: 1,
+        ..recipe.model
+    };
+    recipe.train.data = vec![pictures.display().to_string()];
+    recipe.train.batch = 2;
+    recipe.train.ema_decay = 0.99;
+    recipe.train.steps = 20;
+    recipe.train.eval_every = 5;
+    recipe.train.checkpoint_every = 5;
+    recipe.train.seed = 8;
+    change(&mut recipe);
+    fs::write(folder.join(RECIPE), recipe.to_toml().expect("toml")).expect("written");
+}
+
+/// `unmask train` in `folder`.
+fn train(folder: &Path, out: &Path, resume: bool) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unmask"));
+    command.current_dir(folder).args(["train", "--json", "--model", RECIPE, "--out"]).arg(out);
+    command.args(resume.then_some("--resume"));
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+fn succeed(mut command: Command) {
+    let output = command.output().expect("the program");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn checkpoints(out: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(out.join("checkpoints")).expect("a folder");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    files
+}
+
+/// What a run wrote of its steps, but for its speed.
+fn lines(out: &Path) -> Vec<MetricsLine> {
+    let line = |line: MetricsLine| MetricsLine { images_per_s: None, ..line };
+    read_metrics(out).into_iter().map(line).collect()
+}
+
+#[test]
+fn a_run_that_is_killed_fifty_times_ends_with_the_same_bits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let steps = 900;
+    prepare(folder.path(), |recipe| {
+        recipe.train.steps = steps;
+        recipe.train.eval_every = 10;
+    });
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    let start = Instant::now();
+    succeed(train(folder.path(), &whole, false));
+    let undisturbed = start.elapsed();
+    // Long enough that some steps are done between two kills, short enough that fifty of them come before the end.
+    let start = Instant::now();
+    succeed({
+        let mut command = train(folder.path(), &folder.path().join("short"), false);
+        command.args(["--stop-after", "1"]);
+        command
+    });
+    let begin = start.elapsed();
+    let span = (undisturbed.saturating_sub(begin) * 2 / KILLS as u32).max(Duration::from_millis(20));
+    let mut random = Random(1);
+    let (mut kills, mut midway) = (0, 0);
+    while kills < KILLS {
+        let resume = parts.join("recipe.toml").exists();
+        let mut child = train(folder.path(), &parts, resume).spawn().expect("the program");
+        let fraction = random.below(1000) as f64 / 1000.0;
+        // One in eight dies while it starts.
+        let wait = if kills % 8 == 0 { begin.mul_f64(fraction) } else { begin + span.mul_f64(fraction) };
+        std::thread::sleep(wait);
+        let over = child.try_wait().expect("a status").is_some();
+        // On Unix this is SIGKILL: nothing of the program runs any more.
+        child.kill().expect("killed");
+        let output = child.wait_with_output().expect("its last words");
+        if over {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "it ended by itself: {said}");
+            break;
+        }
+        kills += 1;
+        let newest = lines(&parts).last().map_or(0, |line| line.step);
+        midway += usize::from(newest > 0 && newest < steps);
+    }
+    println!("{kills} kills, {midway} of them in the middle of training; undisturbed {undisturbed:?}, start {begin:?}");
+    assert!(midway >= KILLS / 3, "only {midway} of {kills} kills met a training run");
+    succeed(train(folder.path(), &parts, parts.join("recipe.toml").exists()));
+
+    let (a, b) = (checkpoints(&whole), checkpoints(&parts));
+    let names =
+        |files: &[PathBuf]| -> Vec<_> { files.iter().map(|file| file.file_name().map(ToOwned::to_owned)).collect() };
+    assert_eq!(names(&a), names(&b), "the same checkpoints, and nothing half written");
+    for (a, b) in a.iter().zip(&b) {
+        // Numbers to the bit, and metadata, whose order in a file is left to chance.
+        let [x, y] = [a, b].map(|file| Checkpoint::read(file).expect("whole"));
+        assert_eq!((x.step, x.weights.metadata), (y.step, y.weights.metadata), "{}", b.display());
+        for (x, y) in [(x.weights.tensors, y.weights.tensors), (x.first.tensors, y.first.tensors)]
+            .into_iter()
+            .chain([(x.second.tensors, y.second.tensors)])
+            .chain([(x.average.expect("averages").tensors, y.average.expect("averages").tensors)])
+        {
+            assert!(x == y, "{} differs", b.display());
+        }
+    }
+    assert_eq!(lines(&whole), lines(&parts));
+}
+
+#[test]
+fn an_altered_checkpoint_is_recognised_and_the_one_before_it_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |_| ());
+    let out = folder.path().join("run");
+    succeed(train(folder.path(), &out, false));
+    let newest = out.join("checkpoints/step-20.safetensors");
+    let whole = fs::read(&newest).expect("read");
+    let checkpoint = Checkpoint::read(&newest).expect("whole");
+    assert_eq!(checkpoint.step, 20);
+    assert!(checkpoint.held_out_loss.is_some() && checkpoint.average.is_some());
+    // A bit of a weight, of a moment, and of the number of samples.
+    let samples = whole.windows(9).position(|window| window == b"\"samples\"").expect("metadata") + 11;
+    for at in [whole.len() - 3, whole.len() / 2, samples] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::remove_file(&newest).expect("removed");
+        fs::write(&newest, &bytes).expect("written");
+        let error = Checkpoint::read(&newest).expect_err("altered").to_string();
+        assert!(error.contains("step-20.safetensors") && error.contains("the file was altered"), "{error}");
+        let (_, recipe, checkpoint) = RunFolder::resume(&out).expect("the one before");
+        assert_eq!((recipe.train.steps, checkpoint.expect("a checkpoint").step), (20, 15));
+    }
+}
+
+#[test]
+fn a_run_ends_early_where_nothing_is_learnt_any_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |recipe| {
+        recipe.train.steps = 500;
+        // Noise cannot be learnt: with a rate of zero the loss stays where it is.
+        recipe.train.blr = 0.0;
+        recipe.train.early_stop = 3;
+    });
+    let out = folder.path().join("run");
+    let output = train(folder.path(), &out, false).stdout(Stdio::piped()).output().expect("the program");
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("has not fallen for 3 measurements"), "{said}");
+    assert_eq!(lines(&out).iter().map(|line| line.step).max(), Some(15), "measured at 0, 5, 10 and 15");
+    assert!(out.join("checkpoints/step-15.safetensors").exists());
+}
+
+/// Trains on a small file system of its own that fills up, and then cannot be written at all. Its arguments: the program,
+/// and a folder for what is to be looked at afterwards.
+#[cfg(target_os = "linux")]
+const SMALL_DISK: &str = r#"
+set -eu
+disk=$2/disk
+mkdir "$disk"
+mount -t tmpfs -o size=4m tmpfs "$disk"
+train() { "$1" train --quiet --model nano.toml --out "$disk/run" $3 > "$2" 2>&1; }
+train "$1" "$2/first.log" "--stop-after 10"
+cp "$disk/run/checkpoints/step-10.safetensors" "$2/before"
+cat /dev/zero > "$disk/ballast" 2> /dev/null || true
+code=0; train "$1" "$2/full.log" --resume || code=$?; echo $code > "$2/full.code"
+cp "$disk/run/checkpoints/step-10.safetensors" "$2/after"
+ls "$disk/run/checkpoints" > "$2/full.list"
+mount -o remount,ro "$disk"
+code=0; train "$1" "$2/closed.log" --resume || code=$?; echo $code > "$2/closed.code"
+mount -o remount,rw "$disk"
+rm "$disk/ballast"
+train "$1" "$2/last.log" --resume
+cp "$disk/run/checkpoints/step-20.safetensors" "$2/last"
+"#;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_and_a_closed_one_leave_the_last_checkpoint_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |_| ());
+    let namespace = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.current_dir(folder.path()).args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+        command.arg(env!("CARGO_BIN_EXE_unmask")).arg(folder.path());
+        command
+    };
+    if !namespace("mount -t tmpfs tmpfs \"$2/pictures\"").output().is_ok_and(|output| output.status.success()) {
+        println!("skipped: no file system can be made here without being root");
+        return;
+    }
+    succeed(namespace(SMALL_DISK));
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("read");
+    for (name, trouble) in [("full", "No space left on device"), ("closed", "Read-only file system")] {
+        let said = read(&format!("{name}.log"));
+        assert_eq!(read(&format!("{name}.code")), "1\n", "{said}");
+        assert!(said.starts_with("error: ") && said.contains("disk/run") && said.contains(trouble), "{said}");
+    }
+    assert!(
+        fs::read(folder.path().join("before")).expect("read") == fs::read(folder.path().join("after")).expect("read")
+    );
+    assert!(!read("full.list").contains("step-15.safetensors"), "{}", read("full.list"));
+    assert_eq!(Checkpoint::read(&folder.path().join("last")).expect("whole").step, 20);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |_| ());
+    // Nothing can be made below a file, whoever asks.
+    fs::write(folder.path().join("file"), "text").expect("written");
+    let out = folder.path().join("file/run");
+    let output = train(folder.path(), &out, false).output().expect("the program");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("run folder") && said.contains("file/run"), "{said}");
+}
