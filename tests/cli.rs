@@ -124,3 +124,53 @@ fn bench_tells_speeds_as_shares_of_the_measured_peak() {
         assert!(op["share_of_peak"].as_f64() >= share(op), "{op}");
     }
 }
+
+#[test]
+fn recipes_are_written_with_notes_and_read_with_care() {
+    let names = text(&unmask(&["recipe"]).stdout);
+    assert!(names.contains("paper-base") && names.contains("small-data") && names.contains("huge"), "{names}");
+    let recipe = text(&unmask(&["recipe", "paper-large"]).stdout);
+    assert!(recipe.contains("# base learning rate; the rate is this times effective batch / 256\nblr = 0.00015\n"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mine.toml");
+    std::fs::write(&file, recipe.replace("\nwarmup_steps", "\nwarm_up_steps")).expect("written");
+    let failed = unmask(&["train", "--model", &file.display().to_string()]);
+    let message = text(&failed.stderr);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(message.contains("mine.toml: unknown name \"warm_up_steps\" in [train]; did you mean \"warmup_steps\"?"));
+}
+
+#[test]
+fn runs_are_listed_and_compared() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    for seed in ["1", "2"] {
+        let run = at(&format!("runs/seed-{seed}"));
+        let settings = ["train", "--quiet", "--steps", "4", "--batch", "4", "--eval-every", "2", "--seed", seed];
+        let done = unmask(&[&settings[..], &["--out", &run]].concat());
+        assert!(done.status.success(), "{}", text(&done.stderr));
+    }
+    let table = text(&unmask(&["runs", &at("runs"), "--plot", "--svg", &at("losses.svg")]).stdout);
+    assert!(table.contains("seed-1") && table.contains("seed-2") && table.contains("held out"), "{table}");
+    let svg = std::fs::read_to_string(at("losses.svg")).expect("a picture");
+    assert_eq!(svg.matches("<polyline").count(), 2);
+    let json = text(&unmask(&["runs", "--json", &at("runs")]).stdout);
+    let lines: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((lines.len(), lines[0]["step"].as_u64(), lines[1]["seed"].as_u64()), (2, Some(4), Some(2)));
+    assert!(lines[0]["held_out_loss"].as_f64().is_some_and(|loss| loss > 0.0));
+    let none = unmask(&["runs", &at("nothing")]);
+    assert!(text(&none.stderr).contains("no run here or below"), "{}", text(&none.stderr));
+}
+
+#[test]
+fn data_are_checked_and_rates_are_found() {
+    let check = text(&unmask(&["data", "check", "--json", "sample"]).stdout);
+    let check: serde_json::Value = serde_json::from_str(&check).expect("one object");
+    assert_eq!((check["pictures"].as_u64(), check["readable"].as_u64()), (Some(231), Some(231)));
+    assert_eq!(check["formats"]["JPEG"].as_u64(), Some(231));
+
+    let found = unmask(&["find-lr", "--json", "--batch", "4", "--tries", "6", "--from", "1e-3", "--to", "1"]);
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout).expect("one object");
+    let tried = found["tried"].as_array().expect("rates");
+    assert!(tried.len() == 6 && tried[5]["blr"].as_f64().is_some_and(|blr| (blr - 1.0).abs() < 1e-9), "{found}");
+}

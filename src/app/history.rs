@@ -31,6 +31,18 @@ pub struct History {
 }
 
 impl History {
+    /// What a run wrote down.
+    pub fn of(lines: impl IntoIterator<Item = MetricsLine>) -> History {
+        let mut history = History::default();
+        for line in lines {
+            match line.held_out_loss {
+                Some(loss) => history.push_held_out(line.step, loss),
+                None => history.push(line),
+            }
+        }
+        history
+    }
+
     /// Adds a line.
     pub fn push(&mut self, line: MetricsLine) {
         let x = line.step as f64;

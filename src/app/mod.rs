@@ -62,6 +62,8 @@ enum Inbox {
     Folder(std::path::PathBuf),
     /// A run to go on with.
     Run(std::path::PathBuf),
+    /// Runs to compare with.
+    Compare(std::path::PathBuf),
     /// Whether a file was saved.
     Saved(Result<String, String>),
     /// A frame of the camera.
@@ -235,6 +237,11 @@ impl App {
                 Inbox::Folder(folder) => self.settings.train.set_folder(folder),
                 Inbox::Run(folder) => {
                     if let Err(error) = self.train.stand_in(&folder, &mut self.settings.train) {
+                        self.notices.error(error.to_string());
+                    }
+                }
+                Inbox::Compare(folder) => {
+                    if let Err(error) = self.train.compare(&folder) {
                         self.notices.error(error.to_string());
                     }
                 }
@@ -444,6 +451,7 @@ impl eframe::App for App {
                     Some(Ask::Folder) => self.pick_folder(&ctx, "Pictures to train on", Inbox::Folder),
                     Some(Ask::Pictures) => self.pick_files(&ctx, "Pictures to train on", Inbox::Given),
                     Some(Ask::Run) => self.pick_folder(&ctx, "The folder of a run", Inbox::Run),
+                    Some(Ask::Compare) => self.pick_folder(&ctx, "Runs to compare with", Inbox::Compare),
                     Some(Ask::Save) => self.save_run(&ctx),
                     None => {}
                 }

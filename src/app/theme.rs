@@ -10,6 +10,13 @@ pub const HELD_OUT: Color32 = Color32::from_rgb(0xe8, 0x8a, 0x3c);
 pub const RATE: Color32 = Color32::from_rgb(0x8c, 0xb3, 0x69);
 /// Norm of gradients.
 pub const NORM: Color32 = Color32::from_rgb(0xb0, 0x7a, 0xc2);
+/// Curves of other runs, to compare with.
+pub const OTHERS: [Color32; 4] = [
+    Color32::from_rgb(0x4c, 0xb0, 0xa8),
+    Color32::from_rgb(0xc9, 0xa2, 0x27),
+    Color32::from_rgb(0xd0, 0x6a, 0x9a),
+    Color32::from_rgb(0x8a, 0x8a, 0x8a),
+];
 /// Notices of errors.
 pub const ERROR: Color32 = Color32::from_rgb(0xd0, 0x4a, 0x4a);
 /// Width of a column of controls.

@@ -17,7 +17,7 @@ use crate::gpu::AdapterRequest;
 use crate::platform;
 use crate::session::{Command, Event, Job, JobError, Session, Started};
 use crate::train::Recipe;
-use crate::train::{Checkpoint, TrainError};
+use crate::train::{Checkpoint, TrainError, find_runs};
 use form::Form;
 pub use standing::{Standing, free_folder};
 
@@ -46,6 +46,8 @@ pub enum Ask {
     Pictures,
     /// The folder of a run to go on with.
     Run,
+    /// The folder of a run to compare with.
+    Compare,
     /// A file to save the run to.
     Save,
 }
@@ -57,6 +59,8 @@ pub struct Train {
     started: Option<Started>,
     recipe: Option<Recipe>,
     history: History,
+    /// Other runs, to compare with.
+    others: Vec<(String, History)>,
     /// Which probe is shown; none for the newest.
     scrubbed: Option<usize>,
     /// Where run folders are made.
@@ -77,6 +81,7 @@ impl Default for Train {
             started: None,
             recipe: None,
             history: History::default(),
+            others: Vec::new(),
             scrubbed: None,
             runs: PathBuf::from("runs"),
             given: None,
@@ -105,6 +110,24 @@ impl Train {
     /// What was reported.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// Shows the losses of the runs in `folder` and below it beside those of this one.
+    ///
+    /// # Errors
+    /// A folder without a run.
+    pub fn compare(&mut self, folder: &Path) -> Result<(), TrainError> {
+        let runs = find_runs(folder);
+        if runs.is_empty() {
+            let reason = "holds no run (recipe.toml is missing)".to_owned();
+            return Err(TrainError::RunFolder { path: folder.display().to_string(), reason });
+        }
+        for run in runs {
+            let name = run.path.file_name().unwrap_or(run.path.as_os_str()).to_string_lossy().into_owned();
+            self.others.retain(|(other, _)| *other != name);
+            self.others.push((name, History::of(run.lines)));
+        }
+        Ok(())
     }
 
     /// A few words for the top bar while something runs.

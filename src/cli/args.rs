@@ -55,12 +55,22 @@ pub enum Command {
     Demo(DemoArgs),
     /// Train a model on a folder of pictures, or go on with a run
     Train(Box<TrainArgs>),
+    /// Find a learning rate: train at rising rates until the loss explodes, and write nothing
+    FindLr(Box<FindLrArgs>),
     /// Hide patches of pictures and let a trained model paint them back
     Reconstruct(ReconstructArgs),
     /// Bring weights from one layout to another: the original code's, Hugging Face's, timm's, this program's
     Convert(ConvertArgs),
+    /// Print a recipe with every setting explained, to be changed and given to `train --model`
+    Recipe {
+        /// A recipe or preset [default: lists them]
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
     /// Look at a data set: sizes, formats, broken and duplicate pictures, mean and deviation
     Data(DataArgs),
+    /// List runs and compare their losses
+    Runs(RunsArgs),
     /// Write the weights of a run alone, without optimiser state
     Export(ExportArgs),
     /// Check this adapter: every kernel against f64, golden cases against a reference
@@ -124,7 +134,7 @@ pub struct TrainArgs {
     /// lists pictures, or a tar, tar.gz, zip, IDX, NumPy or Parquet file; may be given several times
     #[arg(long, value_name = "DIR|FILE|sample")]
     pub data: Vec<String>,
-    /// micro, mini, tiny, small, base, large, huge, or a recipe file ending in .toml
+    /// micro, mini, tiny, small, base, large, huge, the name of a recipe (see `unmask recipe`), or a file ending in .toml
     #[arg(long, default_value = "micro", value_name = "PRESET|FILE")]
     pub model: String,
     /// Optimiser steps in all
@@ -273,6 +283,22 @@ impl TrainArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+pub struct FindLrArgs {
+    /// Settings as for `train`; those of its schedule, of checkpoints and of measurements have no effect
+    #[command(flatten)]
+    pub train: TrainArgs,
+    /// Lowest base learning rate
+    #[arg(long, default_value_t = 1e-5, value_name = "RATE")]
+    pub from: f64,
+    /// Highest base learning rate
+    #[arg(long, default_value_t = 1.0, value_name = "RATE")]
+    pub to: f64,
+    /// Steps of the test
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub tries: usize,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct ReconstructArgs {
     /// Pictures: files, or folders searched recursively
     #[arg(required = true, value_name = "IMAGE")]
@@ -378,6 +404,19 @@ pub enum DataCommand {
         #[arg(long)]
         full: bool,
     },
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RunsArgs {
+    /// Run folders, or folders of them
+    #[arg(default_value = "runs", value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
+    /// Draw the losses in the terminal
+    #[arg(long)]
+    pub plot: bool,
+    /// Draw the losses as a picture
+    #[arg(long, value_name = "OUT.svg")]
+    pub svg: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]

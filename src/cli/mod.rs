@@ -2,13 +2,17 @@
 
 mod args;
 mod bench;
+mod chart;
 mod convert;
 mod data;
 mod demo;
 mod export;
+mod find_lr;
 mod info;
 mod progress;
+mod recipe;
 mod reconstruct;
+mod runs;
 mod selftest;
 mod train;
 mod window;
@@ -33,9 +37,12 @@ pub fn main(window: Option<Window>) -> ExitCode {
         None => window::run(&common, window),
         Some(Command::Demo(args)) => demo::run(&common, &args),
         Some(Command::Train(args)) => train::run(&common, &args),
+        Some(Command::FindLr(args)) => find_lr::run(&common, &args),
         Some(Command::Reconstruct(args)) => reconstruct::run(&common, &args),
         Some(Command::Convert(args)) => convert::run(&common, &args),
         Some(Command::Data(args)) => data::run(&common, &args),
+        Some(Command::Recipe { name }) => recipe::run(name.as_deref()),
+        Some(Command::Runs(args)) => runs::run(&common, &args),
         Some(Command::Export(args)) => export::run(&common, &args),
         Some(Command::Selftest(args)) => selftest::run(&common, &args),
         Some(Command::Info) => info::run(&common),

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::recipe_presets::recipe_preset;
+use super::recipe_text::{check_names, with_notes};
 use super::{Schedule, TrainError};
 use crate::mae::{self, MaeConfig};
 use crate::ops::AdamW;
@@ -130,11 +132,14 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// Of a preset name, or of a TOML file where `spec` ends in `.toml`.
+    /// Of a recipe's or a preset's name, or of a TOML file where `spec` ends in `.toml`.
     ///
     /// # Errors
     /// An unknown preset, an unreadable file, an unknown or missing key: each by name.
     pub fn load(spec: &str) -> Result<Recipe, TrainError> {
+        if let Some(recipe) = recipe_preset(spec)? {
+            return Ok(recipe);
+        }
         if !spec.ends_with(".toml") {
             let model = mae::preset(spec)?;
             // Narrow models learn from small batches at rates that wide ones would not survive.
@@ -152,6 +157,7 @@ impl Recipe {
 
     /// Of the text of a TOML file; `path` names it in messages.
     pub fn parse(path: &str, text: &str) -> Result<Recipe, TrainError> {
+        check_names(path, text)?;
         let recipe: Recipe = toml::from_str(text).map_err(|error| TrainError::Recipe {
             path: path.to_owned(),
             reason: error.to_string().trim_end().to_owned(),
@@ -164,6 +170,14 @@ impl Recipe {
     pub fn to_toml(&self) -> Result<String, TrainError> {
         toml::to_string(self)
             .map_err(|error| TrainError::Recipe { path: "recipe.toml".to_owned(), reason: error.to_string() })
+    }
+
+    /// As TOML, with a note above every setting.
+    ///
+    /// # Errors
+    /// As [`Recipe::to_toml`].
+    pub fn to_toml_with_notes(&self) -> Result<String, TrainError> {
+        Ok(with_notes(&self.to_toml()?))
     }
 
     /// Checks every setting.

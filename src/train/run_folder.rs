@@ -44,7 +44,7 @@ impl RunFolder {
         let metrics = File::create(path.join(METRICS)).map_err(io)?;
         let events = EventFile::create(path, 0).map_err(io)?;
         // Last, as it is what makes the folder a run.
-        write_whole(&path.join(RECIPE), recipe.to_toml()?.as_bytes()).map_err(io)?;
+        write_whole(&path.join(RECIPE), recipe.to_toml_with_notes()?.as_bytes()).map_err(io)?;
         Ok(RunFolder { path: path.to_owned(), metrics, events, best: None })
     }
 

@@ -44,13 +44,13 @@ impl Train {
             });
         }
         egui::CentralPanel::default().show(ui, |ui| {
-            if self.history.loss.is_empty() && self.history.probes.is_empty() {
+            if self.history.loss.is_empty() && self.history.probes.is_empty() && self.others.is_empty() {
                 self.hint(ui);
                 return;
             }
             self.numbers(ui);
             let height = ui.available_height();
-            plots::losses(ui, &self.history, (height * 0.42).max(140.0));
+            plots::losses(ui, &self.history, &self.others, (height * 0.42).max(140.0));
             plots::rates(ui, &self.history, (height * 0.16).max(70.0));
             self.probes(ui, textures);
         });
@@ -58,7 +58,7 @@ impl Train {
     }
 
     /// Runs from elsewhere, and this one to elsewhere.
-    fn runs(&self, ui: &mut egui::Ui) -> Option<Ask> {
+    fn runs(&mut self, ui: &mut egui::Ui) -> Option<Ask> {
         let mut ask = None;
         ui.horizontal_wrapped(|ui| {
             let idle = self.phase == Phase::Idle;
@@ -66,6 +66,15 @@ impl Train {
                 let open = ui.add_enabled(idle, egui::Button::new("Open run…").small());
                 if open.on_hover_text("the folder of a run, to go on with it").clicked() {
                     ask = Some(Ask::Run);
+                }
+                let compare = ui.add(egui::Button::new("Compare…").small());
+                let hint = "show the losses of other runs beside these: a run's folder, or a folder of runs";
+                if compare.on_hover_text(hint).clicked() {
+                    ask = Some(Ask::Compare);
+                }
+                let alone = egui::Button::new("Clear").small();
+                if !self.others.is_empty() && ui.add(alone).on_hover_text("show this run alone").clicked() {
+                    self.others.clear();
                 }
             }
             let saved = self.standing.as_ref().is_some_and(|standing| standing.snapshot.is_some());

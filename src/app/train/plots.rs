@@ -8,7 +8,7 @@ use crate::app::history::History;
 use crate::app::theme;
 
 /// Losses over steps, on a logarithmic scale.
-pub fn losses(ui: &mut egui::Ui, history: &History, height: f32) {
+pub fn losses(ui: &mut egui::Ui, history: &History, others: &[(String, History)], height: f32) {
     let log = |curve: &[[f64; 2]]| -> PlotPoints<'static> {
         curve.iter().filter(|point| point[1] > 0.0).map(|[x, y]| [*x, y.log10()]).collect()
     };
@@ -23,6 +23,10 @@ pub fn losses(ui: &mut egui::Ui, history: &History, height: f32) {
         .y_axis_formatter(|mark: GridMark, _| ticks::label(10f64.powf(mark.value)))
         .y_axis_min_width(48.0)
         .show(ui, |plot| {
+            for ((name, other), colour) in others.iter().zip(theme::OTHERS.iter().cycle()) {
+                let curve = if other.held_out.len() > 1 { &other.held_out } else { &other.smooth };
+                plot.line(Line::new(name, log(curve)).color(*colour).width(1.5));
+            }
             plot.line(Line::new("loss of each step", log(&history.loss)).color(theme::TRAIN.gamma_multiply(0.35)));
             plot.line(Line::new("training loss", log(&history.smooth)).color(theme::TRAIN).width(2.0));
             plot.line(Line::new("held-out loss", log(&history.held_out)).color(theme::HELD_OUT).width(2.0));

@@ -37,13 +37,7 @@ impl Standing {
         }
         let text = std::fs::read_to_string(&file).map_err(|error| fail(error.to_string()))?;
         let recipe = Recipe::parse(&file.display().to_string(), &text)?;
-        let mut history = History::default();
-        for line in read_metrics(folder) {
-            match line.held_out_loss {
-                Some(loss) => history.push_held_out(line.step, loss),
-                None => history.push(line),
-            }
-        }
+        let history = History::of(read_metrics(folder));
         Ok((Standing { step: history.last.step, recipe, out: Some(folder.to_owned()), snapshot: None }, history))
     }
 }

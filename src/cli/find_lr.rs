@@ -1,0 +1,48 @@
+//! `unmask find-lr`: the learning-rate range test.
+
+use serde_json::json;
+
+use super::args::{Common, FindLrArgs};
+use super::progress::{bar, json_line, say};
+use crate::data;
+use crate::gpu::Gpu;
+use crate::train::{Trainer, suggested_rate, try_rates};
+
+/// Runs `unmask find-lr`.
+pub fn run(common: &Common, args: &FindLrArgs) -> anyhow::Result<()> {
+    let mut recipe = args.train.recipe()?;
+    // The rate is what is tried: no warm-up, and a cosine too long to matter.
+    recipe.train.warmup_steps = 0;
+    recipe.train.min_lr = 0.0;
+    recipe.train.steps = 1_000_000_000;
+    let (source, split) = data::open_all(&recipe.train.data)?;
+    let scale = recipe.effective_batch() as f64 / 256.0;
+    let tried = pollster::block_on(async {
+        let gpu = Gpu::open(&common.gpu_options()).await?;
+        let mut trainer = Trainer::new(gpu, recipe, source, &split, None).await?;
+        let progress = bar(common, args.tries as u64, 0);
+        let tried = try_rates(&mut trainer, [args.from, args.to], args.tries, |point| {
+            progress.inc(1);
+            progress.set_message(format!("blr {:.1e} loss {:.4}", point.blr, point.smooth));
+        });
+        let tried = tried.await?;
+        progress.finish_and_clear();
+        anyhow::Ok(tried)
+    })?;
+    let suggestion = suggested_rate(&tried);
+    if common.json {
+        return json_line(&json!({"tried": tried, "blr": suggestion, "lr": suggestion.map(|blr| blr * scale)}));
+    }
+    let every = tried.len().div_ceil(24).max(1);
+    for point in tried.iter().step_by(every) {
+        println!("blr {:9.2e}  loss {:.4}", point.blr, point.smooth);
+    }
+    match suggestion {
+        Some(blr) => {
+            println!("suggested   --blr {blr:.1e}  (a rate of {:.1e} at this batch)", blr * scale);
+            say(common, "a third of the rate at which the loss was lowest before it rose");
+        }
+        None => println!("the loss fell at no rate between {:e} and {:e}", args.from, args.to),
+    }
+    Ok(())
+}
