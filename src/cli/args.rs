@@ -209,7 +209,7 @@ pub struct TrainArgs {
     /// Go on with the run in --out, with its own settings
     #[arg(long)]
     pub resume: bool,
-    /// Start from these weights instead of random ones
+    /// Start from these weights instead of random ones: a file, a folder, or hub:OWNER/NAME
     #[arg(long, value_name = "WEIGHTS")]
     pub init: Option<PathBuf>,
     /// Steps between measurements on held-out pictures
@@ -303,7 +303,8 @@ pub struct ReconstructArgs {
     /// Pictures: files, or folders searched recursively
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<String>,
-    /// Trained weights of any layout, or a checkpoint [default: the micro model that comes with the program]
+    /// Trained weights of any layout, a checkpoint, or hub:OWNER/NAME[@REVISION] for weights on the Hugging Face hub,
+    /// such as hub:facebook/vit-mae-base [default: the micro model that comes with the program]
     #[arg(long, value_name = "PATH")]
     pub weights: Option<PathBuf>,
     /// Share of hidden patches, 0 to under 1
@@ -371,7 +372,7 @@ pub enum To {
 
 #[derive(Clone, Debug, Args)]
 pub struct ConvertArgs {
-    /// A .safetensors, .pth or .bin file, an index of several, or a folder that holds one of these
+    /// A .safetensors, .pth or .bin file, an index of several, a folder that holds one of these, or hub:OWNER/NAME
     #[arg(value_name = "IN")]
     pub input: PathBuf,
     /// Where to write: a folder for hf, a file for the others

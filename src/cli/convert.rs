@@ -8,12 +8,13 @@ use serde_json::json;
 
 use super::args::{Common, ConvertArgs, To};
 use super::progress::{json_line, say};
+use super::weights;
 use crate::train::{Opened, config_metadata, hub_config, hub_preprocessor, model_params};
 use crate::weights::{Layout, Storage, TensorSource as _, WeightsError, outputs, write_safetensors, write_torch};
 
 /// Runs `unmask convert`.
 pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
-    let model = Opened::open(&args.input, &args.hints.hints())?;
+    let model = Opened::open(&weights::local(common, &args.input)?, &args.hints.hints())?;
     let whole = model.weights.has_decoder();
     // Every tensor of the model has to be there, in its shape.
     let expected = model_params(&model.config)?;

@@ -15,6 +15,7 @@ mod reconstruct;
 mod runs;
 mod selftest;
 mod train;
+mod weights;
 mod window;
 
 use std::process::ExitCode;

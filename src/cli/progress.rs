@@ -23,6 +23,17 @@ pub fn bar(common: &Common, steps: u64, done: u64) -> ProgressBar {
     bar
 }
 
+/// A bar over the bytes of `file`.
+pub fn bytes_bar(common: &Common, file: &str, bytes: u64) -> ProgressBar {
+    let bar = bar(common, bytes, 0);
+    // A template that does not parse would show a plain bar.
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg} {bytes_per_sec} left {eta}") {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+    bar.set_message(file.to_owned());
+    bar
+}
+
 /// Prints `value` as one line of JSON.
 pub fn json_line(value: &impl serde::Serialize) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string(value)?);

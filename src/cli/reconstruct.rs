@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::args::{Common, ReconstructArgs};
 use super::progress::{json_line, say};
+use super::weights;
 use crate::data::{self, FolderSource, Source as _};
 use crate::gpu::Gpu;
 use crate::train::{Hidden, Opened, Reconstruction, Reconstructor};
@@ -15,7 +16,7 @@ use crate::weights::{Storage, Tensors, write_tensors};
 /// Runs `unmask reconstruct`.
 pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     let model = match &args.weights {
-        Some(path) => Opened::open(path, &args.hints.hints())?,
+        Some(path) => Opened::open(&weights::local(common, path)?, &args.hints.hints())?,
         None => Opened::shipped()?,
     };
     let files = files(&args.images)?;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::args::{Common, TrainArgs};
 use super::progress::{bar, json_line, say};
+use super::weights;
 use crate::data;
 use crate::platform;
 use crate::session::{Command, Event, Job, Session};
@@ -34,7 +35,7 @@ pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
         out: Some(out),
         resume: args.resume,
         snapshot: None,
-        init: args.init.clone(),
+        init: args.init.as_deref().map(|init| weights::local(common, init)).transpose()?,
         adapter: common.request(),
         stop_after: args.stop_after,
     };

@@ -3,6 +3,8 @@
 mod element;
 mod error;
 mod file;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod layout;
 mod open;
 mod pickle;

@@ -120,23 +120,42 @@ struct Sharded {
     metadata: BTreeMap<String, String>,
 }
 
-impl Sharded {
-    fn open(path: &Path) -> Result<Sharded, WeightsError> {
+impl Index {
+    fn read(path: &Path) -> Result<Index, WeightsError> {
         let name = path.display().to_string();
         let text = std::fs::read(path).map_err(|source| WeightsError::Io { path: name.clone(), source })?;
         let fail = |reason: String| WeightsError::Layout { path: name.clone(), reason };
         let index: Index = serde_json::from_slice(&text).map_err(|error| fail(error.to_string()))?;
+        for file in index.weight_map.values() {
+            // An index names files beside it, and none elsewhere.
+            let mut parts = Path::new(file).components();
+            let here = matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(_)), None));
+            if !here || file.contains('\\') {
+                return Err(fail(format!("\"{file}\" is no file beside it")));
+            }
+        }
+        Ok(index)
+    }
+}
+
+/// The files that the index at `path` names, each once.
+///
+/// # Errors
+/// [`WeightsError::Layout`] for anything but an index, or one that names files elsewhere.
+#[cfg(feature = "hub")]
+pub(super) fn shards(path: &Path) -> Result<Vec<String>, WeightsError> {
+    let names: std::collections::BTreeSet<String> = Index::read(path)?.weight_map.into_values().collect();
+    Ok(names.into_iter().collect())
+}
+
+impl Sharded {
+    fn open(path: &Path) -> Result<Sharded, WeightsError> {
+        let index = Index::read(path)?;
         let (mut files, mut numbers, mut owners) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         for (tensor, file) in index.weight_map {
             let number = match numbers.get(&file) {
                 Some(number) => *number,
                 None => {
-                    // An index names files beside it, and none elsewhere.
-                    if Path::new(&file).components().count() != 1
-                        || !matches!(Path::new(&file).components().next(), Some(std::path::Component::Normal(_)))
-                    {
-                        return Err(fail(format!("\"{file}\" is no file beside it")));
-                    }
                     let beside = path.with_file_name(&file);
                     files.push(open_bytes(&beside.display().to_string(), open_file(&beside)?)?);
                     numbers.insert(file, files.len() - 1);
@@ -148,7 +167,7 @@ impl Sharded {
             }
             owners.insert(tensor, number);
         }
-        Ok(Sharded { metadata: BTreeMap::new(), path: name, files, owners })
+        Ok(Sharded { metadata: BTreeMap::new(), path: path.display().to_string(), files, owners })
     }
 }
 
