@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use unmask::data::open_given;
 use unmask::eval::kernels::Random;
-use unmask::train::{Checkpoint, HubConfig, Opened, Recipe};
+use unmask::train::{Checkpoint, HubConfig, MetricsLine, Opened, Recipe, RunFolder, find_runs};
 use unmask::weights::{Bytes, Renamed, TensorSource, open_bytes};
 
 /// Rounds a file in the ordinary tests.
@@ -153,4 +154,55 @@ fn damaged_files_are_read_or_refused() {
             .is_ok_and(|text| Recipe::parse("damaged", &text).is_ok_and(|recipe| recipe.check().is_ok()))
     });
     fuzz(&["fuzz/checkpoint.safetensors"], 5, |bytes| Checkpoint::from_bytes("damaged", &bytes).is_ok());
+    let mut data = vec![
+        "fuzz/pictures.tar",
+        "fuzz/pictures.tar.gz",
+        "fuzz/pictures.zip",
+        "fuzz/images-idx3-ubyte",
+        "fuzz/images.npy",
+        "fuzz/images.npz",
+    ];
+    data.extend(cfg!(feature = "parquet").then_some("fuzz/pictures.parquet"));
+    // What the Parquet library asserts of a damaged file is caught, but would be printed thousands of times.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|panic| {
+        if panic.location().is_none_or(|place| !place.file().contains("parquet")) {
+            eprintln!("{panic}");
+        }
+    }));
+    fuzz(&data, 6, |bytes| {
+        let Ok(source) = open_given(vec![("damaged".to_owned(), bytes)]) else { return false };
+        // Decoders of pictures are tried elsewhere.
+        (0..source.len().min(64)).all(|index| !source.name(index).is_empty() && source.read(index).is_ok())
+    });
+    std::panic::set_hook(hook);
+    fuzz_run_folders();
+}
+
+/// A run folder of which one file is damaged.
+fn fuzz_run_folders() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let checkpoint = std::fs::read(file("fuzz/checkpoint.safetensors")).expect("a checkpoint");
+    let recipe = Checkpoint::from_bytes("checkpoint", &checkpoint).expect("a checkpoint").recipe;
+    drop(RunFolder::create(&run, &recipe).expect("a run"));
+    std::fs::write(run.join("checkpoints/step-3.safetensors"), &checkpoint).expect("written");
+    let line = |step: u64| MetricsLine { step, loss: Some(1.0 / step as f64), ..MetricsLine::default() };
+    let lines: String = (1..4).map(|step| serde_json::to_string(&line(step)).expect("JSON") + "\n").collect();
+    std::fs::write(run.join("metrics.jsonl"), lines).expect("written");
+    let mut random = Random(7);
+    for name in ["recipe.toml", "metrics.jsonl", "checkpoints/step-3.safetensors"] {
+        let whole = std::fs::read(run.join(name)).expect("read");
+        for _ in 0..rounds().div_ceil(20) {
+            std::fs::write(run.join(name), damaged(&whole, &mut random)).expect("written");
+            // Event files pile up, one a start.
+            if let Ok((folder, ..)) = RunFolder::resume(&run) {
+                assert_eq!(folder.path(), run);
+            }
+            let _ = find_runs(folder.path());
+        }
+        std::fs::write(run.join(name), whole).expect("written");
+    }
+    let (_, _, checkpoint) = RunFolder::resume(&run).expect("whole again");
+    assert!(checkpoint.is_some());
 }

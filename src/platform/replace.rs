@@ -25,7 +25,13 @@ pub fn replace<E>(
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
     let beside = beside(path);
+    // Libraries that write files of their own may keep them from everyone else.
+    let usual = File::create(&beside).and_then(|file| Ok(file.metadata()?.permissions()));
     let written = write(&beside).and_then(|()| {
+        if let Ok(usual) = usual {
+            // Where that is not possible the owner has the file at least.
+            let _ = fs::set_permissions(&beside, usual);
+        }
         let synced = File::open(&beside).and_then(|file| sync(&file)).and_then(|()| fs::rename(&beside, path));
         synced.map_err(&io)
     });
