@@ -368,6 +368,8 @@ pub enum To {
     Original,
     /// timm's encoder: one safetensors file
     Timm,
+    /// The encoder for other programs to run: one .onnx file
+    Onnx,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -381,7 +383,10 @@ pub struct ConvertArgs {
     /// Layout of OUT
     #[arg(long)]
     pub to: To,
-    /// Store 16-bit floats, half the size
+    /// With --to onnx: the whole model, with noise as an input that tells which patches are hidden
+    #[arg(long)]
+    pub whole: bool,
+    /// Store 16-bit floats, half the size; not for onnx
     #[arg(long)]
     pub f16: bool,
     #[command(flatten)]

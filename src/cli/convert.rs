@@ -9,8 +9,25 @@ use serde_json::json;
 use super::args::{Common, ConvertArgs, To};
 use super::progress::{json_line, say};
 use super::weights;
-use crate::train::{Opened, config_metadata, hub_config, hub_preprocessor, model_params};
+use crate::train::{OnnxPart, Opened, config_metadata, export_onnx, hub_config, hub_preprocessor, model_params};
 use crate::weights::{Layout, Storage, TensorSource as _, WeightsError, outputs, write_safetensors, write_torch};
+
+/// Writes an ONNX file.
+fn onnx(common: &Common, args: &ConvertArgs, model: &Opened) -> anyhow::Result<()> {
+    if args.f16 {
+        bail!("--f16 does not go with --to onnx, whose numbers are 32-bit floats");
+    }
+    export_onnx(model, if args.whole { OnnxPart::Whole } else { OnnxPart::Encoder }, &args.out)?;
+    if common.json {
+        return json_line(&json!({"out": args.out, "whole": args.whole}));
+    }
+    let (inputs, outputs) = match args.whole {
+        true => ("pixel_values and noise", "logits, mask and ids_restore"),
+        false => ("pixel_values", "last_hidden_state"),
+    };
+    say(common, format_args!("wrote {}: {inputs} in, {outputs} out", args.out.display()));
+    Ok(())
+}
 
 /// Runs `unmask convert`.
 pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
@@ -33,7 +50,11 @@ pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
         let reason = format!("tensor \"{name}\" is no part of the model that its other tensors tell of");
         return Err(WeightsError::Layout { path, reason }.into());
     }
+    if args.whole && args.to != To::Onnx {
+        bail!("--whole goes with --to onnx alone: the other layouts hold all there is");
+    }
     let layout = match args.to {
+        To::Onnx => return onnx(common, args, &model),
         To::Native => Layout::Native,
         To::Hf => Layout::HuggingFace,
         To::Original => Layout::Original,
@@ -45,14 +66,14 @@ pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
     let (outputs, dropped) = outputs(layout, &model.weights);
     let storage = if args.f16 { Storage::F16 } else { Storage::F32 };
     let foreign = || [("format".to_owned(), "pt".to_owned())].into();
-    match args.to {
-        To::Native => {
+    match layout {
+        Layout::Native => {
             let metadata = config_metadata(&model.config)?.into();
             write_safetensors(&args.out, &model.weights, &outputs, metadata, storage)?;
         }
-        To::Timm => write_safetensors(&args.out, &model.weights, &outputs, foreign(), storage)?,
-        To::Original => write_torch(&args.out, &model.weights, &outputs, storage)?,
-        To::Hf => {
+        Layout::Timm => write_safetensors(&args.out, &model.weights, &outputs, foreign(), storage)?,
+        Layout::Original => write_torch(&args.out, &model.weights, &outputs, storage)?,
+        Layout::HuggingFace => {
             fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
             write_safetensors(&args.out.join("model.safetensors"), &model.weights, &outputs, foreign(), storage)?;
             write_json(&args.out.join("config.json"), &hub_config(&model.config, whole))?;

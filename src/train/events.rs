@@ -44,9 +44,9 @@ pub struct Value {
     /// Name of the curve.
     #[prost(string, tag = "1")]
     pub tag: String,
-    /// Its value.
-    #[prost(float, tag = "2")]
-    pub simple_value: f32,
+    /// Its value; written even where it is zero.
+    #[prost(float, optional, tag = "2")]
+    pub simple_value: Option<f32>,
 }
 
 /// `tensorflow.SessionLog`.
@@ -114,7 +114,7 @@ impl EventFile {
             ("images_per_s", line.images_per_s),
         ];
         let point =
-            |(tag, value): (&str, Option<f64>)| Some(Value { tag: tag.to_owned(), simple_value: value? as f32 });
+            |(tag, value): (&str, Option<f64>)| Some(Value { tag: tag.to_owned(), simple_value: Some(value? as f32) });
         let value: Vec<Value> = curves.into_iter().filter_map(point).collect();
         self.write(Event { step: line.step as i64, summary: Some(Summary { value }), ..Event::default() })
     }
@@ -147,14 +147,15 @@ mod tests {
     fn a_file_holds_what_was_logged() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut file = EventFile::create(folder.path(), 7).expect("a file");
-        file.log(&MetricsLine { step: 8, loss: Some(0.5), lr: Some(1e-3), ..MetricsLine::default() }).expect("logged");
+        file.log(&MetricsLine { step: 8, loss: Some(0.5), lr: Some(0.0), ..MetricsLine::default() }).expect("logged");
         let path = folder.path().read_dir().expect("listed").next().expect("a file").expect("a file").path();
         let events = events(&std::fs::read(path).expect("read"));
         assert_eq!(events[0].file_version.as_deref(), Some("brain.Event:2"));
         assert_eq!((events[1].step, events[1].session_log.clone()), (8, Some(SessionLog { status: 1 })));
         let values = &events[2].summary.as_ref().expect("a summary").value;
-        let values: Vec<(&str, f32)> = values.iter().map(|value| (value.tag.as_str(), value.simple_value)).collect();
-        assert_eq!(values, [("loss/train", 0.5), ("lr", 1e-3)]);
+        let values: Vec<(&str, Option<f32>)> =
+            values.iter().map(|value| (value.tag.as_str(), value.simple_value)).collect();
+        assert_eq!(values, [("loss/train", Some(0.5)), ("lr", Some(0.0))]);
         assert_eq!(events[2].step, 8);
     }
 

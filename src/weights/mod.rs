@@ -6,6 +6,7 @@ mod file;
 #[cfg(feature = "hub")]
 pub mod hub;
 mod layout;
+pub mod onnx;
 mod open;
 mod pickle;
 mod renamed;
