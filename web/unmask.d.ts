@@ -10,6 +10,15 @@ export interface LoadOptions {
     onPanic?: (text: string) => void;
 }
 
+export interface HubOptions {
+    /** A branch, tag or commit; `main` unless told otherwise. */
+    revision?: string;
+    /** Address of the hub, without a slash at its end. */
+    endpoint?: string;
+    /** Told of bytes as they come; the total where the hub tells it. */
+    onProgress?: (loaded: number, total?: number) => void;
+}
+
 /** Loads wasm, weights and photographs, once a page. `Session.open` calls it by itself. */
 export function load(options?: LoadOptions): Promise<unknown>;
 
@@ -111,6 +120,11 @@ export class Session {
     adapter(): Promise<Adapter>;
     /** Takes up the weights in a safetensors file, or the shipped ones. */
     loadWeights(bytes?: ArrayBuffer | Uint8Array, name?: string): Promise<Model>;
+    /**
+     * Takes up weights from the Hugging Face hub, such as `facebook/vit-mae-base`: `config.json` and `model.safetensors`
+     * or `pytorch_model.bin` of a repository that is open to all.
+     */
+    loadFromHub(repository: string, options?: HubOptions): Promise<Model>;
     /** The weights as a safetensors file, for `unmask reconstruct --weights` among others. */
     saveWeights(): Promise<Uint8Array>;
     /** Hides patches of the largest centred square of `picture` and rebuilds them. */

@@ -17,6 +17,25 @@ async function manifest() {
     return response.json();
 }
 
+/** A file of a repository on the hub; `undefined` where it has none such. */
+async function fromHub(endpoint, repository, revision, file) {
+    const response = await fetch(`${endpoint}/${repository}/resolve/${encodeURIComponent(revision)}/${file}`);
+    if (response.status === 404) return undefined;
+    if (!response.ok) throw new Error(`${repository}: ${file}: ${response.status} ${response.statusText}`);
+    return response;
+}
+
+/** The bytes of a response; `add` is told of them as they come. */
+async function bytesOf(response, add) {
+    const count = new TransformStream({
+        transform(chunk, controller) {
+            add(chunk.byteLength);
+            controller.enqueue(chunk);
+        },
+    });
+    return new Uint8Array(await new Response(response.body.pipeThrough(count)).arrayBuffer());
+}
+
 /** Fetches `entry` of the manifest; `add` is told of bytes as they come. */
 async function fetched({ file, bytes }, type, add) {
     const response = await fetch(new URL(file, files));
@@ -133,6 +152,25 @@ export class Session {
     loadWeights(bytes, name = "weights") {
         const file = bytes === undefined ? undefined : new Uint8Array(bytes);
         return this.#queue(async engine => JSON.parse(await engine.loadWeights(name, file)));
+    }
+
+    async loadFromHub(repository, { revision = "main", endpoint = "https://huggingface.co", onProgress } = {}) {
+        if (!/^[\w.-]+\/[\w.-]+$/.test(repository)) {
+            throw new Error(`${repository}: expected the name of a repository, OWNER/NAME`);
+        }
+        const text = async file => (await fromHub(endpoint, repository, revision, file))?.text();
+        const [config, preprocessor] = [await text("config.json"), await text("preprocessor_config.json")];
+        for (const file of ["model.safetensors", "pytorch_model.bin"]) {
+            const response = await fromHub(endpoint, repository, revision, file);
+            if (!response) continue;
+            const total = Number(response.headers.get("Content-Length")) || undefined;
+            let loaded = 0;
+            const bytes = await bytesOf(response, count => onProgress?.(loaded += count, total));
+            return this.#queue(async engine =>
+                JSON.parse(await engine.loadWeights(`${repository}/${file}`, bytes, config, preprocessor)));
+        }
+        throw new Error(`${repository}: there is no such repository, or it holds neither model.safetensors nor `
+            + "pytorch_model.bin");
     }
 
     saveWeights() {

@@ -9,8 +9,8 @@ use crate::data::Picture;
 use crate::eval::{kernels, run_case};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::ops::MaskStrategy;
-use crate::train::{Hidden, Hints, Opened, Reconstructor, config_metadata};
-use crate::weights::{Storage, TensorSource as _, Tensors, read_tensors, tensor_bytes};
+use crate::train::{Hidden, Hints, HubConfig, Opened, Reconstructor, config_metadata};
+use crate::weights::{Bytes, Storage, TensorSource as _, Tensors, open_bytes, read_tensors, tensor_bytes};
 
 /// A device with a model on it.
 #[wasm_bindgen]
@@ -52,9 +52,22 @@ impl Engine {
 
     /// Takes up the weights in the safetensors file `bytes`, or the shipped ones; returns the model's shape as JSON.
     #[wasm_bindgen(js_name = loadWeights)]
-    pub async fn load_weights(&mut self, name: String, bytes: Option<Vec<u8>>) -> Result<String, JsError> {
+    pub async fn load_weights(
+        &mut self,
+        name: String,
+        bytes: Option<Vec<u8>>,
+        config: Option<String>,
+        preprocessor: Option<String>,
+    ) -> Result<String, JsError> {
+        let mut hub = config.map(|text| HubConfig::parse("config.json", &text)).transpose()?;
+        if let (Some(hub), Some(text)) = (&mut hub, preprocessor) {
+            hub.take_preprocessor("preprocessor_config.json", &text)?;
+        }
         let model = match bytes {
-            Some(bytes) => Opened::from_bytes(&name, bytes)?,
+            Some(bytes) => {
+                let file = open_bytes(&name, Bytes::Memory(bytes))?;
+                Opened::new(Box::new(file), hub.as_ref(), &Hints::default())?
+            }
             None => Opened::shipped()?,
         };
         self.take(&model).await

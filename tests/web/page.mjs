@@ -247,6 +247,25 @@ test("the interface for scripts: self-test, reconstruction as the native program
         t.diagnostic(`pixels are off by ${most} of 255 at most`);
         assert.ok(most <= CHANNEL, `off by ${most}`);
     });
+    await t.test("weights come from a hub", async () => {
+        const model = path.join(import.meta.dirname, "../weights/transformers5");
+        await page.route("https://hub.example/**", route => {
+            const file = path.join(model, new URL(route.request().url()).pathname.split("/").at(-1));
+            const headers = { "Access-Control-Allow-Origin": "*" };
+            if (!fs.existsSync(file)) return route.fulfill({ status: 404, headers });
+            return route.fulfill({ body: fs.readFileSync(file), headers });
+        });
+        const loaded = await page.evaluate(async () => {
+            const counts = [];
+            const options = { endpoint: "https://hub.example", onProgress: bytes => counts.push(bytes) };
+            const model = await globalThis.session.loadFromHub("owner/name", options);
+            const none = await globalThis.session.loadFromHub("../evil", options).catch(error => error.message);
+            return { heads: model.heads, last: counts.at(-1), none };
+        });
+        assert.equal(loaded.heads, 2);
+        assert.equal(loaded.last, fs.statSync(path.join(model, "model.safetensors")).size);
+        assert.match(loaded.none, /expected the name of a repository/);
+    });
     await t.test("micro trains 30 steps and the loss falls", async () => {
         const losses = await page.evaluate(async () => {
             const losses = [];
