@@ -22,5 +22,7 @@ pub mod app;
 pub mod cli;
 #[cfg(all(feature = "app", not(target_arch = "wasm32")))]
 pub mod desktop;
+#[cfg(all(feature = "hub", not(target_arch = "wasm32")))]
+pub mod hub;
 #[cfg(all(feature = "app", target_arch = "wasm32"))]
 pub mod web;

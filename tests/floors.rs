@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("ops", 2),
     ("graph", 1),
     ("data", 1),
+    ("hub", 1),
     ("weights", 1),
     ("gpu", 0),
     ("shaders", 0),

@@ -24,7 +24,7 @@ pub fn bar(common: &Common, steps: u64, done: u64) -> ProgressBar {
 }
 
 /// A bar over the bytes of `file`.
-pub fn bytes_bar(common: &Common, file: &str, bytes: u64) -> ProgressBar {
+pub fn byte_bar(common: &Common, file: &str, bytes: u64) -> ProgressBar {
     let bar = bar(common, bytes, 0);
     // A template that does not parse would show a plain bar.
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg} {bytes_per_sec} left {eta}") {

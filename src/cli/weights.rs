@@ -1,28 +1,39 @@
-//! Weights that a user names: a path, or a repository on the Hugging Face hub.
+//! Weights as the user names them: a path, or a model on the hub.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use super::args::Common;
-use super::progress::{bytes_bar, say};
-use crate::weights::hub::{HUB, HubOptions, fetch};
+use indicatif::ProgressBar;
 
-/// The path of the weights `spec`, fetched where it begins with `hub:`.
-pub fn local(common: &Common, spec: &Path) -> anyhow::Result<PathBuf> {
-    let Some(name) = spec.to_str().filter(|spec| spec.starts_with(HUB)) else { return Ok(spec.to_owned()) };
-    let bar = RefCell::new(None);
-    let folder = fetch(name, &HubOptions::from_env(), &|file, done, all| {
-        let mut bar = bar.borrow_mut();
-        let (_, bar) = match bar.take() {
-            Some((current, shown)) if current == file => bar.insert((current, shown)),
-            _ => bar.insert((file.to_owned(), bytes_bar(common, file, all))),
-        };
-        bar.set_position(done);
+use super::args::Common;
+use super::progress::byte_bar;
+use crate::hub::{Address, Options, PREFIX, fetch};
+
+/// Where the weights that `named` tells lie: `hub:owner/name` is fetched first, with a bar, a path is left as it is.
+pub fn local(common: &Common, named: &Path) -> anyhow::Result<PathBuf> {
+    let Some(address) = named.to_str().filter(|text| text.starts_with(PREFIX)) else { return Ok(named.to_owned()) };
+    let mut shown: Option<(String, ProgressBar)> = None;
+    let fetched = fetch(&Options::from_env()?, &Address::parse(address)?, &mut |progress| {
+        if progress.total == 0 {
+            return;
+        }
+        match &shown {
+            Some((file, bar)) if file == progress.file => bar.set_position(progress.done),
+            _ => {
+                if let Some((_, bar)) = shown.take() {
+                    bar.finish();
+                }
+                let bar = byte_bar(common, progress.file, progress.total);
+                bar.set_position(progress.done);
+                shown = Some((progress.file.to_owned(), bar));
+            }
+        }
     });
-    if let Some((_, bar)) = bar.into_inner() {
-        bar.finish_and_clear();
+    if let Some((_, bar)) = &shown {
+        if fetched.is_ok() { bar.finish() } else { bar.abandon() }
     }
-    let folder = folder?;
-    say(common, format_args!("weights   {}", folder.display()));
-    Ok(folder)
+    let fetched = fetched?;
+    if let Some(reason) = fetched.stale {
+        log::warn!("{reason}; {address} is taken from the cache as it lies there");
+    }
+    Ok(fetched.folder)
 }

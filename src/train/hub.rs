@@ -71,11 +71,16 @@ impl HubConfig {
 
     /// Reads the `config.json` beside the file at `path`, or in the folder at `path`, if there is one.
     ///
+    /// timm's says nothing of what is read here, and counts as none.
+    ///
     /// # Errors
     /// As [`HubConfig::parse`].
     pub fn beside(path: &Path) -> Result<Option<HubConfig>, TrainError> {
         let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
         let Some((file, text)) = read_beside(folder, "config.json")? else { return Ok(None) };
+        if of_timm(&text) {
+            return Ok(None);
+        }
         let mut config = HubConfig::parse(&file, &text)?;
         if let Some((file, text)) = read_beside(folder, "preprocessor_config.json")? {
             config.take_preprocessor(&file, &text)?;
@@ -97,6 +102,12 @@ impl HubConfig {
         };
         Ok(())
     }
+}
+
+/// Whether the text of a `config.json` is timm's: it names an architecture where transformers name a type.
+fn of_timm(text: &str) -> bool {
+    let fields: Option<Value> = serde_json::from_str(text).ok();
+    fields.is_some_and(|fields| fields.get("architecture").is_some() && fields.get("model_type").is_none())
 }
 
 /// Path and text of the file `name` in `folder`, if there is one.

@@ -3,14 +3,6 @@
 /// What can be wrong with a file of weights.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// Something on the Hugging Face hub.
-    #[error("{repository}: {reason}")]
-    Hub {
-        /// As it was asked for.
-        repository: String,
-        /// What is wrong.
-        reason: String,
-    },
     /// The file could not be read or written.
     #[error("{path}: {source}")]
     Io {

@@ -3,8 +3,6 @@
 mod element;
 mod error;
 mod file;
-#[cfg(feature = "hub")]
-pub mod hub;
 mod layout;
 pub mod onnx;
 mod open;

@@ -138,16 +138,6 @@ impl Index {
     }
 }
 
-/// The files that the index at `path` names, each once.
-///
-/// # Errors
-/// [`WeightsError::Layout`] for anything but an index, or one that names files elsewhere.
-#[cfg(feature = "hub")]
-pub(super) fn shards(path: &Path) -> Result<Vec<String>, WeightsError> {
-    let names: std::collections::BTreeSet<String> = Index::read(path)?.weight_map.into_values().collect();
-    Ok(names.into_iter().collect())
-}
-
 impl Sharded {
     fn open(path: &Path) -> Result<Sharded, WeightsError> {
         let index = Index::read(path)?;
