@@ -121,7 +121,9 @@ fn bench_tells_speeds_as_shares_of_the_measured_peak() {
     // Without timestamps there are no ops.
     for op in line["visible_only"]["ops"].as_array().expect("a list") {
         assert!(op["gbytes_per_s"].as_f64().is_some_and(|rate| rate > 0.0), "{op}");
-        assert!(op["share_of_peak"].as_f64() >= share(op), "{op}");
+        // Numbers of JSON may lose their last bit on the way back.
+        let least = share(op).expect("a share") * (1.0 - 1e-12);
+        assert!(op["share_of_peak"].as_f64().is_some_and(|share| share >= least), "{op}");
     }
 }
 
