@@ -14,7 +14,7 @@ pub fn ui(ui: &mut egui::Ui, model: Option<&Model>) -> bool {
     let mut tour = false;
     egui::CentralPanel::default().show(ui, |ui| {
         egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            ui.set_max_width(720.0);
+            ui.set_max_width(ui.available_width().min(720.0));
             ui.horizontal(|ui| {
                 ui.heading("How it works");
                 tour = ui.button("Take the tour").on_hover_text("the panels of this program, one by one").clicked();
