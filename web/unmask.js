@@ -155,7 +155,7 @@ export class Session {
     }
 
     async loadFromHub(repository, { revision = "main", endpoint = "https://huggingface.co", onProgress } = {}) {
-        if (!/^[\w.-]+\/[\w.-]+$/.test(repository)) {
+        if (!/^\w[\w.-]*\/\w[\w.-]*$/.test(repository)) {
             throw new Error(`${repository}: expected the name of a repository, OWNER/NAME`);
         }
         const text = async file => (await fromHub(endpoint, repository, revision, file))?.text();
