@@ -83,6 +83,8 @@ export interface TrainOptions {
     seed?: number;
     /** Milliseconds that training may keep the device busy at a time, 0 for no limit; 8 if not given. */
     sliceMs?: number;
+    /** MiB of the device's memory for pictures; more are decoded anew each time they are used. 1024 if not given. */
+    pixelBudget?: number;
     /** Files of pictures to train on; the built-in photographs if not given. */
     pictures?: { name: string; bytes: ArrayBuffer | Uint8Array }[];
     /** Told of every step. Training ends where it returns `false`. */

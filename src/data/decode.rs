@@ -28,26 +28,9 @@ const BACKGROUND: u32 = 128;
 /// [`DataError::Unrecognised`] for any other content, [`DataError::Size`] for a picture without
 /// pixels or of more than [`MAX_PIXELS`], [`DataError::Decode`] for a damaged or truncated file.
 pub fn decode(name: &str, bytes: &[u8], limit: Option<u32>) -> Result<Picture, DataError> {
-    let (format, format_name) = recognise(name, bytes)?;
-    let damaged = |reason: String| DataError::Decode { name: name.to_owned(), format: format_name, reason };
-    let undecodable = |error: ImageError| damaged(error.to_string());
-
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MAX_ALLOC_BYTES);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(undecodable)?;
-    let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels == 0 || pixels > MAX_PIXELS {
-        return Err(DataError::Size { name: name.to_owned(), width, height });
-    }
-    if decoder.total_bytes() > MAX_ALLOC_BYTES {
-        return Err(damaged(format!("{} bytes of pixels, expected at most {MAX_ALLOC_BYTES}", decoder.total_bytes())));
-    }
-    if format == ImageFormat::Jpeg && !is_whole(bytes) {
-        return Err(damaged("the file ends before the picture does".to_owned()));
-    }
+    let (format_name, mut decoder) = check(name, bytes)?;
+    let undecodable =
+        |error: ImageError| DataError::Decode { name: name.to_owned(), format: format_name, reason: error.to_string() };
     // Metadata beyond repair says nothing of the pixels.
     let orientation = decoder.orientation().ok();
 
@@ -65,6 +48,34 @@ pub fn decode(name: &str, bytes: &[u8], limit: Option<u32>) -> Result<Picture, D
         height: upright.height(),
         pixels: upright.into_rgba8().into_raw(),
     })
+}
+
+/// A decoder for a file that is whole as far as can be told without decoding it, and not too large.
+///
+/// # Errors
+/// Those of [`decode`].
+pub(super) fn check<'a>(name: &str, bytes: &'a [u8]) -> Result<(&'static str, impl ImageDecoder + 'a), DataError> {
+    let (format, format_name) = recognise(name, bytes)?;
+    let damaged = |reason: String| DataError::Decode { name: name.to_owned(), format: format_name, reason };
+    let undecodable = |error: ImageError| damaged(error.to_string());
+
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_ALLOC_BYTES);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits);
+    let decoder = reader.into_decoder().map_err(undecodable)?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 || pixels > MAX_PIXELS {
+        return Err(DataError::Size { name: name.to_owned(), width, height });
+    }
+    if decoder.total_bytes() > MAX_ALLOC_BYTES {
+        return Err(damaged(format!("{} bytes of pixels, expected at most {MAX_ALLOC_BYTES}", decoder.total_bytes())));
+    }
+    if format == ImageFormat::Jpeg && !is_whole(bytes) {
+        return Err(damaged("the file ends before the picture does".to_owned()));
+    }
+    Ok((format_name, decoder))
 }
 
 /// Tells the format by the first bytes.

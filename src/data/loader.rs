@@ -48,9 +48,16 @@ pub fn load_all(source: &dyn Source, indices: &[usize], limit: Option<u32>, thre
         results
     });
     results.sort_unstable_by_key(|&(position, ..)| position);
+    gather(source, results.into_iter().map(|(_, index, result)| (index, result)))
+}
 
+/// Tells pictures from failures, with a warning for each of these.
+pub(super) fn gather(
+    source: &dyn Source,
+    results: impl IntoIterator<Item = (usize, Result<Picture, DataError>)>,
+) -> Loaded {
     let mut loaded = Loaded::default();
-    for (_, index, result) in results {
+    for (index, result) in results {
         match result {
             Ok(picture) => loaded.pictures.push((index, picture)),
             Err(error) => {

@@ -4,10 +4,12 @@
 //! ([`SampleSource`]), a folder ([`FolderSource`]), or what [`open`] finds in an archive, an array
 //! or a list. [`split()`] sets a tenth of it aside,
 //! [`Sampler`] shuffles the rest epoch by epoch, and [`load_all`] or [`Prefetch`] decode it on
-//! worker threads into [`Picture`]s.
+//! worker threads into [`Picture`]s; [`load_all_beside`] and [`Prefetch::ready`] let a page's
+//! workers do so.
 
 mod archive;
 mod array;
+mod beside;
 mod census;
 mod container;
 mod decode;
@@ -33,6 +35,7 @@ mod split;
 mod tar;
 mod zip;
 
+pub use beside::load_all_beside;
 pub use census::{Census, PixelStats, census};
 pub use container::{is_container, open_container, open_file, open_given};
 pub use decode::{MAX_PIXELS, decode};

@@ -5,7 +5,9 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use super::beside::Coming;
 use super::{DataError, Picture, Source};
+use crate::platform::Decoders;
 
 type Decoded = Result<Picture, DataError>;
 
@@ -15,9 +17,15 @@ type Decoded = Result<Picture, DataError>;
 /// threads, and waits where the next is not decoded yet. A picture that cannot be decoded is
 /// yielded as its error, and the stream goes on. Dropping it stops the workers and waits for the
 /// pictures that they are decoding.
+///
+/// A page has no threads. There [`ready`](Self::ready) lets the browser's decoders work ahead;
+/// what they have not decoded when it is asked for is decoded then.
 pub struct Prefetch {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
+    /// Asked of the browser, in order, after those that are decoded.
+    coming: VecDeque<Coming>,
+    decoded: VecDeque<Decoded>,
 }
 
 struct Shared {
@@ -79,7 +87,30 @@ impl Prefetch {
                 builder.spawn(move || shared.work()).ok()
             })
             .collect();
-        Self { shared, workers }
+        Self { shared, workers, coming: VecDeque::new(), decoded: VecDeque::new() }
+    }
+
+    /// Waits until `count` pictures that decode can be taken at once, or no more will follow.
+    ///
+    /// Where there are worker threads it returns immediately, for [`next`](Iterator::next) waits.
+    pub async fn ready(&mut self, count: usize) {
+        if !self.workers.is_empty() {
+            return;
+        }
+        let Some(decoders) = Decoders::open() else { return };
+        loop {
+            while self.coming.len() + self.decoded.len() < self.shared.depth.max(count) {
+                let index = self.shared.claim(&mut self.shared.lock());
+                let Some(index) = index else { break };
+                self.coming.push_back(Coming::start(&decoders, self.shared.source.as_ref(), index, self.shared.limit));
+            }
+            if self.decoded.iter().filter(|decoded| decoded.is_ok()).count() >= count {
+                return;
+            }
+            let Some(coming) = self.coming.pop_front() else { return };
+            let decoded = coming.picture(self.shared.source.as_ref(), self.shared.limit).await;
+            self.decoded.push_back(decoded);
+        }
     }
 
     /// Passes a worker's panic on to the caller.
@@ -99,7 +130,13 @@ impl Iterator for Prefetch {
     /// The next picture, or none once the order has ended. Waits while it is being decoded.
     fn next(&mut self) -> Option<Decoded> {
         if self.workers.is_empty() {
-            let index = self.shared.claim(&mut self.shared.lock())?;
+            if let Some(decoded) = self.decoded.pop_front() {
+                return Some(decoded);
+            }
+            let index = match self.coming.pop_front() {
+                Some(coming) => coming.index(),
+                None => self.shared.claim(&mut self.shared.lock())?,
+            };
             return Some(self.shared.source.load(index, self.shared.limit));
         }
         let shared = self.shared.clone();

@@ -4,6 +4,7 @@ mod assets;
 mod bytes;
 #[cfg(feature = "app")]
 mod camera;
+mod decoders;
 #[cfg(feature = "app")]
 mod files;
 mod keep;
@@ -16,6 +17,7 @@ pub use bytes::{Bytes, Spool, Stream};
 #[cfg(feature = "app")]
 pub use camera::{HAS_CAMERA, set_camera};
 
+pub use decoders::{Decoded, Decoders, Decoding};
 #[cfg(feature = "app")]
 pub use files::{HAS_FOLDERS, Incoming, pick_files, pick_folder, read_dropped, save_file};
 pub use keep::{KEEPS, keep};

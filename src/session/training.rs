@@ -117,7 +117,11 @@ impl Training {
         };
         let before = training.folder.as_ref().map(|folder| read_metrics(folder.path())).unwrap_or_default();
         for line in before {
-            line.held_out_loss.into_iter().for_each(|loss| training.judge(loss));
+            if let Some(loss) = line.held_out_loss {
+                training.judge(loss);
+                // Where the run goes on, or was already over, this is known.
+                (training.measured_at, training.last_held_out) = (Some(line.step), Some(loss));
+            }
         }
         if training.trainer.step() == 0 {
             training.measure(true, outbox).await?;
@@ -149,6 +153,7 @@ impl Training {
             }
             self.steps_allowed = self.steps_allowed.saturating_sub(1);
         }
+        self.trainer.ready().await;
         let whole = self.trainer.advance_slice(pace.most())?;
         pace.submitted(self.trainer.gpu()).await.map_err(TrainError::from)?;
         if !whole {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::TrainError;
-use crate::data::{Loaded, Picture, Prefetch, Sampler, Source, load_all};
+use crate::data::{Loaded, Picture, Prefetch, Sampler, Source, load_all_beside};
 use crate::gpu::{BufferSlice, Gpu, GpuError, Uploads};
 use crate::platform;
 
@@ -202,7 +202,7 @@ impl Feed {
         let (mut pictures, mut skipped, mut bytes) = (Vec::new(), Vec::new(), 0u64);
         let mut fits = true;
         for chunk in indices.chunks(DECODE_CHUNK) {
-            let loaded = load_all(source.as_ref(), chunk, Some(limit), threads);
+            let loaded = load_all_beside(source.as_ref(), chunk, Some(limit), threads).await;
             skipped.extend(loaded.skipped.iter().map(|(name, _)| name.clone()));
             let decoded = packed(loaded);
             bytes += decoded.iter().map(|picture| picture.pixels.len() as u64).sum::<u64>();
@@ -283,6 +283,15 @@ impl Feed {
     /// Samples drawn so far.
     pub fn samples(&self) -> u64 {
         self.samples
+    }
+
+    /// Waits until the pictures of the next batch are decoded, in a page where they are decoded beside it.
+    pub async fn ready(&mut self) {
+        if let Supply::Stream { prefetch } = &mut self.supply {
+            let asked = platform::now_seconds();
+            prefetch.ready(self.batch).await;
+            self.waited += platform::now_seconds() - asked;
+        }
     }
 
     /// Puts the next batch into `pixels` and `sizes`.

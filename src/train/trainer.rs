@@ -6,7 +6,7 @@ use super::checkpoint::Checkpoint;
 use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
 use super::{Feed, FeedOptions, HeldOut, Pictures, Recipe, TrainError, decode_limit, packed};
-use crate::data::{Picture, Source, Split, load_all};
+use crate::data::{Picture, Source, Split, load_all_beside};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, Slices, Uploads};
 use crate::graph::{Caps, GraphError, Layout, Plan, ShardLayout, Shards};
 use crate::nn::{ParamStore, State};
@@ -105,7 +105,7 @@ impl Trainer {
         let t = &recipe.train;
         let samples = checkpoint.map_or(0, |checkpoint| checkpoint.samples);
         let held = &split.held_out[..split.held_out.len().min(MAX_HELD_OUT)];
-        let held = packed(load_all(source.as_ref(), held, Some(limit), platform::threads()));
+        let held = packed(load_all_beside(source.as_ref(), held, Some(limit), platform::threads()).await);
         let probe_pictures = held[..held.len().min(PROBES)].to_vec();
         let options = FeedOptions {
             batch: t.batch,
@@ -177,6 +177,14 @@ impl Trainer {
     pub fn advance(&mut self) -> Result<(), TrainError> {
         while !self.advance_slice(usize::MAX)? {}
         Ok(())
+    }
+
+    /// Waits for the pictures of the next step, if it is not under way. [`advance_slice`](Self::advance_slice) would
+    /// wait as well, but in a page that keeps all else waiting.
+    pub async fn ready(&mut self) {
+        if matches!(self.stage, Stage { part: Part::Gradients, slices, .. } if slices == Slices::default()) {
+            self.feed.ready().await;
+        }
     }
 
     /// Submits at most `most` further dispatches of an optimiser step, beginning one if none is under way; true when

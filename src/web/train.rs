@@ -22,6 +22,7 @@ pub struct Options {
     batch: Option<usize>,
     blr: Option<f64>,
     mask_ratio: Option<f64>,
+    pixel_budget: Option<u64>,
     seed: u64,
     slice_ms: f64,
 }
@@ -34,6 +35,7 @@ impl Default for Options {
             batch: None,
             blr: None,
             mask_ratio: None,
+            pixel_budget: None,
             seed: 0,
             slice_ms: 8.0,
         }
@@ -48,6 +50,7 @@ impl Options {
         train.warmup_steps = train.warmup_steps.min(self.steps / 10);
         train.seed = self.seed;
         train.batch = self.batch.unwrap_or(train.batch);
+        train.pixel_budget = self.pixel_budget.unwrap_or(train.pixel_budget);
         train.blr = self.blr.unwrap_or(train.blr);
         recipe.model.mask_ratio = self.mask_ratio.unwrap_or(recipe.model.mask_ratio);
         recipe.check()?;
@@ -78,6 +81,7 @@ pub async fn train(
     pace.set(options.slice_ms / 1e3);
     let mut stopped = false;
     while trainer.step() < options.steps && !stopped {
+        trainer.ready().await;
         let whole = trainer.advance_slice(pace.most())?;
         pace.submitted(gpu).await?;
         if whole {

@@ -282,7 +282,70 @@ test("the interface for scripts: self-test, reconstruction as the native program
         const weights = await page.evaluate(async () => (await globalThis.session.saveWeights()).length);
         assert.ok(weights > 1e6);
     });
+    await t.test("pictures are decoded in workers, ahead of use", async () => {
+        const { losses, message } = await page.evaluate(async () => {
+            const pictures = [];
+            for (let at = 0; at < 12; at++) {
+                const canvas = new OffscreenCanvas(80 + at, 70);
+                const context = canvas.getContext("2d");
+                context.fillStyle = `hsl(${at * 30} 80% 50%)`;
+                context.fillRect(8 * at, 5, 40, 40);
+                const type = at % 2 ? "image/png" : "image/jpeg";
+                const bytes = await (await canvas.convertToBlob({ type })).arrayBuffer();
+                pictures.push({ name: `${at}.${type.slice(6)}`, bytes });
+            }
+            const losses = [];
+            const options = { pictures, steps: 5, batch: 4, sliceMs: 0, onProgress: ({ loss }) => { losses.push(loss); } };
+            // Nothing stays in the device's memory: each batch is decoded anew.
+            await globalThis.session.train({ ...options, pixelBudget: 0 });
+            pictures.splice(0, 6, ...pictures.slice(0, 6).map(({ name, bytes }) => ({ name, bytes: bytes.slice(0, 200) })));
+            const message = await globalThis.session.train(options).catch(error => error.message);
+            return { losses, message };
+        });
+        assert.equal(losses.length, 5);
+        assert.ok(losses.every(Number.isFinite), losses.join(" "));
+        assert.match(message, /[56] of \d+ pictures cannot be read/);
+        assert.ok(page.workers().length >= 1, "no worker was started");
+    });
     await page.evaluate(() => globalThis.session.close());
+    await page.close();
+});
+
+test("a worker decodes as the native program does", async () => {
+    page = await open();
+    const script = fs.readFileSync(path.join(root, "web/decode.js"), "utf8");
+    const stored = fs.readFileSync(path.join(import.meta.dirname, "turned.jpg"), "base64");
+    const got = await page.evaluate(async ([script, stored]) => {
+        const worker = new Worker(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
+        const ask = (bytes, limit) => new Promise(resolve => {
+            const { port1, port2 } = new MessageChannel();
+            port1.onmessage = ({ data }) => resolve(data && { ...data, pixels: [...data.pixels] });
+            worker.postMessage({ bytes, limit, port: port2 }, [port2]);
+        });
+        const canvas = new OffscreenCanvas(300, 100);
+        const context = canvas.getContext("2d");
+        context.fillStyle = "rgb(200 40 0 / 50%)";
+        context.fillRect(0, 0, 150, 100);
+        const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
+        const jpeg = Uint8Array.from(atob(stored), letter => letter.charCodeAt(0));
+        return [await ask(bytes, 0), await ask(bytes, 20), await ask(new Uint8Array([1, 2, 3]), 0), await ask(jpeg, 0)];
+    }, [script, stored]);
+    const [whole, small, broken, turned] = got;
+    const near = (picture, x, y, colour) => {
+        const pixel = picture.pixels.slice((y * picture.width + x) * 4, (y * picture.width + x) * 4 + 4);
+        const off = Math.max(...pixel.map((value, at) => Math.abs(value - [...colour, 255][at])));
+        assert.ok(off <= 6, `(${x}, ${y}) is ${pixel}, expected ${colour}`);
+    };
+    for (const [picture, scale] of [[whole, 1], [small, 5]]) {
+        assert.deepEqual([picture.width, picture.height], [300 / scale, 100 / scale]);
+        near(picture, 20 / scale, 50 / scale, [164, 84, 64]);
+        near(picture, 250 / scale, 50 / scale, [128, 128, 128]);
+    }
+    assert.equal(broken, null);
+    // Stored lying on its side: red is above blue once it is turned.
+    assert.deepEqual([turned.width, turned.height], [16, 32]);
+    near(turned, 8, 4, [254, 0, 0]);
+    near(turned, 8, 28, [0, 0, 254]);
     await page.close();
 });
 
