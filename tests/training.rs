@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use unmask::gpu::{AdapterRequest, Gpu, GpuOptions};
+use unmask::graph::Caps;
 use unmask::mae::MaeConfig;
 use unmask::session::{Command, Event, Job, JobError, Session};
-use unmask::train::{Checkpoint, MetricsLine, Recipe, RunFolder};
+use unmask::train::{Checkpoint, MetricsLine, Recipe, RunFolder, estimate};
 
 /// A model small enough to train in seconds on a software adapter.
 fn nano() -> Recipe {
@@ -276,4 +277,55 @@ fn a_lost_device_costs_nothing_since_the_last_snapshot() {
     session.send(Command::Train(Box::new(Job { snapshot: Some(snapshot), ..job(nano(), None) })));
     let rest = steps_of(&until(&session, |event| matches!(event, Event::Finished { .. })));
     assert_eq!(losses(&straight)[step..], losses(&rest)[..]);
+}
+
+#[test]
+fn recomputed_activations_are_the_same_to_the_bit() {
+    let mut recipe = nano();
+    recipe.train.steps = 4;
+    let (kept, _) = run(job(recipe.clone(), None)).expect("a run");
+    recipe.train.recompute = true;
+    let (again, _) = run(job(recipe, None)).expect("a run");
+    assert_eq!(losses(&kept), losses(&again));
+    let norms = |lines: &[MetricsLine]| -> Vec<Option<u64>> {
+        lines.iter().map(|line| line.grad_norm.map(f64::to_bits)).collect()
+    };
+    assert_eq!(norms(&kept), norms(&again));
+}
+
+/// What a graphics card with the usual limits can do.
+const CARD: Caps = Caps {
+    cpu: false,
+    subgroup: None,
+    max_binding: i32::MAX as u64,
+    max_workgroups: 65_535,
+    max_invocations: 256,
+    workgroup_memory: 32 << 10,
+};
+
+#[test]
+fn large_models_fit_small_cards() {
+    for (model, batch, recompute, most) in [("large", 64, true, 8u64 << 30), ("huge", 64, true, 16 << 30)] {
+        let mut recipe = Recipe::load(model).expect("a preset");
+        recipe.train.batch = batch;
+        recipe.train.recompute = recompute;
+        let estimate = estimate(&recipe, CARD).expect("it fits");
+        println!("{model} batch {batch}: {estimate}");
+        assert!(estimate.bytes() < most, "{model}: {estimate}");
+    }
+}
+
+#[test]
+fn activations_share_memory_well() {
+    for model in ["micro", "mini", "base", "large", "huge"] {
+        for recompute in [false, true] {
+            let mut recipe = Recipe::load(model).expect("a preset");
+            recipe.train.batch = 16;
+            recipe.train.recompute = recompute;
+            let estimate = estimate(&recipe, CARD).expect("it fits");
+            let ratio = estimate.activations as f64 / estimate.lower_bound as f64;
+            println!("{model} recompute {recompute}: {} MiB, {ratio:.3} of the bound", estimate.activations >> 20);
+            assert!(ratio < 1.1, "{model}: {ratio}");
+        }
+    }
 }

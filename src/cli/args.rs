@@ -182,6 +182,9 @@ pub struct TrainArgs {
     /// End the run after this many measurements on held-out pictures without a new best; 0 for never
     #[arg(long, value_name = "N")]
     pub early_stop: Option<u64>,
+    /// Compute the inside of each block again for its gradients: the same result, slower, with far less memory
+    #[arg(long)]
+    pub recompute: bool,
     /// Seed of weights, order, crops and masks: the same seed gives the same run on the same adapter
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
@@ -257,6 +260,7 @@ impl TrainArgs {
         set(&mut t.clip_grad, self.clip_grad);
         set(&mut t.ema_decay, self.ema_decay);
         set(&mut t.early_stop, self.early_stop);
+        t.recompute |= self.recompute;
         set(&mut t.seed, self.seed);
         set(&mut t.eval_every, self.eval_every);
         set(&mut t.checkpoint_every, self.checkpoint_every);
@@ -474,6 +478,9 @@ pub struct BenchArgs {
     /// Also time the variant whose encoder sees mask tokens, and print the ratio
     #[arg(long)]
     pub encoder_sees_masks: bool,
+    /// Compute the inside of each block again for its gradients
+    #[arg(long)]
+    pub recompute: bool,
     /// Seed of weights and inputs
     #[arg(long, default_value_t = 0, value_name = "S")]
     pub seed: u64,

@@ -14,6 +14,7 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
     let mut recipe = Recipe::load(&args.model)?;
     recipe.train.batch = args.batch;
     recipe.train.seed = args.seed;
+    recipe.train.recompute |= args.recompute;
     if let Some(ratio) = args.mask_ratio {
         recipe.model.mask_ratio = ratio;
     }

@@ -1,6 +1,9 @@
 //! Reverse-mode gradients, as further ops of the same graph.
 
-use super::tensor::Origin;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::tensor::{Origin, VarInfo};
 use super::{Graph, GraphError, Var};
 
 /// The two ops that differentiation itself needs; the graph knows no op, so they are handed in.
@@ -53,15 +56,24 @@ impl Graph {
         for (var, gradient) in seeds {
             grads[var.0] = Some(*gradient);
         }
+        // The second computation of tensors that are not kept.
+        let mut again: HashMap<Var, Var> = HashMap::new();
         for index in (0..=last).rev() {
-            let node = self.nodes[index].clone();
+            if let Some(range) = self.recomputed.iter().find(|range| range.contains(&index) && range.end == index + 1) {
+                again = self.repeat(range.clone());
+            }
+            let mut node = self.nodes[index].clone();
             let output_grads: Vec<Option<Var>> = node.outputs.iter().map(|output| grads[output.0]).collect();
             let wants: Vec<bool> = node.inputs.iter().map(|input| needed[input.0]).collect();
             if output_grads.iter().all(Option::is_none) || wants.iter().all(|wanted| !wanted) {
                 continue;
             }
+            let inputs = node.inputs.clone();
+            for var in node.inputs.iter_mut().chain(&mut node.outputs) {
+                *var = again.get(var).copied().unwrap_or(*var);
+            }
             let input_grads = node.op.gradient(self, &node, &output_grads, &wants)?;
-            for (input, grad) in node.inputs.iter().zip(input_grads) {
+            for (input, grad) in inputs.iter().zip(input_grads) {
                 let Some(grad) = grad.filter(|_| needed[input.0]) else { continue };
                 grads[input.0] = Some(match grads[input.0] {
                     Some(sum) => (calculus.add)(self, sum, grad)?,
@@ -70,5 +82,24 @@ impl Graph {
             }
         }
         Ok(wrt.iter().map(|var| grads[var.0]).collect())
+    }
+
+    /// Adds the ops `range` once more; returns the new tensor of each old one. What nothing reads is never run.
+    fn repeat(&mut self, range: Range<usize>) -> HashMap<Var, Var> {
+        let mut again: HashMap<Var, Var> = HashMap::new();
+        for index in range {
+            let mut node = self.nodes[index].clone();
+            for input in &mut node.inputs {
+                *input = again.get(input).copied().unwrap_or(*input);
+            }
+            for output in &mut node.outputs {
+                let info = VarInfo { origin: Origin::Node(self.nodes.len()), ..self.vars[output.0].clone() };
+                self.vars.push(info);
+                again.insert(*output, Var(self.vars.len() - 1));
+                *output = Var(self.vars.len() - 1);
+            }
+            self.nodes.push(node);
+        }
+        again
     }
 }

@@ -1,5 +1,6 @@
 //! Tensors of static shape and the graph that connects them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{GraphError, Node, Op};
@@ -83,6 +84,8 @@ pub struct Graph {
     pub(super) vars: Vec<VarInfo>,
     pub(super) nodes: Vec<Node>,
     pub(super) stores: Vec<(Var, String)>,
+    /// Ranges of nodes whose results are not kept for the gradients, but computed again.
+    pub(super) recomputed: Vec<Range<usize>>,
 }
 
 impl Graph {
@@ -124,6 +127,20 @@ impl Graph {
     /// Asks for `var` to be computed straight into the memory given under `name`.
     pub fn store(&mut self, var: Var, name: impl Into<String>) {
         self.stores.push((var, name.into()));
+    }
+
+    /// Number of ops so far.
+    pub fn ops(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Lets gradients compute the results of the ops from number `first` on once more instead of keeping them.
+    ///
+    /// What these ops read from before stays in memory, and so does what later ops read of them: for a block of a
+    /// transformer, its input and its output. Call it before the gradients are built.
+    pub fn recompute_from(&mut self, first: usize) {
+        debug_assert!(self.recomputed.last().is_none_or(|range| range.end <= first), "ranges follow each other");
+        self.recomputed.push(first..self.nodes.len());
     }
 
     /// Shape and element type of `var`.

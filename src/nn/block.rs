@@ -30,6 +30,7 @@ pub struct BlockVars {
 ///
 /// Queries, keys and values are one product; its initialiser sees one matrix of `3 D` rows, as in the paper's code.
 pub fn block(b: &mut Builder, name: &str, x: Var, shape: BlockShape) -> Result<BlockVars, GraphError> {
+    let first = b.graph.ops();
     let width = b.graph.ty(x).last();
     let normed = b.layer_norm(&format!("{name}.layernorm_before"), x, shape.eps)?;
 
@@ -51,5 +52,8 @@ pub fn block(b: &mut Builder, name: &str, x: Var, shape: BlockShape) -> Result<B
     let hidden = ops::gelu(&mut b.graph, hidden)?;
     let out = b.linear(&format!("{name}.mlp.fc2"), hidden, width)?;
     let out = ops::add(&mut b.graph, x, out)?;
+    if b.recompute {
+        b.graph.recompute_from(first);
+    }
     Ok(BlockVars { qkv, lse: mixed[1], out })
 }

@@ -14,6 +14,7 @@ use crate::ops::{self, Form};
 pub struct Builder {
     /// The graph so far.
     pub graph: Graph,
+    pub(super) recompute: bool,
     params: Vec<ParamSpec>,
     vars: HashMap<String, Var>,
 }
@@ -22,6 +23,13 @@ impl Builder {
     /// Nothing yet.
     pub fn new() -> Self {
         Builder::default()
+    }
+
+    /// With gradients that compute what lies inside a block once more instead of keeping it, where `recompute`: a third
+    /// more arithmetic, and of each block no more than one tensor `[B, N, D]` in memory.
+    #[must_use]
+    pub fn recomputing(self, recompute: bool) -> Self {
+        Builder { recompute, ..self }
     }
 
     /// The parameter `spec`, declared on first use.

@@ -73,7 +73,7 @@ impl Bench {
     pub async fn new(gpu: Arc<Gpu>, recipe: &Recipe) -> Result<Bench, TrainError> {
         let config = &recipe.model;
         let (batch, side) = (recipe.train.batch, config.image_size);
-        let mut b = Builder::new();
+        let mut b = Builder::new().recomputing(recipe.train.recompute);
         let image = b.graph.external("image", TensorType::f32(&[batch, 3, side, side]));
         let noise = b.graph.external("noise", TensorType::f32(&[batch, config.patches()]));
         let seed = b.graph.external("loss gradient", TensorType::f32(&[1]));
@@ -92,6 +92,7 @@ impl Bench {
         let estimate = Estimate {
             parameters: param_bytes(b.params(), true),
             activations: layout.activation_bytes(),
+            lower_bound: layout.lower_bound_bytes(),
             trained,
             flops: layout.flops(),
         };

@@ -13,6 +13,8 @@ pub struct Estimate {
     pub parameters: u64,
     /// Activations and scratch.
     pub activations: u64,
+    /// Most bytes of activations and scratch that live at one time: nothing can do with less.
+    pub lower_bound: u64,
     /// Trained numbers.
     pub trained: u64,
     /// Floating-point operations of one micro-batch.
@@ -50,7 +52,7 @@ impl TrainGraph {
     pub fn build(recipe: &Recipe, (slot, max_height): (usize, usize)) -> Result<TrainGraph, TrainError> {
         let config = &recipe.model;
         let batch = recipe.train.batch;
-        let mut b = Builder::new();
+        let mut b = Builder::new().recomputing(recipe.train.recompute);
         let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot]));
         let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
         let step = b.graph.external("step", TensorType::u32(&[4]));
@@ -92,6 +94,7 @@ pub fn estimate(recipe: &Recipe, caps: Caps) -> Result<Estimate, TrainError> {
     match Layout::of(&graph.builder.graph, &graph.roots(), caps) {
         Ok(layout) => {
             estimate.activations = layout.activation_bytes();
+            estimate.lower_bound = layout.lower_bound_bytes();
             estimate.flops = layout.flops();
             Ok(estimate)
         }

@@ -64,6 +64,9 @@ pub struct TrainRecipe {
     pub augment: Augment,
     /// Number formats.
     pub precision: Precision,
+    /// Compute what lies inside a block once more for its gradients instead of keeping it: the same bits, more
+    /// arithmetic, far less memory.
+    pub recompute: bool,
     /// Steps between measurements on held-out pictures; 0 for none but at start and end.
     pub eval_every: u64,
     /// Measurements on held-out pictures without a new best after which the run ends; 0 for never.
@@ -98,6 +101,7 @@ impl Default for TrainRecipe {
             seed: 0,
             augment: Augment::RandomCrop,
             precision: Precision::F32,
+            recompute: false,
             eval_every: 100,
             early_stop: 0,
             checkpoint_every: 500,

@@ -3,7 +3,7 @@
 use super::{Recipe, TrainError};
 
 /// What stands above each setting of a written recipe.
-const NOTES: [(&str, &str); 42] = [
+const NOTES: [(&str, &str); 43] = [
     ("name", "preset or file the model came from, for people"),
     ("model.image_size", "side of the square pictures, in pixels"),
     ("model.patch_size", "side of a patch, in pixels; divides image_size"),
@@ -37,6 +37,7 @@ const NOTES: [(&str, &str); 42] = [
     ("train.seed", "seed of initial weights, order, crops and masks"),
     ("train.augment", "random-crop (scale 0.2 to 1, and flip) or centre-crop"),
     ("train.precision", "number formats: f32"),
+    ("train.recompute", "compute a block's inside again for its gradients: the same result, slower, far less memory"),
     ("train.eval_every", "steps between measurements on held-out pictures; 0 for none but at start and end"),
     ("train.early_stop", "measurements without a new best after which the run ends; 0 for never"),
     ("train.checkpoint_every", "steps between checkpoints; 0 for one at the end alone"),
