@@ -1,17 +1,20 @@
 // Matrix product C = A B, tiled through workgroup memory.
 //
 // NN: A [m, k], B [k, n]; NT: A [m, k], B [n, k]; TN: A [k, m], B [k, n]; C [m, n], all f32, row-major, batched.
-// A workgroup computes a TILE_M x TILE_N tile of C in steps of TILE_K along k: its invocations load blocks of 4 x 4
-// (vec4 along the contiguous axis, transposed in registers where needed) so that both tiles lie k-major in workgroup
-// memory; then each multiplies QUADS_M x QUADS_N quads of 4 x 4, quads interleaved over the tile. Workgroup z runs over
-// batches and, within a batch, over `splits` parts of k, whose partial products a later launch adds up in order.
+// A workgroup computes a TILE_M x TILE_N tile of C in steps of TILE_K along k. Its invocations load blocks of 4 x 4 (vec4
+// along the contiguous axis, turned in registers where that axis is k), TURNS each and one step ahead, so that both
+// tiles lie k-major in workgroup memory; then each multiplies QUADS_M x QUADS_N quads of 4 x 4, spread over the tile.
+// Sums run along k one by one whatever the tile, so that all tiles give the same bits. Workgroup z runs over batches
+// and, within a batch, over `splits` parts of k, whose partial products a later launch adds up in order; x and y run over
+// tiles in strips of `strip` rows of tiles, which keeps what neighbours share in the cache.
 //
 // Epilogue: BIAS adds bias [n]; RESIDUAL adds residual [residual_rows, n], repeated over rows; GELU applies the exact
 // GELU (KEEP also writes its argument to `kept`); GELU_GRADIENT multiplies by GELU'(argument [m, n]).
-// SCALAR reads and writes single elements, for rows whose length is no multiple of 4.
+// RAGGED is for parts of k that are no multiple of TILE_K. SCALAR reads and writes single elements, for rows whose
+// length is no multiple of 4. Rows and columns beyond C repeat the last ones and are not written.
 // one of: NN | NT | TN
 // one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT
-// one of: - | SCALAR
+// one of: - | RAGGED | SCALAR
 
 import package::lib::product::{params, a4, b4, finish};
 
@@ -20,14 +23,18 @@ const TILE_N: u32 = 64u;
 const TILE_K: u32 = 16u;
 const QUADS_M: u32 = 2u;
 const QUADS_N: u32 = 2u;
+const TURNS: u32 = 2u;
 
 const WIDE_M: u32 = TILE_M / 4u;
 const WIDE_N: u32 = TILE_N / 4u;
+const DEEP: u32 = TILE_K / 4u;
 const THREADS_M: u32 = WIDE_M / QUADS_M;
 const THREADS_N: u32 = WIDE_N / QUADS_N;
 const THREADS: u32 = THREADS_M * THREADS_N;
-const BLOCKS_A: u32 = WIDE_M * TILE_K / 4u;
-const BLOCKS_B: u32 = WIDE_N * TILE_K / 4u;
+const BLOCKS_A: u32 = WIDE_M * DEEP;
+const BLOCKS: u32 = BLOCKS_A + WIDE_N * DEEP;
+// Row d of blocks lies shifted by the bits of d * TWIST, so that turned blocks are stored to different banks.
+const TWIST: u32 = 8u / DEEP;
 
 // Rows of a tile, k-major: [TILE_K][TILE / 4].
 var<workgroup> tile_a: array<vec4f, TILE_K * WIDE_M>;
@@ -40,7 +47,7 @@ struct Block {
     r3: vec4f,
 }
 
-fn transposed(t: Block) -> Block {
+fn turned(t: Block) -> Block {
     return Block(
         vec4f(t.r0.x, t.r1.x, t.r2.x, t.r3.x),
         vec4f(t.r0.y, t.r1.y, t.r2.y, t.r3.y),
@@ -49,74 +56,147 @@ fn transposed(t: Block) -> Block {
     );
 }
 
-// Four elements of A from (row, column) of a matrix of `rows` x `columns`; zero outside.
-fn load_a(base: u32, row: u32, column: u32, rows: u32, columns: u32) -> vec4f {
-    if (row >= rows || column >= columns) {
-        return vec4f();
+// What lies beyond k1 is zero: `v` holds elements from k on along k.
+fn along(v: vec4f, k: u32, k1: u32) -> vec4f {
+    @if(RAGGED || SCALAR) {
+        return select(vec4f(), v, vec4u(0u, 1u, 2u, 3u) < vec4u(k1 - min(k, k1)));
     }
-    return a4(base + row * columns + column, columns - column);
-}
-
-fn load_b(base: u32, row: u32, column: u32, rows: u32, columns: u32) -> vec4f {
-    if (row >= rows || column >= columns) {
-        return vec4f();
+    @if(!RAGGED && !SCALAR) {
+        return v;
     }
-    return b4(base + row * columns + column, columns - column);
 }
 
-// Elements from `count` on are set to zero: the split of k may end inside a vector.
-fn first(v: vec4f, count: u32) -> vec4f {
-    return select(vec4f(), v, vec4u(0u, 1u, 2u, 3u) < vec4u(count));
+// The same where all of `v` lies at k.
+fn across(v: vec4f, k: u32, k1: u32) -> vec4f {
+    @if(RAGGED || SCALAR) {
+        return select(vec4f(), v, k < k1);
+    }
+    @if(!RAGGED && !SCALAR) {
+        return v;
+    }
 }
 
-fn fill_tiles(a0: u32, b0: u32, row0: u32, column0: u32, k: u32, k1: u32, thread: u32) {
-    for (var i = thread; i < BLOCKS_A; i += THREADS) {
-        @if(TN) let wide = i % WIDE_M;
-        @if(TN) let depth = (i / WIDE_M) * 4u;
-        @if(TN) let row = row0 + wide * 4u;
-        @if(TN) let block = Block(
-            load_a(a0, k + depth, row, k1, params.m),
-            load_a(a0, k + depth + 1u, row, k1, params.m),
-            load_a(a0, k + depth + 2u, row, k1, params.m),
-            load_a(a0, k + depth + 3u, row, k1, params.m),
+// The last place along k that may be read, k itself where all of them may.
+fn inside(k: u32, k1: u32, step: u32) -> u32 {
+    @if(RAGGED || SCALAR) {
+        return min(k, k1 - min(k1, step));
+    }
+    @if(!RAGGED && !SCALAR) {
+        return k;
+    }
+}
+
+// The first of four columns of `count`, as far right as four can be read together.
+fn fitting(column: u32, count: u32) -> u32 {
+    @if(SCALAR) {
+        return min(column, count - 1u);
+    }
+    @if(!SCALAR) {
+        return min(column, count - 4u);
+    }
+}
+
+// Four elements of A along m at k.
+@if(TN)
+fn across_a(a0: u32, column: u32, k: u32, k1: u32) -> vec4f {
+    return across(a4(a0 + inside(k, k1, 1u) * params.m + column, params.m - column), k, k1);
+}
+
+// Four elements of row `row` of A from k on.
+@if(!TN)
+fn along_a(a0: u32, row: u32, k: u32, k1: u32) -> vec4f {
+    @if(SCALAR) let first = inside(k, k1, 1u);
+    @if(!SCALAR) let first = inside(k, k1, 4u);
+    return along(a4(a0 + min(row, params.m - 1u) * params.k + first, params.k - first), k, k1);
+}
+
+@if(!NT)
+fn across_b(b0: u32, column: u32, k: u32, k1: u32) -> vec4f {
+    return across(b4(b0 + inside(k, k1, 1u) * params.n + column, params.n - column), k, k1);
+}
+
+@if(NT)
+fn along_b(b0: u32, row: u32, k: u32, k1: u32) -> vec4f {
+    @if(SCALAR) let first = inside(k, k1, 1u);
+    @if(!SCALAR) let first = inside(k, k1, 4u);
+    return along(b4(b0 + min(row, params.n - 1u) * params.k + first, params.k - first), k, k1);
+}
+
+// Block i of A where the tile starts in row `row0`, k-major.
+fn block_a(i: u32, a0: u32, row0: u32, k0: u32, k1: u32) -> Block {
+    @if(TN) {
+        let column = fitting(row0 + i % WIDE_M * 4u, params.m);
+        let k = k0 + i / WIDE_M * 4u;
+        return Block(
+            across_a(a0, column, k, k1),
+            across_a(a0, column, k + 1u, k1),
+            across_a(a0, column, k + 2u, k1),
+            across_a(a0, column, k + 3u, k1),
         );
-        @if(!TN) let depth = (i % (TILE_K / 4u)) * 4u;
-        @if(!TN) let wide = i / (TILE_K / 4u);
-        @if(!TN) let row = row0 + wide * 4u;
-        @if(!TN) let left = k1 - min(k1, k + depth);
-        @if(!TN) let block = transposed(Block(
-            first(load_a(a0, row, k + depth, params.m, params.k), left),
-            first(load_a(a0, row + 1u, k + depth, params.m, params.k), left),
-            first(load_a(a0, row + 2u, k + depth, params.m, params.k), left),
-            first(load_a(a0, row + 3u, k + depth, params.m, params.k), left),
+    }
+    @if(!TN) {
+        let row = row0 + i / DEEP * 4u;
+        let k = k0 + i % DEEP * 4u;
+        return turned(Block(
+            along_a(a0, row, k, k1),
+            along_a(a0, row + 1u, k, k1),
+            along_a(a0, row + 2u, k, k1),
+            along_a(a0, row + 3u, k, k1),
         ));
-        let at = depth * WIDE_M + wide;
+    }
+}
+
+fn block_b(i: u32, b0: u32, column0: u32, k0: u32, k1: u32) -> Block {
+    @if(!NT) {
+        let column = fitting(column0 + i % WIDE_N * 4u, params.n);
+        let k = k0 + i / WIDE_N * 4u;
+        return Block(
+            across_b(b0, column, k, k1),
+            across_b(b0, column, k + 1u, k1),
+            across_b(b0, column, k + 2u, k1),
+            across_b(b0, column, k + 3u, k1),
+        );
+    }
+    @if(NT) {
+        let row = column0 + i / DEEP * 4u;
+        let k = k0 + i % DEEP * 4u;
+        return turned(Block(
+            along_b(b0, row, k, k1),
+            along_b(b0, row + 1u, k, k1),
+            along_b(b0, row + 2u, k, k1),
+            along_b(b0, row + 3u, k, k1),
+        ));
+    }
+}
+
+fn load(i: u32, a0: u32, b0: u32, row0: u32, column0: u32, k: u32, k1: u32) -> Block {
+    if (i < BLOCKS_A) {
+        return block_a(i, a0, row0, k, k1);
+    }
+    if (i < BLOCKS) {
+        return block_b(i - BLOCKS_A, b0, column0, k, k1);
+    }
+    return Block();
+}
+
+fn store(i: u32, block: Block) {
+    if (i < BLOCKS_A) {
+        @if(TN) let deep = i / WIDE_M;
+        @if(TN) let wide = i % WIDE_M;
+        @if(!TN) let deep = i % DEEP;
+        @if(!TN) let wide = i / DEEP;
+        let at = deep * 4u * WIDE_M + (wide ^ (deep * TWIST));
         tile_a[at] = block.r0;
         tile_a[at + WIDE_M] = block.r1;
         tile_a[at + 2u * WIDE_M] = block.r2;
         tile_a[at + 3u * WIDE_M] = block.r3;
-    }
-    for (var i = thread; i < BLOCKS_B; i += THREADS) {
-        @if(NT) let depth = (i % (TILE_K / 4u)) * 4u;
-        @if(NT) let wide = i / (TILE_K / 4u);
-        @if(NT) let column = column0 + wide * 4u;
-        @if(NT) let left = k1 - min(k1, k + depth);
-        @if(NT) let block = transposed(Block(
-            first(load_b(b0, column, k + depth, params.n, params.k), left),
-            first(load_b(b0, column + 1u, k + depth, params.n, params.k), left),
-            first(load_b(b0, column + 2u, k + depth, params.n, params.k), left),
-            first(load_b(b0, column + 3u, k + depth, params.n, params.k), left),
-        ));
-        @if(!NT) let wide = i % WIDE_N;
-        @if(!NT) let depth = (i / WIDE_N) * 4u;
-        @if(!NT) let column = column0 + wide * 4u;
-        @if(!NT) let block = Block(
-            load_b(b0, k + depth, column, k1, params.n),
-            load_b(b0, k + depth + 1u, column, k1, params.n),
-            load_b(b0, k + depth + 2u, column, k1, params.n),
-            load_b(b0, k + depth + 3u, column, k1, params.n),
-        );
-        let at = depth * WIDE_N + wide;
+    } else if (i < BLOCKS) {
+        let j = i - BLOCKS_A;
+        @if(!NT) let deep = j / WIDE_N;
+        @if(!NT) let wide = j % WIDE_N;
+        @if(NT) let deep = j % DEEP;
+        @if(NT) let wide = j / DEEP;
+        let at = deep * 4u * WIDE_N + (wide ^ (deep * TWIST));
         tile_b[at] = block.r0;
         tile_b[at + WIDE_N] = block.r1;
         tile_b[at + 2u * WIDE_N] = block.r2;
@@ -124,10 +204,24 @@ fn fill_tiles(a0: u32, b0: u32, row0: u32, column0: u32, k: u32, k1: u32, thread
     }
 }
 
+// The tile of C of this workgroup: row and column of tiles, in strips.
+fn place(group: vec2u, groups: vec2u) -> vec2u {
+    let index = group.y * groups.x + group.x;
+    let area = params.strip * groups.x;
+    let first = index / area * params.strip;
+    let rows = min(params.strip, groups.y - first);
+    return vec2u(first + index % area % rows, index % area / rows);
+}
+
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let row0 = group.y * TILE_M;
-    let column0 = group.x * TILE_N;
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let tile = place(group.xy, groups.xy);
+    let row0 = tile.x * TILE_M;
+    let column0 = tile.y * TILE_N;
     let batch = group.z / params.splits;
     let split = group.z % params.splits;
     let k0 = split * params.k_split;
@@ -138,39 +232,54 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let thread_n = thread % THREADS_N;
 
     // sum[(i * 4 + r) * QUADS_N + j] holds row r of quad i, columns of quad j.
-    var sum: array<vec4f, QUADS_M * 4u * QUADS_N>;
-    for (var i = 0u; i < QUADS_M * 4u * QUADS_N; i += 1u) {
-        sum[i] = vec4f();
+    var sum = array<vec4f, QUADS_M * 4u * QUADS_N>();
+    var next = array<Block, TURNS>();
+    for (var t = 0u; t < TURNS; t += 1u) { // unrolled
+        next[t] = load(thread + t * THREADS, a0, b0, row0, column0, k0, k1);
     }
     for (var k = k0; k < k1; k += TILE_K) {
-        fill_tiles(a0, b0, row0, column0, k, k1, thread);
         workgroupBarrier();
-        for (var kk = 0u; kk < TILE_K; kk += 1u) {
-            var y: array<vec4f, QUADS_N>;
-            for (var j = 0u; j < QUADS_N; j += 1u) {
-                y[j] = tile_b[kk * WIDE_N + j * THREADS_N + thread_n];
+        for (var t = 0u; t < TURNS; t += 1u) { // unrolled
+            store(thread + t * THREADS, next[t]);
+        }
+        workgroupBarrier();
+        if (k + TILE_K < k1) {
+            for (var t = 0u; t < TURNS; t += 1u) { // unrolled
+                next[t] = load(thread + t * THREADS, a0, b0, row0, column0, k + TILE_K, k1);
             }
-            for (var i = 0u; i < QUADS_M; i += 1u) {
-                let x = tile_a[kk * WIDE_M + i * THREADS_M + thread_m];
-                for (var j = 0u; j < QUADS_N; j += 1u) {
-                    sum[(i * 4u) * QUADS_N + j] += x.x * y[j];
-                    sum[(i * 4u + 1u) * QUADS_N + j] += x.y * y[j];
-                    sum[(i * 4u + 2u) * QUADS_N + j] += x.z * y[j];
-                    sum[(i * 4u + 3u) * QUADS_N + j] += x.w * y[j];
+        }
+        for (var deep = 0u; deep < DEEP; deep += 1u) {
+            let twist = deep * TWIST;
+            for (var row = 0u; row < 4u; row += 1u) { // unrolled
+                let at_a = (deep * 4u + row) * WIDE_M;
+                let at_b = (deep * 4u + row) * WIDE_N;
+                var y = array<vec4f, QUADS_N>();
+                for (var j = 0u; j < QUADS_N; j += 1u) { // unrolled
+                    y[j] = tile_b[at_b + ((j * THREADS_N + thread_n) ^ twist)];
+                }
+                for (var i = 0u; i < QUADS_M; i += 1u) { // unrolled
+                    let x = tile_a[at_a + ((i * THREADS_M + thread_m) ^ twist)];
+                    for (var j = 0u; j < QUADS_N; j += 1u) { // unrolled
+                        sum[i * 4u * QUADS_N + j] += x.x * y[j];
+                        sum[(i * 4u + 1u) * QUADS_N + j] += x.y * y[j];
+                        sum[(i * 4u + 2u) * QUADS_N + j] += x.z * y[j];
+                        sum[(i * 4u + 3u) * QUADS_N + j] += x.w * y[j];
+                    }
                 }
             }
         }
-        workgroupBarrier();
     }
 
     let c0 = group.z * params.m * params.n;
-    for (var i = 0u; i < QUADS_M * 4u * QUADS_N; i += 1u) {
-        let quad_row = i / QUADS_N;
-        let row = row0 + ((quad_row / 4u) * THREADS_M + thread_m) * 4u + quad_row % 4u;
-        let column = column0 + ((i % QUADS_N) * THREADS_N + thread_n) * 4u;
-        if (row >= params.m || column >= params.n) {
-            continue;
+    for (var i = 0u; i < QUADS_M; i += 1u) { // unrolled
+        for (var r = 0u; r < 4u; r += 1u) { // unrolled
+            for (var j = 0u; j < QUADS_N; j += 1u) { // unrolled
+                let row = row0 + (i * THREADS_M + thread_m) * 4u + r;
+                let column = column0 + (j * THREADS_N + thread_n) * 4u;
+                if (row < params.m && column < params.n) {
+                    finish(sum[(i * 4u + r) * QUADS_N + j], c0, row, column);
+                }
+            }
         }
-        finish(sum[i], c0, row, column);
     }
 }

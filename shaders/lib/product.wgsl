@@ -14,6 +14,7 @@ struct Params {
     a_stride: u32,
     b_stride: u32,
     residual_rows: u32,
+    strip: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

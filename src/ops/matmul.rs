@@ -11,6 +11,7 @@ uniform!(
     /// Uniform of both kernels.
     Params in "matmul" {
         m: u32, n: u32, k: u32, k_split: u32, splits: u32, a_stride: u32, b_stride: u32, residual_rows: u32,
+        strip: u32,
     }
 );
 
@@ -18,6 +19,7 @@ uniform!(
     /// The same under the other shader's name.
     DirectParams in "matmul_direct" {
         m: u32, n: u32, k: u32, k_split: u32, splits: u32, a_stride: u32, b_stride: u32, residual_rows: u32,
+        strip: u32,
     }
 );
 
@@ -60,15 +62,23 @@ pub enum Tile {
 }
 
 /// The tile shapes that tests and benchmarks go through.
-pub const TILES: [Tile; 7] = [
+pub const TILES: [Tile; 12] = [
     Tile::Broadcast,
     Tile::Direct { rows: 8, lanes: 8 },
     Tile::Direct { rows: 16, lanes: 8 },
-    Tile::Shared { m: 128, n: 128, k: 8, quads_m: 2, quads_n: 2 },
+    Tile::Shared { m: 128, n: 128, k: 16, quads_m: 2, quads_n: 2 },
     Tile::Shared { m: 64, n: 64, k: 16, quads_m: 2, quads_n: 2 },
     Tile::Shared { m: 64, n: 64, k: 16, quads_m: 1, quads_n: 1 },
     Tile::Shared { m: 32, n: 32, k: 16, quads_m: 1, quads_n: 1 },
+    Tile::Shared { m: 128, n: 128, k: 8, quads_m: 2, quads_n: 2 },
+    Tile::Shared { m: 128, n: 64, k: 16, quads_m: 2, quads_n: 2 },
+    Tile::Shared { m: 64, n: 128, k: 16, quads_m: 2, quads_n: 2 },
+    Tile::Shared { m: 64, n: 32, k: 16, quads_m: 2, quads_n: 1 },
+    Tile::Shared { m: 32, n: 64, k: 16, quads_m: 1, quads_n: 2 },
 ];
+
+/// Rows of tiles that are worked on together, for what they share of B.
+const STRIP: u32 = 8;
 
 impl Tile {
     /// Rows and columns of C that a workgroup computes.
@@ -85,12 +95,23 @@ impl Tile {
         if form == Form::TN { 32 } else { 16 }
     }
 
+    /// Invocations of a workgroup.
+    fn threads(self) -> u32 {
+        match self {
+            Tile::Broadcast => 8,
+            Tile::Direct { lanes, .. } => lanes,
+            Tile::Shared { m, n, quads_m, quads_n, .. } => m * n / (16 * quads_m * quads_n),
+        }
+    }
+
     /// Whether an adapter can run this tile.
     pub fn runs_on(self, caps: Caps) -> bool {
         match self {
             Tile::Broadcast => caps.subgroup == Some(8),
             Tile::Direct { .. } => true,
-            Tile::Shared { m, n, quads_m, quads_n, .. } => m * n / (16 * quads_m * quads_n) <= caps.max_invocations,
+            Tile::Shared { m, n, k, .. } => {
+                self.threads() <= caps.max_invocations && (m + n) * k * 4 <= caps.workgroup_memory
+            }
         }
     }
 
@@ -190,7 +211,7 @@ impl MatMul {
         Ok(Extents { batch, m, n, k })
     }
 
-    fn key(&self, tile: Tile, scalar: bool) -> KernelKey {
+    fn key(&self, tile: Tile, scalar: bool, ragged: bool) -> KernelKey {
         let key = match tile {
             Tile::Direct { rows, lanes } => {
                 KernelKey::new("matmul_direct").constant("ROWS", rows).constant("LANES", lanes)
@@ -205,7 +226,9 @@ impl MatMul {
                 .constant("TILE_N", n)
                 .constant("TILE_K", k)
                 .constant("QUADS_M", quads_m)
-                .constant("QUADS_N", quads_n),
+                .constant("QUADS_N", quads_n)
+                .constant("TURNS", ((m + n) * k / 16).div_ceil(tile.threads()))
+                .when("RAGGED", ragged && !scalar),
         };
         let Epilogue { bias, residual, gelu, keep, gelu_gradient } = self.epilogue;
         key.when("NN", self.form == Form::NN)
@@ -227,18 +250,22 @@ pub(super) fn kernels() -> Vec<KernelKey> {
         for form in [Form::NN, Form::NT, Form::TN] {
             for epilogue in Epilogue::ALL {
                 let op = MatMul { form, batched: false, tile: None, epilogue };
-                keys.extend([false, true].map(|scalar| op.key(tile, scalar)));
+                let ragged = matches!(tile, Tile::Shared { .. }).then_some((false, true));
+                let kinds = [(false, false), (true, false)].into_iter().chain(ragged);
+                keys.extend(kinds.map(|(scalar, ragged)| op.key(tile, scalar, ragged)));
             }
         }
     }
     keys
 }
 
-/// Into how many parts to split k so that there are enough workgroups; a pure function of shapes and adapter kind.
-fn splits(caps: Caps, form: Form, tile: Tile, e: Extents) -> usize {
-    let (tile_m, tile_n) = tile.extent(form);
+/// Into how many parts to split k so that there are enough workgroups; a pure function of shapes and adapter kind, not
+/// of the tile, so that all tiles sum alike.
+fn splits(caps: Caps, form: Form, e: Extents) -> usize {
+    let usual = if caps.cpu { Tile::Broadcast } else { TILES[4] };
+    let (tile_m, tile_n) = usual.extent(form);
     let groups = e.batch * e.m.div_ceil(tile_m) * e.n.div_ceil(tile_n);
-    let (enough, least) = if caps.cpu { (16, 1024) } else { (264, 256) };
+    let (enough, least) = if caps.cpu { (16, 1024) } else { (1024, 256) };
     let wanted = enough / groups.max(1);
     wanted.clamp(1, (e.k / least).clamp(1, 64))
 }
@@ -292,7 +319,7 @@ impl Op for MatMul {
         let scalar =
             [launcher.input_type(0).last(), launcher.input_type(1).last(), e.n].iter().any(|last| last % 4 != 0);
         let plain = self.epilogue == Epilogue::default();
-        let splits = if plain && e.batch == 1 { splits(caps, self.form, tile, e) } else { 1 };
+        let splits = if plain && e.batch == 1 { splits(caps, self.form, e) } else { 1 };
         let k_split = e.k.div_ceil(splits).next_multiple_of(16);
         let splits = e.k.div_ceil(k_split);
 
@@ -316,7 +343,9 @@ impl Op for MatMul {
             a_stride: a_stride as u32,
             b_stride: b_stride as u32,
             residual_rows: residual_rows as u32,
+            strip: STRIP,
         };
+        let ragged = matches!(tile, Tile::Shared { k, .. } if !e.k.is_multiple_of(k as usize));
         let last = if self.epilogue.keep { launcher.output(1) } else { launcher.output(0) };
         let partial = splits > 1;
         let target = if partial { launcher.scratch(TensorType::f32(&[splits, e.m * e.n])) } else { last };
@@ -329,7 +358,7 @@ impl Op for MatMul {
         args.extend(argument.map(|index| (7, launcher.input(index))));
         let (tile_m, tile_n) = tile.extent(self.form);
         let workgroups = [e.n.div_ceil(tile_n) as u32, e.m.div_ceil(tile_m) as u32, (e.batch * splits) as u32];
-        launcher.call_at(self.key(tile, scalar), &params, &args, workgroups)?;
+        launcher.call_at(self.key(tile, scalar, ragged), &params, &args, workgroups)?;
         if partial {
             column_sum_calls(launcher, target, last, (splits, e.m * e.n), None)?;
         }
