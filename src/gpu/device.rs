@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::adapter::{self, AdapterRequest, AdapterSummary};
+use super::compile::Compiling;
 use super::kernel::{Kernel, KernelKey};
 use super::submit::Gate;
 use super::{BufferSlice, GpuError};
@@ -47,6 +48,7 @@ pub struct Gpu {
     trouble: Arc<Mutex<Option<GpuError>>>,
     lost: Arc<OnceLock<String>>,
     pub(super) gate: Arc<Gate>,
+    pub(super) compiling: Compiling,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -120,6 +122,7 @@ impl Gpu {
             trouble,
             lost,
             gate,
+            compiling: Compiling::default(),
         }))
     }
 
@@ -221,13 +224,18 @@ impl Gpu {
 
     /// The compiled kernel of `key`, compiled on first use.
     pub fn kernel(&self, key: &KernelKey) -> Result<Arc<Kernel>, GpuError> {
-        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kernel) = kernels.get(key) {
+        if let Some(kernel) = self.kernels.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
             return Ok(kernel.clone());
         }
+        // Not locked meanwhile: others compile other kernels.
         let kernel = Arc::new(Kernel::compile(&self.device, key, self.checked)?);
-        kernels.insert(key.clone(), kernel.clone());
-        Ok(kernel)
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(kernels.entry(key.clone()).or_insert(kernel).clone())
+    }
+
+    /// Whether the kernel of `key` is ready.
+    pub(super) fn is_compiled(&self, key: &KernelKey) -> bool {
+        self.kernels.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 
     /// A new storage buffer of `bytes`, checked against the limits and against running out of memory.

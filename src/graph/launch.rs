@@ -1,6 +1,6 @@
 //! How ops write their kernel launches, before any memory is chosen.
 
-use super::{GraphError, TensorType};
+use super::{Choices, GraphError, TensorType};
 use crate::gpu::{Gpu, KernelKey};
 
 /// What an op may know of the adapter when it chooses kernels.
@@ -55,6 +55,7 @@ pub struct Call {
 /// Collects the launches of one op.
 pub struct Launcher<'a> {
     pub(super) caps: Caps,
+    pub(super) choices: &'a Choices,
     pub(super) inputs: Vec<(Arg, &'a TensorType)>,
     pub(super) outputs: Vec<(Arg, &'a TensorType)>,
     pub(super) scratch: Vec<TensorType>,
@@ -66,6 +67,11 @@ impl Launcher<'_> {
     /// What the adapter can do.
     pub fn caps(&self) -> Caps {
         self.caps
+    }
+
+    /// The kernel chosen for `class`, where one was.
+    pub fn choice(&self, class: &str) -> Option<&str> {
+        self.choices.get(class).map(String::as_str)
     }
 
     /// Input `index`.

@@ -76,6 +76,7 @@ impl Layout {
             };
             let mut launcher = Launcher {
                 caps,
+                choices: &graph.choices,
                 inputs: side(&node.inputs),
                 outputs: side(&node.outputs),
                 scratch: Vec::new(),

@@ -18,4 +18,4 @@ pub use layout::Layout;
 pub use op::{Absorption, Node, Op};
 pub use plan::{Externals, Plan};
 pub use shards::{SHARD_ALIGN, ShardLayout, ShardPlace, Shards};
-pub use tensor::{DType, Graph, TensorType, Var};
+pub use tensor::{Choices, DType, Graph, TensorType, Var};

@@ -1,5 +1,6 @@
 //! Tensors of static shape and the graph that connects them.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -78,6 +79,9 @@ pub(super) struct VarInfo {
     pub origin: Origin,
 }
 
+/// Which of several kernels to use, by class of shapes, where more than one would do.
+pub type Choices = BTreeMap<String, String>;
+
 /// Ops in the order they were added, each after those it reads.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -86,6 +90,7 @@ pub struct Graph {
     pub(super) stores: Vec<(Var, String)>,
     /// Ranges of nodes whose results are not kept for the gradients, but computed again.
     pub(super) recomputed: Vec<Range<usize>>,
+    pub(super) choices: Choices,
 }
 
 impl Graph {
@@ -127,6 +132,21 @@ impl Graph {
     /// Asks for `var` to be computed straight into the memory given under `name`.
     pub fn store(&mut self, var: Var, name: impl Into<String>) {
         self.stores.push((var, name.into()));
+    }
+
+    /// The ops so far, in order.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Which of several kernels ops are to use.
+    pub fn choose(&mut self, choices: Choices) {
+        self.choices = choices;
+    }
+
+    /// What was chosen so far.
+    pub fn choices(&self) -> &Choices {
+        &self.choices
     }
 
     /// Number of ops so far.

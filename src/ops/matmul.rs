@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::column_sum::column_sum_calls;
-use super::{Add, Gelu, GeluGradient};
+use super::{Add, Gelu, GeluGradient, TILES, Tile};
 use crate::gpu::KernelKey;
 use crate::graph::{Absorption, Arg, Caps, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
@@ -34,101 +34,11 @@ pub enum Form {
     TN,
 }
 
-/// Tile shape of one kernel variant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Tile {
-    /// Register tiles straight from memory, for processors: rows an invocation, invocations a workgroup.
-    Direct {
-        /// Rows of C an invocation computes (4 columns each).
-        rows: u32,
-        /// Invocations a workgroup, side by side along n.
-        lanes: u32,
-    },
-    /// The same with A shared by broadcast among the 8 invocations of a subgroup.
-    Broadcast,
-    /// Through workgroup memory: a tile of `m` x `n` in steps of `k`, an invocation computes `4 quads_m` x `4 quads_n`.
-    Shared {
-        /// Rows of the tile.
-        m: u32,
-        /// Columns of the tile.
-        n: u32,
-        /// Depth of a step.
-        k: u32,
-        /// Quads of rows an invocation.
-        quads_m: u32,
-        /// Quads of columns an invocation.
-        quads_n: u32,
-    },
-}
-
-/// The tile shapes that tests and benchmarks go through.
-pub const TILES: [Tile; 12] = [
-    Tile::Broadcast,
-    Tile::Direct { rows: 8, lanes: 8 },
-    Tile::Direct { rows: 16, lanes: 8 },
-    Tile::Shared { m: 128, n: 128, k: 16, quads_m: 2, quads_n: 2 },
-    Tile::Shared { m: 64, n: 64, k: 16, quads_m: 2, quads_n: 2 },
-    Tile::Shared { m: 64, n: 64, k: 16, quads_m: 1, quads_n: 1 },
-    Tile::Shared { m: 32, n: 32, k: 16, quads_m: 1, quads_n: 1 },
-    Tile::Shared { m: 128, n: 128, k: 8, quads_m: 2, quads_n: 2 },
-    Tile::Shared { m: 128, n: 64, k: 16, quads_m: 2, quads_n: 2 },
-    Tile::Shared { m: 64, n: 128, k: 16, quads_m: 2, quads_n: 2 },
-    Tile::Shared { m: 64, n: 32, k: 16, quads_m: 2, quads_n: 1 },
-    Tile::Shared { m: 32, n: 64, k: 16, quads_m: 1, quads_n: 2 },
-];
+/// Most rows that tiles are measured with: more of them only repeat what was seen.
+const MOST_ROWS: usize = 8192;
 
 /// Rows of tiles that are worked on together, for what they share of B.
 const STRIP: u32 = 8;
-
-impl Tile {
-    /// Rows and columns of C that a workgroup computes.
-    fn extent(self, form: Form) -> (usize, usize) {
-        match self {
-            Tile::Broadcast => (Tile::broadcast_rows(form) as usize, 32),
-            Tile::Direct { rows, lanes } => (rows as usize, lanes as usize * 4),
-            Tile::Shared { m, n, .. } => (m as usize, n as usize),
-        }
-    }
-
-    /// Rows an invocation computes by broadcast: enough to load A in whole vectors.
-    fn broadcast_rows(form: Form) -> u32 {
-        if form == Form::TN { 32 } else { 16 }
-    }
-
-    /// Invocations of a workgroup.
-    fn threads(self) -> u32 {
-        match self {
-            Tile::Broadcast => 8,
-            Tile::Direct { lanes, .. } => lanes,
-            Tile::Shared { m, n, quads_m, quads_n, .. } => m * n / (16 * quads_m * quads_n),
-        }
-    }
-
-    /// Whether an adapter can run this tile.
-    pub fn runs_on(self, caps: Caps) -> bool {
-        match self {
-            Tile::Broadcast => caps.subgroup == Some(8),
-            Tile::Direct { .. } => true,
-            Tile::Shared { m, n, k, .. } => {
-                self.threads() <= caps.max_invocations && (m + n) * k * 4 <= caps.workgroup_memory
-            }
-        }
-    }
-
-    /// A good tile for C of `m` x `n` on an adapter.
-    fn choose(caps: Caps, m: usize, n: usize) -> Tile {
-        if caps.cpu {
-            return if Tile::Broadcast.runs_on(caps) { Tile::Broadcast } else { TILES[1] };
-        }
-        let big = m.div_ceil(128) * n.div_ceil(128);
-        match TILES[3] {
-            tile if tile.runs_on(caps) && big >= 96 => tile,
-            _ if m.div_ceil(64) * n.div_ceil(64) >= 64 => TILES[4],
-            _ if m.min(n) > 32 => TILES[5],
-            _ => TILES[6],
-        }
-    }
-}
 
 /// What is done to the product before it is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -211,6 +121,49 @@ impl MatMul {
         Ok(Extents { batch, m, n, k })
     }
 
+    /// The class of shapes that this product belongs to where tiles are measured; products of one class are alike.
+    fn class(&self, e: &Extents) -> Option<String> {
+        let vectors =
+            e.n % 4 == 0 && (e.k % 4 == 0 || self.form == Form::TN) && (e.m % 4 == 0 || self.form != Form::TN);
+        (!self.batched && vectors).then(|| {
+            let e = self.typical(e);
+            format!("{:?} {}x{}x{}", self.form, e.m, e.n, e.k)
+        })
+    }
+
+    /// The extents that stand for a class: what counts pictures is rounded up to a power of two.
+    fn typical(&self, e: &Extents) -> Extents {
+        let rounded = |rows: usize| rows.next_power_of_two().clamp(64, MOST_ROWS);
+        match self.form {
+            Form::TN => Extents { k: rounded(e.k), ..*e },
+            _ => Extents { m: rounded(e.m), ..*e },
+        }
+    }
+
+    /// What to measure for this product of `a` and `b`: its class, and each tile as a launch of the class's extents.
+    pub(super) fn trials(&self, caps: Caps, a: &TensorType, b: &TensorType) -> Option<Trials> {
+        let e = self.extents(a, b).ok()?;
+        let class = self.class(&e)?;
+        let e = self.typical(&e);
+        let plain = MatMul { epilogue: Epilogue::default(), ..*self };
+        let tiles = TILES.into_iter().filter(|tile| matches!(tile, Tile::Shared { .. }) && tile.runs_on(caps));
+        let splits = Splits::of(caps, self.form, e);
+        let launches = tiles.map(|tile| {
+            let ragged = plain.is_ragged(tile, &e);
+            let workgroups = workgroups(tile, self.form, e, splits);
+            (tile, plain.key(tile, false, ragged), workgroups)
+        });
+        let params = params(e, splits, 1);
+        let elements = [e.m * e.k, e.k * e.n, splits.count * e.m * e.n];
+        let flops = 2 * (e.m * e.n * e.k) as u64;
+        Some(Trials { class, launches: launches.collect(), params, elements, flops })
+    }
+
+    /// Whether the last step along k is not a whole one.
+    fn is_ragged(&self, tile: Tile, e: &Extents) -> bool {
+        matches!(tile, Tile::Shared { k, .. } if !e.k.is_multiple_of(k as usize))
+    }
+
     fn key(&self, tile: Tile, scalar: bool, ragged: bool) -> KernelKey {
         let key = match tile {
             Tile::Direct { rows, lanes } => {
@@ -259,15 +212,60 @@ pub(super) fn kernels() -> Vec<KernelKey> {
     keys
 }
 
-/// Into how many parts to split k so that there are enough workgroups; a pure function of shapes and adapter kind, not
-/// of the tile, so that all tiles sum alike.
-fn splits(caps: Caps, form: Form, e: Extents) -> usize {
-    let usual = if caps.cpu { Tile::Broadcast } else { TILES[4] };
-    let (tile_m, tile_n) = usual.extent(form);
-    let groups = e.batch * e.m.div_ceil(tile_m) * e.n.div_ceil(tile_n);
-    let (enough, least) = if caps.cpu { (16, 1024) } else { (1024, 256) };
-    let wanted = enough / groups.max(1);
-    wanted.clamp(1, (e.k / least).clamp(1, 64))
+/// Launches among which the fastest is to be found.
+pub(super) struct Trials {
+    /// The class of shapes that they stand for.
+    pub class: String,
+    /// Tile, kernel and workgroups of each.
+    pub launches: Vec<(Tile, KernelKey, [u32; 3])>,
+    /// Their uniform.
+    pub params: Params,
+    /// Numbers in A, B and C.
+    pub elements: [usize; 3],
+    /// Operations of each.
+    pub flops: u64,
+}
+
+/// How k is split: so that there are enough workgroups, by shapes and kind of adapter and not by the tile, so that all
+/// tiles sum alike.
+#[derive(Clone, Copy, Debug)]
+struct Splits {
+    count: usize,
+    /// Length of each part but the last.
+    part: usize,
+}
+
+impl Splits {
+    const NONE: fn(Extents) -> Splits = |e| Splits { count: 1, part: e.k.next_multiple_of(16) };
+
+    fn of(caps: Caps, form: Form, e: Extents) -> Splits {
+        let usual = if caps.cpu { Tile::Broadcast } else { TILES[4] };
+        let (tile_m, tile_n) = usual.extent(form);
+        let groups = e.batch * e.m.div_ceil(tile_m) * e.n.div_ceil(tile_n);
+        let (enough, least) = if caps.cpu { (16, 1024) } else { (1024, 256) };
+        let wanted = (enough / groups.max(1)).clamp(1, (e.k / least).clamp(1, 64));
+        let part = e.k.div_ceil(wanted).next_multiple_of(16);
+        Splits { count: e.k.div_ceil(part), part }
+    }
+}
+
+fn params(e: Extents, splits: Splits, residual_rows: usize) -> Params {
+    Params {
+        m: e.m as u32,
+        n: e.n as u32,
+        k: e.k as u32,
+        k_split: splits.part as u32,
+        splits: splits.count as u32,
+        a_stride: (e.m * e.k) as u32,
+        b_stride: (e.k * e.n) as u32,
+        residual_rows: residual_rows as u32,
+        strip: STRIP,
+    }
+}
+
+fn workgroups(tile: Tile, form: Form, e: Extents, splits: Splits) -> [u32; 3] {
+    let (tile_m, tile_n) = tile.extent(form);
+    [e.n.div_ceil(tile_n) as u32, e.m.div_ceil(tile_m) as u32, (e.batch * splits.count) as u32]
 }
 
 impl Op for MatMul {
@@ -314,14 +312,16 @@ impl Op for MatMul {
         let shape_error = |reason: String| GraphError::Shape { op: "matmul", reason };
         let e = self.extents(launcher.input_type(0), launcher.input_type(1)).map_err(shape_error)?;
         let caps = launcher.caps();
-        let tile = self.tile.unwrap_or_else(|| Tile::choose(caps, e.m, e.n));
+        let measured = || {
+            let name = launcher.choice(&self.class(&e)?)?;
+            TILES.into_iter().find(|tile| tile.to_string() == name && tile.runs_on(caps))
+        };
+        let tile = self.tile.or_else(measured).unwrap_or_else(|| Tile::choose(caps, e.m, e.n));
         // Vector loads run along the last axes of A, B and C.
         let scalar =
             [launcher.input_type(0).last(), launcher.input_type(1).last(), e.n].iter().any(|last| last % 4 != 0);
         let plain = self.epilogue == Epilogue::default();
-        let splits = if plain && e.batch == 1 { splits(caps, self.form, e) } else { 1 };
-        let k_split = e.k.div_ceil(splits).next_multiple_of(16);
-        let splits = e.k.div_ceil(k_split);
+        let splits = if plain && e.batch == 1 { Splits::of(caps, self.form, e) } else { Splits::NONE(e) };
 
         let mut next = 2;
         let mut take = |present: bool| {
@@ -333,22 +333,9 @@ impl Op for MatMul {
         let (bias, residual) = (take(self.epilogue.bias), take(self.epilogue.residual));
         let argument = take(self.epilogue.gelu_gradient);
         let residual_rows = residual.map_or(1, |index| launcher.input_type(index).len() / e.n);
-        let (a_stride, b_stride) = (e.m * e.k, e.k * e.n);
-        let params = Params {
-            m: e.m as u32,
-            n: e.n as u32,
-            k: e.k as u32,
-            k_split: k_split as u32,
-            splits: splits as u32,
-            a_stride: a_stride as u32,
-            b_stride: b_stride as u32,
-            residual_rows: residual_rows as u32,
-            strip: STRIP,
-        };
-        let ragged = matches!(tile, Tile::Shared { k, .. } if !e.k.is_multiple_of(k as usize));
         let last = if self.epilogue.keep { launcher.output(1) } else { launcher.output(0) };
-        let partial = splits > 1;
-        let target = if partial { launcher.scratch(TensorType::f32(&[splits, e.m * e.n])) } else { last };
+        let partial = splits.count > 1;
+        let target = if partial { launcher.scratch(TensorType::f32(&[splits.count, e.m * e.n])) } else { last };
         let mut args: Vec<(u32, Arg)> = vec![(1, launcher.input(0)), (2, launcher.input(1)), (3, target)];
         args.extend(bias.map(|index| (4, launcher.input(index))));
         args.extend(residual.map(|index| (5, launcher.input(index))));
@@ -356,11 +343,11 @@ impl Op for MatMul {
             args.push((6, launcher.output(0)));
         }
         args.extend(argument.map(|index| (7, launcher.input(index))));
-        let (tile_m, tile_n) = tile.extent(self.form);
-        let workgroups = [e.n.div_ceil(tile_n) as u32, e.m.div_ceil(tile_m) as u32, (e.batch * splits) as u32];
-        launcher.call_at(self.key(tile, scalar, ragged), &params, &args, workgroups)?;
+        let key = self.key(tile, scalar, self.is_ragged(tile, &e));
+        let params = params(e, splits, residual_rows);
+        launcher.call_at(key, &params, &args, workgroups(tile, self.form, e, splits))?;
         if partial {
-            column_sum_calls(launcher, target, last, (splits, e.m * e.n), None)?;
+            column_sum_calls(launcher, target, last, (splits.count, e.m * e.n), None)?;
         }
         Ok(())
     }

@@ -33,6 +33,8 @@ mod shard;
 mod slice_rows;
 mod softmax;
 mod specialised;
+mod tile;
+mod tune;
 
 pub use accumulate::push_accumulate;
 pub use adamw::{AdamW, AdamWShard, DECAY_BLOCK};
@@ -53,7 +55,7 @@ pub use layer_norm::{LayerNorm, LayerNormColumns, LayerNormGradient, layer_norm}
 pub use mask_noise::{MaskNoise, MaskStrategy};
 pub use mask_rank::{MaskRank, mask_rank};
 pub use masked_mse::{MaskedMse, MaskedMseGradient, MaskedMseVars, masked_mse};
-pub use matmul::{Form, MatMul, TILES, Tile, batched_matmul, matmul};
+pub use matmul::{Form, MatMul, batched_matmul, matmul};
 pub use normalise_patches::{NormalisePatches, normalise_patches};
 pub use patch_error::{PatchError, patch_error};
 pub use patchify::{PatchOrder, Patchify, Unpatchify, patchify, unpatchify};
@@ -63,4 +65,6 @@ pub use resample::{PIXEL_MEAN, PIXEL_STD, PixelNorm, Resample, resample};
 pub use slice_rows::{SliceRows, slice_rows};
 pub use softmax::{Softmax, SoftmaxGradient, softmax};
 pub use specialised::specialised;
+pub use tile::{TILES, Tile};
+pub use tune::tune;
 pub use uniform::{UniformLayout, layouts};

@@ -2,6 +2,7 @@
 
 mod assets;
 mod bytes;
+mod cache;
 #[cfg(feature = "app")]
 mod camera;
 mod decoders;
@@ -14,6 +15,7 @@ mod task;
 
 pub use assets::*;
 pub use bytes::{Bytes, Spool, Stream};
+pub use cache::{recall, remember};
 #[cfg(feature = "app")]
 pub use camera::{HAS_CAMERA, set_camera};
 

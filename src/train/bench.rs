@@ -10,7 +10,7 @@ use crate::gpu::{BufferSlice, DispatchList, Gpu, Timestamps, Uploads};
 use crate::graph::{Caps, GraphError, Layout, Plan, TensorType};
 use crate::mae::{self, MaeVars};
 use crate::nn::{Builder, ParamStore, State, Stream, param_bytes};
-use crate::ops::{Peak, global_norm_partials, push_global_norm};
+use crate::ops::{self, Peak, global_norm_partials, push_global_norm};
 use crate::platform;
 use crate::weights::Tensors;
 
@@ -80,6 +80,7 @@ impl Bench {
         let masks = mae::given_masks(&mut b.graph, config, noise)?;
         let vars = mae::autoencoder(&mut b, config, image, masks)?;
         b.store_gradients(vars.loss, seed)?;
+        ops::tune(&gpu, &mut b.graph, None).await?;
         let roots = [vars.loss];
         let fits = |error: GraphError| TrainError::DoesNotFit {
             model: recipe.name.clone(),

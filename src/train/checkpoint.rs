@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{Recipe, TrainError};
 use crate::gpu::Gpu;
+use crate::graph::Choices;
 use crate::mae::MaeConfig;
 use crate::nn::{ParamStore, State};
 use crate::weights::{TensorSource, Tensors, WeightsError, open_weights, parts_bytes, read_tensors, write_parts};
@@ -17,6 +18,7 @@ const AVERAGE: &str = "average.";
 const FORMAT: &str = "unmask 1";
 const CHECKED: &str = "unmask 2";
 const CHECKSUM: &str = "checksum";
+const TILES: &str = "tiles";
 
 /// All that a run needs to go on with the same bits.
 #[derive(Clone, Debug)]
@@ -57,7 +59,19 @@ pub fn model_of(weights: &dyn TensorSource) -> Result<MaeConfig, TrainError> {
     Ok(config)
 }
 
+/// Metadata that says which kernels made a run, so that it goes on with them.
+pub(super) fn tiles_metadata(tiles: &Choices) -> Option<(String, String)> {
+    let json = serde_json::to_string(tiles).ok().filter(|_| !tiles.is_empty())?;
+    Some((TILES.to_owned(), json))
+}
+
 impl Checkpoint {
+    /// Which tiles the run used, where it chose any.
+    pub(super) fn tiles(&self) -> Result<Choices, TrainError> {
+        let Some(json) = self.weights.metadata.get(TILES) else { return Ok(Choices::new()) };
+        Ok(serde_json::from_str(json).map_err(|error| self.weights.bad_metadata(TILES, &error))?)
+    }
+
     /// Everything by the prefix of its names.
     fn parts(&self) -> Vec<(&str, &Tensors)> {
         let mut parts = vec![("", &self.weights), (FIRST, &self.first), (SECOND, &self.second)];

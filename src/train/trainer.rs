@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, tiles_metadata};
 use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
 use super::{Feed, FeedOptions, HeldOut, Pictures, Recipe, TrainError, decode_limit, packed};
 use crate::data::{Picture, Source, Split, load_all_beside};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, Slices, Uploads};
-use crate::graph::{Caps, GraphError, Layout, Plan, ShardLayout, Shards};
+use crate::graph::{Caps, Choices, GraphError, Layout, Plan, ShardLayout, Shards};
 use crate::nn::{ParamStore, State};
-use crate::ops::{average_weight, global_norm_partials, push_accumulate, push_average, push_global_norm};
+use crate::ops::{self, average_weight, global_norm_partials, push_accumulate, push_average, push_global_norm};
 use crate::platform;
 
 /// Most held-out pictures that are measured.
@@ -65,6 +65,8 @@ pub struct Trainer {
     gpu: Arc<Gpu>,
     recipe: Recipe,
     store: Arc<ParamStore>,
+    /// Tiles of its products: checkpoints keep them.
+    tiles: Choices,
     feed: Feed,
     held_out: Option<HeldOut>,
     probe_pictures: Vec<Picture>,
@@ -117,7 +119,9 @@ impl Trainer {
         };
         let feed = Feed::open(&gpu, source, &split.train, options).await?;
 
-        let graph = TrainGraph::build(&recipe, feed.slot())?;
+        let mut graph = TrainGraph::build(&recipe, feed.slot())?;
+        let pinned = checkpoint.map(Checkpoint::tiles).transpose()?;
+        ops::tune(&gpu, &mut graph.builder.graph, pinned).await?;
         let mut store = ParamStore::new(&gpu, graph.builder.params(), true).await?;
         if t.ema_decay > 0.0 {
             store.keep_average(&gpu).await?;
@@ -152,6 +156,7 @@ impl Trainer {
             gpu,
             recipe,
             store: Arc::new(store),
+            tiles: graph.builder.graph.choices().clone(),
             feed,
             held_out,
             probe_pictures,
@@ -303,11 +308,13 @@ impl Trainer {
 
     /// The state to resume from.
     pub async fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
+        let mut weights = self.store.save(&self.gpu, State::Weights).await?;
+        weights.metadata.extend(tiles_metadata(&self.tiles));
         Ok(Checkpoint {
             recipe: self.recipe.clone(),
             step: self.step,
             samples: self.feed.samples(),
-            weights: self.store.save(&self.gpu, State::Weights).await?,
+            weights,
             first: self.store.save(&self.gpu, State::First).await?,
             second: self.store.save(&self.gpu, State::Second).await?,
             average: match self.recipe.train.ema_decay > 0.0 {
@@ -325,7 +332,9 @@ impl Trainer {
         let mut recipe = self.recipe.clone();
         recipe.model.mask_ratio = ratio;
         recipe.check()?;
-        let graph = TrainGraph::build(&recipe, self.feed.slot())?;
+        let mut graph = TrainGraph::build(&recipe, self.feed.slot())?;
+        ops::tune(&self.gpu, &mut graph.builder.graph, Some(self.tiles.clone())).await?;
+        self.tiles.clone_from(graph.builder.graph.choices());
         self.running = run_plan(&self.gpu, &graph, &self.store, &self.inputs, &self.loss_gradient).await?;
         self.recipe = recipe;
         Ok(())

@@ -1,0 +1,132 @@
+//! Which tile is fastest for each product of a graph, measured on the adapter itself.
+//!
+//! All tiles through workgroup memory sum in the same order, so a choice changes the time and not the bits.
+
+use std::collections::BTreeMap;
+
+use super::matmul::Trials;
+use super::{MatMul, Tile};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey, Timestamps};
+use crate::graph::{Caps, Choices, Graph};
+use crate::platform;
+
+/// Where choices are remembered, all adapters in one file.
+const FILE: &str = "tiles.json";
+/// Seconds that measuring one graph may take; what is left over keeps the usual tile.
+const BUDGET: f64 = 1.0;
+/// Measurements of a tile of which the best counts.
+const ROUNDS: usize = 3;
+
+/// Lets the products of `graph` use the fastest tiles: those `pinned`, else those remembered for this adapter and
+/// driver, else those found by trying. On processors, and without timestamps, the usual ones.
+///
+/// # Errors
+/// Those of the device.
+pub async fn tune(gpu: &Gpu, graph: &mut Graph, pinned: Option<Choices>) -> Result<(), GpuError> {
+    let caps = Caps::of(gpu);
+    if caps.cpu {
+        return Ok(());
+    }
+    let mut choices = remembered(gpu);
+    choices.extend(pinned.unwrap_or_default());
+    let unknown = unknown(caps, graph, &choices);
+    if !unknown.is_empty() {
+        let start = platform::now_seconds();
+        let found = measure(gpu, &unknown, BUDGET).await?;
+        let seconds = platform::now_seconds() - start;
+        log::info!("tiles of {} of {} products measured in {seconds:.2} s", found.len(), unknown.len());
+        remember(gpu, &found);
+        choices.extend(found);
+    }
+    graph.choose(choices);
+    Ok(())
+}
+
+/// What is to be tried for `graph`, the most work first.
+fn unknown(caps: Caps, graph: &Graph, choices: &Choices) -> Vec<Trials> {
+    let mut unknown: BTreeMap<String, (Trials, u64)> = BTreeMap::new();
+    for node in graph.nodes() {
+        let op: &dyn std::any::Any = node.op.as_ref();
+        let Some(product) = op.downcast_ref::<MatMul>() else { continue };
+        let Some(trials) = product.trials(caps, graph.ty(node.inputs[0]), graph.ty(node.inputs[1])) else { continue };
+        if !choices.contains_key(&trials.class) {
+            let flops = trials.flops;
+            unknown.entry(trials.class.clone()).or_insert((trials, 0)).1 += flops;
+        }
+    }
+    let mut unknown: Vec<(Trials, u64)> = unknown.into_values().collect();
+    unknown.sort_by_key(|(_, flops)| std::cmp::Reverse(*flops));
+    unknown.into_iter().map(|(trials, _)| trials).collect()
+}
+
+/// The fastest tile of each class, of as many as `budget` seconds allow once kernels are compiled.
+async fn measure(gpu: &Gpu, unknown: &[Trials], budget: f64) -> Result<Choices, GpuError> {
+    let mut choices = Choices::new();
+    let keys: Vec<KernelKey> =
+        unknown.iter().flat_map(|trials| trials.launches.iter().map(|(_, key, _)| key.clone())).collect();
+    gpu.compile(&keys)?;
+    let bytes = |index: usize| unknown.iter().map(|trials| trials.elements[index]).max().unwrap_or(0) as u64 * 4;
+    let limit = gpu.max_binding();
+    let mut buffers: Vec<BufferSlice> = Vec::new();
+    for (index, name) in ["A", "B", "C"].into_iter().enumerate() {
+        buffers.push(gpu.buffer(&format!("trial {name}"), bytes(index).min(limit)).await?);
+    }
+    let start = platform::now_seconds();
+    for trials in unknown {
+        if platform::now_seconds() - start > budget {
+            break;
+        }
+        if let Some(tile) = fastest(gpu, trials, &buffers).await? {
+            choices.insert(trials.class.clone(), tile.to_string());
+        }
+    }
+    Ok(choices)
+}
+
+/// The fastest of `trials`; none where the adapter has no clock fine enough or a tensor does not fit.
+async fn fastest(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Option<Tile>, GpuError> {
+    let sizes = trials.elements.map(|count| count as u64 * 4);
+    if sizes.iter().zip(buffers).any(|(size, buffer)| *size > buffer.bytes) {
+        return Ok(None);
+    }
+    let slices: Vec<(u32, BufferSlice)> =
+        (1..).zip(sizes.iter().zip(buffers).map(|(size, buffer)| buffer.part(0, *size))).collect();
+    let mut list = DispatchList::default();
+    for (_, key, workgroups) in &trials.launches {
+        list.push(gpu, "matmul", key, bytemuck::bytes_of(&trials.params), &slices, *workgroups)?;
+    }
+    let mut best = vec![f64::INFINITY; trials.launches.len()];
+    for _ in 0..ROUNDS {
+        let Some(readings) = Timestamps::measure(gpu, &list).await? else { return Ok(None) };
+        for (best, reading) in best.iter_mut().zip(readings) {
+            *best = best.min(reading.milliseconds);
+        }
+    }
+    // A clock that stands still tells nothing.
+    let timed = trials.launches.iter().zip(best).filter(|(_, milliseconds)| *milliseconds > 0.0);
+    Ok(timed.min_by(|a, b| a.1.total_cmp(&b.1)).map(|((tile, ..), _)| *tile))
+}
+
+/// By adapter and driver, and by the version that measured.
+type Remembered = BTreeMap<String, Choices>;
+
+fn adapter_key(gpu: &Gpu) -> String {
+    let summary = gpu.summary();
+    format!("{} | {} | {} | {}", summary.name, summary.backend, summary.driver, env!("CARGO_PKG_VERSION"))
+}
+
+fn all() -> Remembered {
+    platform::recall(FILE).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+fn remembered(gpu: &Gpu) -> Choices {
+    all().remove(&adapter_key(gpu)).unwrap_or_default()
+}
+
+fn remember(gpu: &Gpu, found: &Choices) {
+    let mut all = all();
+    all.entry(adapter_key(gpu)).or_default().extend(found.clone());
+    if let Ok(text) = serde_json::to_string_pretty(&all) {
+        platform::remember(FILE, &text);
+    }
+}

@@ -1,0 +1,71 @@
+//! Tiles are measured once, remembered, pinned by checkpoints, and change no bit.
+
+mod common;
+
+use std::process::Command;
+
+use common::{Random, random_input, run_bits_on};
+use unmask::graph::{Choices, Graph, TensorType, Var};
+use unmask::ops::{self, Form, TILES, matmul, tune};
+
+/// Name of the variable under which a test calls itself in a process with a cache folder of its own.
+const CACHE: &str = "UNMASK_CACHE";
+
+fn layers(graph: &mut Graph) -> (Vec<Var>, [TensorType; 2]) {
+    let types = [TensorType::f32(&[3, 40, 64]), TensorType::f32(&[96, 64])];
+    let x = graph.external("x", types[0].clone());
+    let w = graph.external("w", types[1].clone());
+    let y = matmul(graph, Form::NT, x, w).expect("a product");
+    let grads = ops::gradients(graph, y, &[x, w]).expect("gradients");
+    let mut roots = vec![y];
+    roots.extend(grads.into_iter().flatten());
+    (roots, types)
+}
+
+/// In a folder of its own: choices are found, remembered, kept to and change no bit.
+#[test]
+fn tiles_are_measured_once_and_change_no_bit() {
+    if std::env::var(CACHE).is_err() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = std::env::current_exe().expect("this test");
+        let mut command = Command::new(program);
+        command.args(["--exact", "tiles_are_measured_once_and_change_no_bit", "--nocapture"]).env(CACHE, folder.path());
+        let output = command.output().expect("this test, again");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let written = std::fs::read_to_string(folder.path().join("tiles.json")).expect("what was measured");
+        assert!(written.contains("NT 128x96x64") && written.contains("TN 96x64x128"), "{written}");
+        return;
+    }
+    pollster::block_on(async {
+        let gpu = common::gpu_as(false);
+        let mut graph = Graph::new();
+        let (roots, types) = layers(&mut graph);
+        let mut random = Random(5);
+        let inputs = types.map(|ty| random_input(&mut random, &ty.shape).1);
+        let [x, w] = inputs;
+        let given = [("x", x), ("w", w)];
+        let plain = run_bits_on(&gpu, &graph, &given, &roots);
+
+        tune(&gpu, &mut graph, None).await.expect("measured");
+        let found = graph.choices().clone();
+        assert_eq!(found.len(), 3, "one for each product: {found:?}");
+        let names: Vec<String> = TILES.iter().map(ToString::to_string).collect();
+        assert!(found.values().all(|tile| names.contains(tile)), "{found:?}");
+        assert!(run_bits_on(&gpu, &graph, &given, &roots) == plain, "{found:?} changes bits");
+
+        // Remembered: nothing is measured, so the same comes out. Changed: what a checkpoint says goes first.
+        let mut again = Graph::new();
+        layers(&mut again);
+        tune(&gpu, &mut again, None).await.expect("remembered");
+        assert_eq!(*again.choices(), found);
+        let pinned: Choices = found.keys().map(|class| (class.clone(), names[6].clone())).collect();
+        tune(&gpu, &mut again, Some(pinned.clone())).await.expect("pinned");
+        assert_eq!(*again.choices(), pinned);
+        let processor = common::gpu_as(true);
+        let mut untouched = Graph::new();
+        layers(&mut untouched);
+        tune(&processor, &mut untouched, None).await.expect("nothing to do");
+        assert!(untouched.choices().is_empty(), "processors have no choice");
+    });
+}
