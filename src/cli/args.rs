@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::bench_args::BenchArgs;
 use crate::gpu::{AdapterRequest, GpuOptions};
 use crate::ops::MaskStrategy;
 use crate::train::{Augment, Hints, Recipe, TrainError};
@@ -453,38 +454,4 @@ pub struct SelftestArgs {
     /// Show every case and tensor, not only the worst
     #[arg(long)]
     pub full: bool,
-}
-
-#[derive(Clone, Debug, Args)]
-pub struct BenchArgs {
-    /// Preset or recipe file
-    #[arg(long, default_value = "micro", value_name = "PRESET|FILE")]
-    pub model: String,
-    /// Pictures a step
-    #[arg(long, default_value_t = 16, value_name = "B")]
-    pub batch: usize,
-    /// Number formats
-    #[arg(long)]
-    pub precision: Option<PrecisionArg>,
-    /// Share of hidden patches
-    #[arg(long, value_name = "R")]
-    pub mask_ratio: Option<f64>,
-    /// Steps that are timed
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    pub steps: usize,
-    /// Also show milliseconds an op
-    #[arg(long)]
-    pub ops: bool,
-    /// Also time the variant whose encoder sees mask tokens, and print the ratio
-    #[arg(long)]
-    pub encoder_sees_masks: bool,
-    /// Compute the inside of each block again for its gradients
-    #[arg(long)]
-    pub recompute: bool,
-    /// Seed of weights and inputs
-    #[arg(long, default_value_t = 0, value_name = "S")]
-    pub seed: u64,
-    /// Write weights, inputs and loss as tensors, to be compared with another implementation
-    #[arg(long, value_name = "OUT.safetensors")]
-    pub dump: Option<PathBuf>,
 }

@@ -3,8 +3,10 @@
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::args::{BenchArgs, Common};
+use super::args::Common;
+use super::bench_args::BenchArgs;
 use super::progress::{json_line, say};
+use super::{bench_chart, bench_scale, bench_slices};
 use crate::ops::Peak;
 use crate::train::{Bench, BenchResult, Recipe};
 use crate::weights::{Storage, write_tensors};
@@ -27,9 +29,22 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
             say(common, format_args!("peak    {gflops:.1} GFLOP/s, {gbytes_per_s:.1} GB/s measured"));
         }
         recipe.model.encoder_sees_masks = false;
+        if let Some(scale) = args.scale {
+            return bench_scale::run(common, args, &gpu, &recipe, scale, peak).await;
+        }
         let bench = Bench::new(gpu.clone(), &recipe).await?;
         say(common, format_args!("memory  {} estimated", bench.estimate()));
-        let result = bench.time(args.steps, args.ops, peak).await?;
+        let ops = args.ops || args.shapes || args.svg.is_some();
+        let result = bench.time(args.steps, ops, peak).await?;
+        if let Some(path) = &args.svg {
+            let title = format!("{} batch {}, {}", args.model, args.batch, gpu.name());
+            let svg = bench_chart::bars(&title, &result.ops);
+            std::fs::write(path, svg).with_context(|| path.display().to_string())?;
+        }
+        let slices = match args.slice_ms {
+            Some(milliseconds) => Some(bench_slices::compare(&gpu, &bench, milliseconds, args.steps).await?),
+            None => None,
+        };
         if let Some(path) = &args.dump {
             write_tensors(path, &bench.dump().await?, Storage::F32)?;
         }
@@ -48,18 +63,28 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
                 "visible_only": result, "encoder_sees_masks": all, "visible_only_speedup": speedup,
                 "loss": result.loss, "step_ms": result.step_ms, "images_per_s": result.images_per_s,
                 "gflops": result.gflops, "share_of_peak": result.share_of_peak, "peak_bytes": result.peak_bytes,
+                "slices": slices,
             }));
         }
-        show(&format!("{} batch {}", args.model, args.batch), &result);
+        show(&format!("{} batch {}", args.model, args.batch), &result, args);
+        if let Some(slices) = slices {
+            println!(
+                "slices of {:.1} ms add {:.1} % to a step ({:.1} ms against {:.1} ms)",
+                slices.slice_ms,
+                (slices.ratio - 1.0) * 100.0,
+                slices.sliced_ms,
+                slices.whole_ms
+            );
+        }
         if let (Some(all), Some(speedup)) = (&all, speedup) {
-            show("encoder sees masks", all);
+            show("encoder sees masks", all, args);
             println!("visible tokens only is {speedup:.2} times faster");
         }
         Ok(())
     })
 }
 
-fn show(title: &str, result: &BenchResult) {
+fn show(title: &str, result: &BenchResult, args: &BenchArgs) {
     println!("{title}");
     println!("  loss         {:.6}", result.loss);
     println!("  step         {:.1} ms (median of {})", result.step_ms, result.steps);
@@ -70,7 +95,25 @@ fn show(title: &str, result: &BenchResult) {
         of_peak(", ", result.share_of_peak)
     );
     println!("  memory       {:.0} MiB in buffers", result.peak_bytes as f64 / f64::from(1 << 20));
-    println!("  dispatches   {}", result.dispatches);
+    println!("  dispatches   {}, encoded in {:.2} ms", result.dispatches, result.encode_ms);
+    if let Some(idle) = result.idle_share {
+        println!("  idle         {:.1} % of the step", idle * 100.0);
+    }
+    if args.shapes {
+        for shape in &result.shapes {
+            println!(
+                "  {:<22} {:9.2} ms {:4} x {:7.2} GFLOP/s {:7.2} GB/s{}  {}",
+                shape.op,
+                shape.milliseconds,
+                shape.times,
+                shape.gflops,
+                shape.gbytes_per_s,
+                of_peak(" ", shape.share_of_peak),
+                shape.shapes
+            );
+        }
+        return;
+    }
     for op in &result.ops {
         println!(
             "  {:<22} {:9.2} ms {:5.1} % {:7.2} GFLOP/s {:7.2} GB/s{}",

@@ -2,6 +2,10 @@
 
 mod args;
 mod bench;
+mod bench_args;
+mod bench_chart;
+mod bench_scale;
+mod bench_slices;
 mod chart;
 mod convert;
 mod data;

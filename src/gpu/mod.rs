@@ -18,5 +18,5 @@ pub use device::{Gpu, GpuOptions};
 pub use error::GpuError;
 pub use kernel::{Kernel, KernelKey};
 pub use progress::Mark;
-pub use run::{Dispatch, DispatchList, Slices};
+pub use run::{Dispatch, DispatchList, Slices, Work};
 pub use timestamps::{Timestamps, TimestampsReading};

@@ -1,5 +1,6 @@
 //! Lists of dispatches, run whole or in slices.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{BufferSlice, Gpu, GpuError, Kernel, KernelKey};
@@ -17,6 +18,17 @@ pub struct Dispatch {
     pub bytes: u64,
     /// The op it belongs to, for profiles.
     pub op: &'static str,
+    /// What it does, for profiles.
+    pub work: Work,
+}
+
+/// What a dispatch does, where its list says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Shapes of what its op reads.
+    pub shapes: String,
+    /// Floating-point operations; those of an op of several dispatches are put down to the first.
+    pub flops: u64,
 }
 
 /// Dispatches in order.
@@ -70,7 +82,7 @@ impl DispatchList {
             entries: &entries,
         });
         let bytes = buffers.iter().map(|(_, slice)| slice.bytes).sum();
-        self.dispatches.push(Dispatch { kernel, bind_group, workgroups, bytes, op });
+        self.dispatches.push(Dispatch { kernel, bind_group, workgroups, bytes, op, work: Work::default() });
         Ok(())
     }
 
@@ -83,19 +95,24 @@ impl DispatchList {
     /// Submits at most `most` further dispatches; true when the list is done.
     pub fn run_slice(&self, gpu: &Gpu, slices: &mut Slices, most: usize) -> bool {
         let end = self.dispatches.len().min(slices.next.saturating_add(most.max(1)));
+        gpu.submit([self.encode(gpu, slices.next..end)]);
+        slices.next = end;
+        end == self.dispatches.len()
+    }
+
+    /// The commands of the dispatches in `range`, in one pass.
+    pub fn encode(&self, gpu: &Gpu, range: Range<usize>) -> wgpu::CommandBuffer {
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("plan") });
         {
             let mut pass = encoder
                 .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("plan"), timestamp_writes: None });
-            for dispatch in &self.dispatches[slices.next..end] {
+            for dispatch in &self.dispatches[range] {
                 pass.set_pipeline(&dispatch.kernel.pipeline);
                 pass.set_bind_group(0, &dispatch.bind_group, &[]);
                 pass.dispatch_workgroups(dispatch.workgroups[0], dispatch.workgroups[1], dispatch.workgroups[2]);
             }
         }
-        gpu.submit([encoder.finish()]);
-        slices.next = end;
-        end == self.dispatches.len()
+        encoder.finish()
     }
 }
 

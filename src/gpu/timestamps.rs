@@ -1,6 +1,6 @@
 //! Time on the device, a pass a dispatch.
 
-use super::{DispatchList, Gpu, GpuError};
+use super::{DispatchList, Gpu, GpuError, Work};
 
 /// A list run with a timestamp before and after each dispatch.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub struct TimestampsReading {
     pub op: &'static str,
     /// Kernel name.
     pub kernel: String,
+    /// Shapes and operations.
+    pub work: Work,
     /// Bytes of what it binds, as in [`Dispatch`](super::Dispatch).
     pub bytes: u64,
     /// Milliseconds on the device.
@@ -63,6 +65,7 @@ impl Timestamps {
             readings.extend(part.iter().zip(ticks.chunks(2)).map(|(dispatch, pair)| TimestampsReading {
                 op: dispatch.op,
                 kernel: dispatch.kernel.name.clone(),
+                work: dispatch.work.clone(),
                 bytes: dispatch.bytes,
                 milliseconds: pair[1].saturating_sub(pair[0]) as f64 * period,
             }));

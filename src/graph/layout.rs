@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use super::memory::{self, Assignment, Lifetime};
 use super::tensor::Origin;
+use crate::gpu::Work;
+
 use super::{Arg, Call, Caps, Graph, GraphError, Launcher, TensorType, Var, fuse};
 
 /// Where a tensor of a layout lives.
@@ -21,6 +23,7 @@ pub(super) enum Place {
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub op: &'static str,
+    pub work: Work,
     pub calls: Vec<Call>,
 }
 
@@ -102,13 +105,18 @@ impl Layout {
                     });
                 }
             }
+            let shapes: Vec<String> = input_types
+                .iter()
+                .map(|ty| ty.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x"))
+                .collect();
+            let shapes = shapes.join(", ");
             let calls = launcher.calls;
             tensors.extend(launcher.scratch.into_iter().map(|ty| (ty, Place::Nowhere)));
             for (_, arg) in calls.iter().flat_map(|call| &call.args) {
                 let span = spans.entry(arg.0).or_insert((position, position));
                 span.1 = position;
             }
-            steps.push(Step { op: node.op.name(), calls });
+            steps.push(Step { op: node.op.name(), work: Work { shapes, flops: work }, calls });
         }
         for root in roots {
             if let Some(span) = spans.get_mut(&home[root.0]) {

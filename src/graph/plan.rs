@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::layout::{Layout, Place};
 use super::{Graph, GraphError, Var};
-use crate::gpu::{BufferSlice, DispatchList, Gpu, KernelKey};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, KernelKey, Work};
 
 /// Memory for the external tensors of a graph, by name.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +80,7 @@ impl Plan {
         gpu.compile(&keys)?;
         let mut list = DispatchList::default();
         for step in &layout.steps {
+            let first = list.dispatches.len();
             for call in &step.calls {
                 let buffers: Vec<(u32, BufferSlice)> = call
                     .args
@@ -87,6 +88,10 @@ impl Plan {
                     .map(|(binding, arg)| Ok((*binding, slice_of(arg.0)?)))
                     .collect::<Result<_, GraphError>>()?;
                 list.push(gpu, step.op, &call.key, &call.params, &buffers, call.workgroups)?;
+            }
+            for (index, dispatch) in list.dispatches[first..].iter_mut().enumerate() {
+                let flops = if index == 0 { step.work.flops } else { 0 };
+                dispatch.work = Work { flops, ..step.work.clone() };
             }
         }
         gpu.check()?;

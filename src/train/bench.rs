@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Estimate, Recipe, TrainError};
-use crate::gpu::{BufferSlice, DispatchList, Gpu, Timestamps, Uploads};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, Timestamps, TimestampsReading, Uploads};
 use crate::graph::{Caps, GraphError, Layout, Plan, TensorType};
 use crate::mae::{self, MaeVars};
 use crate::nn::{Builder, ParamStore, State, Stream, param_bytes};
@@ -31,6 +31,27 @@ pub struct OpTime {
     pub share_of_peak: Option<f64>,
 }
 
+/// Time of one op with one set of shapes in a step.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShapeTime {
+    /// The op.
+    pub op: &'static str,
+    /// Its kernel; the first where it has several.
+    pub kernel: String,
+    /// Shapes of what it reads.
+    pub shapes: String,
+    /// How often it runs in a step.
+    pub times: usize,
+    /// Milliseconds a step, all of them together.
+    pub milliseconds: f64,
+    /// Arithmetic speed.
+    pub gflops: f64,
+    /// Memory speed, as in [`OpTime`].
+    pub gbytes_per_s: f64,
+    /// Share of the adapter's peak, as in [`OpTime`].
+    pub share_of_peak: Option<f64>,
+}
+
 /// What a benchmark found.
 #[derive(Clone, Debug, Serialize)]
 pub struct BenchResult {
@@ -50,8 +71,14 @@ pub struct BenchResult {
     pub peak_bytes: u64,
     /// Kernel launches a step.
     pub dispatches: usize,
+    /// Median milliseconds that the processor takes to encode a step.
+    pub encode_ms: f64,
+    /// Share of a step in which the device does nothing, where ops are timed.
+    pub idle_share: Option<f64>,
     /// Milliseconds an op, most first, where asked for and the adapter has timestamps.
     pub ops: Vec<OpTime>,
+    /// The same for each op and its shapes.
+    pub shapes: Vec<ShapeTime>,
 }
 
 /// A training step ready to be timed.
@@ -130,6 +157,11 @@ impl Bench {
         &self.estimate
     }
 
+    /// The dispatches of a step: forward and backward, then the optimiser.
+    pub fn lists(&self) -> [&DispatchList; 2] {
+        [self.plan.list(), &self.update]
+    }
+
     async fn loss(&self) -> Result<f64, TrainError> {
         let slice = self.plan.slice(self.vars.loss).ok_or_else(|| GraphError::Unbound("loss".to_owned()))?;
         let loss: Vec<f32> = self.gpu.read_one("loss", slice).await?;
@@ -141,7 +173,7 @@ impl Bench {
         self.plan.run(&self.gpu);
         let loss = self.loss().await?;
         self.update.run(&self.gpu);
-        let mut times = Vec::with_capacity(steps);
+        let (mut times, mut encoding) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
         for _ in 0..steps.max(1) {
             let start = platform::now_seconds();
             self.plan.run(&self.gpu);
@@ -149,9 +181,19 @@ impl Bench {
             // Reading the loss waits for all of the step.
             self.loss().await?;
             times.push((platform::now_seconds() - start) * 1e3);
+            let start = platform::now_seconds();
+            for list in self.lists() {
+                drop(list.encode(&self.gpu, 0..list.dispatches.len()));
+            }
+            encoding.push((platform::now_seconds() - start) * 1e3);
         }
-        times.sort_by(f64::total_cmp);
-        let step_ms = times[times.len() / 2];
+        let median = |times: &mut Vec<f64>| -> f64 {
+            times.sort_by(f64::total_cmp);
+            times[times.len() / 2]
+        };
+        let (step_ms, encode_ms) = (median(&mut times), median(&mut encoding));
+        let readings = if ops { self.readings().await? } else { Vec::new() };
+        let busy: f64 = readings.iter().map(|reading| reading.milliseconds).sum();
         let gflops = self.estimate.flops as f64 / step_ms / 1e6;
         Ok(BenchResult {
             loss,
@@ -162,19 +204,29 @@ impl Bench {
             share_of_peak: peak.map(|peak| gflops / peak.gflops),
             peak_bytes: self.estimate.bytes(),
             dispatches: self.plan.list().dispatches.len() + self.update.dispatches.len(),
-            ops: if ops { self.op_times(peak).await? } else { Vec::new() },
+            encode_ms,
+            idle_share: (busy > 0.0).then(|| (1.0 - busy / step_ms).max(0.0)),
+            ops: self.op_times(&readings, peak),
+            shapes: shape_times(&readings, peak),
         })
     }
 
-    async fn op_times(&self, peak: Option<Peak>) -> Result<Vec<OpTime>, TrainError> {
+    /// What every dispatch of a step takes.
+    async fn readings(&self) -> Result<Vec<TimestampsReading>, TrainError> {
+        let mut readings = Vec::new();
+        for list in [self.plan.list(), &self.update] {
+            readings.extend(Timestamps::measure(&self.gpu, list).await?.unwrap_or_default());
+        }
+        Ok(readings)
+    }
+
+    fn op_times(&self, readings: &[TimestampsReading], peak: Option<Peak>) -> Vec<OpTime> {
         // Milliseconds and bytes.
         let mut sums: BTreeMap<&'static str, (f64, u64)> = BTreeMap::new();
-        for list in [self.plan.list(), &self.update] {
-            for reading in Timestamps::measure(&self.gpu, list).await?.unwrap_or_default() {
-                let sum = sums.entry(reading.op).or_default();
-                sum.0 += reading.milliseconds;
-                sum.1 += reading.bytes;
-            }
+        for reading in readings {
+            let sum = sums.entry(reading.op).or_default();
+            sum.0 += reading.milliseconds;
+            sum.1 += reading.bytes;
         }
         let total: f64 = sums.values().map(|(ms, _)| ms).sum();
         let gflops = |op: &str, ms: f64| self.op_flops.get(op).map_or(0.0, |flops| *flops as f64 / ms / 1e6);
@@ -182,12 +234,12 @@ impl Bench {
             .into_iter()
             .map(|(op, (ms, bytes))| {
                 let (gflops, gbytes_per_s) = (gflops(op, ms), bytes as f64 / ms / 1e6);
-                let share_of_peak = peak.map(|peak| (gflops / peak.gflops).max(gbytes_per_s / peak.gbytes_per_s));
+                let share_of_peak = share_of_peak(peak, gflops, gbytes_per_s);
                 OpTime { op, milliseconds: ms, share: ms / total, gflops, gbytes_per_s, share_of_peak }
             })
             .collect();
         times.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
-        Ok(times)
+        times
     }
 
     /// Weights as they were initialised, inputs, and the loss of the first step.
@@ -210,4 +262,44 @@ impl Bench {
         tensors.metadata.extend(super::config_metadata(config)?);
         Ok(tensors)
     }
+}
+
+/// Share of the peak of arithmetic or of memory, whichever is larger.
+fn share_of_peak(peak: Option<Peak>, gflops: f64, gbytes_per_s: f64) -> Option<f64> {
+    peak.map(|peak| (gflops / peak.gflops).max(gbytes_per_s / peak.gbytes_per_s))
+}
+
+/// Readings summed by op and shapes, most time first.
+fn shape_times(readings: &[TimestampsReading], peak: Option<Peak>) -> Vec<ShapeTime> {
+    let mut groups: BTreeMap<(&'static str, &str), (ShapeTime, u64, u64)> = BTreeMap::new();
+    for reading in readings {
+        let (group, flops, bytes) = groups.entry((reading.op, &reading.work.shapes)).or_insert_with(|| {
+            let group = ShapeTime {
+                op: reading.op,
+                kernel: reading.kernel.clone(),
+                shapes: reading.work.shapes.clone(),
+                times: 0,
+                milliseconds: 0.0,
+                gflops: 0.0,
+                gbytes_per_s: 0.0,
+                share_of_peak: None,
+            };
+            (group, 0, 0)
+        });
+        // Further dispatches of an op are no further runs of it.
+        group.times += usize::from(reading.kernel == group.kernel);
+        group.milliseconds += reading.milliseconds;
+        *flops += reading.work.flops;
+        *bytes += reading.bytes;
+    }
+    let mut groups: Vec<ShapeTime> = groups
+        .into_values()
+        .map(|(group, flops, bytes)| {
+            let rate = |amount: u64| amount as f64 / group.milliseconds.max(1e-9) / 1e6;
+            let (gflops, gbytes_per_s) = (rate(flops), rate(bytes));
+            ShapeTime { gflops, gbytes_per_s, share_of_peak: share_of_peak(peak, gflops, gbytes_per_s), ..group }
+        })
+        .collect();
+    groups.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
+    groups
 }

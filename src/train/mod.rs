@@ -24,7 +24,7 @@ mod runs;
 mod schedule;
 mod trainer;
 
-pub use bench::{Bench, BenchResult, OpTime};
+pub use bench::{Bench, BenchResult, OpTime, ShapeTime};
 pub use checkpoint::{Checkpoint, config_metadata, model_of};
 pub use error::TrainError;
 pub use estimate::{Estimate, estimate};

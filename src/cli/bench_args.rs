@@ -1,0 +1,64 @@
+//! The arguments of `unmask bench`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::args::PrecisionArg;
+
+/// What `unmask bench --scale` goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scale {
+    /// Batches of 1 to 256
+    Batch,
+    /// 49 to 4096 patches a picture
+    Tokens,
+    /// All presets
+    Model,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// Preset or recipe file
+    #[arg(long, default_value = "micro", value_name = "PRESET|FILE")]
+    pub model: String,
+    /// Pictures a step
+    #[arg(long, default_value_t = 16, value_name = "B")]
+    pub batch: usize,
+    /// Number formats
+    #[arg(long)]
+    pub precision: Option<PrecisionArg>,
+    /// Share of hidden patches
+    #[arg(long, value_name = "R")]
+    pub mask_ratio: Option<f64>,
+    /// Steps that are timed
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub steps: usize,
+    /// Also show milliseconds an op
+    #[arg(long)]
+    pub ops: bool,
+    /// Also show milliseconds of each op with each of its shapes
+    #[arg(long)]
+    pub shapes: bool,
+    /// Also draw the time that each op takes
+    #[arg(long, value_name = "OUT.svg")]
+    pub svg: Option<PathBuf>,
+    /// Time a series of batches, of picture sizes or of models instead, as far as 20 s a step and the adapter allow
+    #[arg(long, value_name = "BY")]
+    pub scale: Option<Scale>,
+    /// Also time the step in slices of this many milliseconds, in turn with whole ones, and print what slices add
+    #[arg(long, value_name = "MS")]
+    pub slice_ms: Option<f64>,
+    /// Also time the variant whose encoder sees mask tokens, and print the ratio
+    #[arg(long)]
+    pub encoder_sees_masks: bool,
+    /// Compute the inside of each block again for its gradients
+    #[arg(long)]
+    pub recompute: bool,
+    /// Seed of weights and inputs
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+    /// Write weights, inputs and loss as tensors, to be compared with another implementation
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub dump: Option<PathBuf>,
+}
