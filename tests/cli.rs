@@ -110,6 +110,48 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
 }
 
 #[test]
+fn bench_follows_shapes_slices_and_sizes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let json = |output: std::process::Output| -> serde_json::Value {
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("one object")
+    };
+    let bench = ["bench", "--model", "micro", "--batch", "2", "--steps", "1", "--json"];
+    let (bars, curves) = (place("bars.svg"), place("curves.svg"));
+    let line = json(unmask(&[&bench[..], &["--shapes", "--slice-ms", "5", "--svg", &bars]].concat()));
+    assert!(line["slices"]["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0), "{line}");
+    assert!(line["visible_only"]["encode_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{line}");
+    let result = &line["visible_only"];
+    if let [_, ..] = result["ops"].as_array().expect("a list").as_slice() {
+        let sum = |rows: &serde_json::Value| -> f64 {
+            rows.as_array().expect("a list").iter().map(|row| row["milliseconds"].as_f64().expect("a time")).sum()
+        };
+        assert!((sum(&result["ops"]) - sum(&result["shapes"])).abs() < 1e-6, "{result}");
+        let shapes = result["shapes"].as_array().expect("a list");
+        assert!(shapes.iter().any(|row| row["shapes"] == "2x17x128, 384x128, 384" && row["times"] == 4), "{result}");
+    }
+
+    // A series of pictures, of a model small enough for all of them.
+    let mut recipe = unmask::train::Recipe::load("micro").expect("a preset");
+    let model = &mut recipe.model;
+    (model.image_size, model.patch_size, model.width, model.depth, model.heads) = (32, 8, 16, 1, 2);
+    (model.decoder_width, model.decoder_depth, model.decoder_heads) = (16, 1, 2);
+    std::fs::write(place("nano.toml"), recipe.to_toml().expect("a recipe")).expect("written");
+    let nano = place("nano.toml");
+    let series = ["bench", "--model", &nano, "--steps", "1", "--json", "--scale", "batch", "--svg", &curves];
+    let line = json(unmask(&series));
+    let points = line["points"].as_array().expect("points");
+    assert!(points.len() >= 2 && points[0]["name"] == "1" && points[1]["name"] == "2", "{line}");
+    let flops = |at: usize| points[at]["flops"].as_f64().expect("a count");
+    assert!((flops(1) / flops(0) - 2.0).abs() < 0.01, "{line}");
+    for file in [bars, curves] {
+        let svg = std::fs::read_to_string(&file).expect("a picture");
+        assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && !svg.contains("NaN"), "{svg}");
+    }
+}
+
+#[test]
 fn bench_tells_speeds_as_shares_of_the_measured_peak() {
     let bench = unmask(&["bench", "--model", "micro", "--batch", "1", "--steps", "1", "--ops", "--json"]);
     assert!(bench.status.success(), "{}", text(&bench.stderr));
