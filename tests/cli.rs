@@ -105,6 +105,13 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
         assert_eq!(failed.status.code(), Some(1), "{arguments:?}");
         assert!(text(&failed.stderr).contains(expected), "{}", text(&failed.stderr));
     }
+    // A name without an ending is that of a folder; what no picture can be written to is told before it is computed.
+    let strips = folder.path().join("strips").display().to_string();
+    let result = unmask(&["reconstruct", &photo, "--out", &strips]);
+    assert!(result.status.success(), "{}", text(&result.stderr));
+    assert!(folder.path().join("strips/cat_erasers.png").is_file());
+    let failed = unmask(&["reconstruct", &photo, "--out", "strip.doc"]);
+    assert!(text(&failed.stderr).contains("--out strip.doc: expected a name that ends in .png"));
     let failed = unmask(&["reconstruct", "no-such.jpg"]);
     assert!(text(&failed.stderr).contains("no-such.jpg: no such file or folder"));
 }

@@ -324,7 +324,7 @@ pub struct ReconstructArgs {
     /// A picture of the mask: patches that are dark in it are hidden
     #[arg(long, value_name = "MASK.png")]
     pub mask: Option<PathBuf>,
-    /// Where to write the strips: a .png for one picture, a folder for several
+    /// Where to write the strips: a .png for one picture, or a folder
     #[arg(long, default_value = "reconstruction.png", value_name = "OUT.png")]
     pub out: PathBuf,
     /// Also write input, mask and prediction as tensors

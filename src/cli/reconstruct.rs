@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use image::ImageFormat;
 use serde_json::json;
 
 use super::args::{Common, ReconstructArgs};
@@ -27,6 +28,12 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     {
         bail!("--out {}: there are {} pictures; expected a folder", args.out.display(), files.len());
     }
+    let is_folder = args.out.is_dir() || args.out.extension().is_none();
+    // Told before anything is computed.
+    let format = ImageFormat::from_path(&args.out);
+    if !several && !is_folder && !matches!(format, Ok(ImageFormat::Png | ImageFormat::WebP | ImageFormat::Tiff)) {
+        bail!("--out {}: expected a name that ends in .png, .webp or .tiff, or a folder", args.out.display());
+    }
     pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
         model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
@@ -38,11 +45,10 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
                 "note: this model predicts normalised patches; they are shown with each patch's true mean and deviation",
             );
         }
-        let folder = match several {
-            true => {
-                Some(if args.out.extension().is_some() { PathBuf::from("reconstructions") } else { args.out.clone() })
-            }
-            false => None,
+        let folder = match (is_folder, several) {
+            (true, _) => Some(args.out.clone()),
+            (false, true) => Some(PathBuf::from("reconstructions")),
+            (false, false) => None,
         };
         if let Some(folder) = &folder {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -63,7 +69,8 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
             let result = model.reconstruct(picture, &hidden).await?;
             let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
             let out = match &folder {
-                Some(folder) => folder.join(format!("{number:04}-{stem}.png")),
+                Some(folder) if several => folder.join(format!("{number:04}-{stem}.png")),
+                Some(folder) => folder.join(format!("{stem}.png")),
                 None => args.out.clone(),
             };
             let [width, height] = result.strip_size;

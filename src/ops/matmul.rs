@@ -123,8 +123,13 @@ impl MatMul {
 
     /// The class of shapes that this product belongs to where tiles are measured; products of one class are alike.
     fn class(&self, e: &Extents) -> Option<String> {
-        let vectors =
-            e.n % 4 == 0 && (e.k % 4 == 0 || self.form == Form::TN) && (e.m % 4 == 0 || self.form != Form::TN);
+        // The last axes of A, B and C.
+        let last = match self.form {
+            Form::NN => [e.k, e.n, e.n],
+            Form::NT => [e.k, e.k, e.n],
+            Form::TN => [e.m, e.n, e.n],
+        };
+        let vectors = last.iter().all(|length| length.is_multiple_of(4));
         (!self.batched && vectors).then(|| {
             let e = self.typical(e);
             format!("{:?} {}x{}x{}", self.form, e.m, e.n, e.k)
