@@ -119,12 +119,14 @@ fn journey(ui: &mut egui::Ui, config: &MaeConfig) {
     let painter = ui.painter();
     let (text, line) = (ui.visuals().text_color(), ui.visuals().widgets.noninteractive.fg_stroke);
     let strong = ui.visuals().strong_text_color();
+    // The longest name fits its box in narrow windows too.
+    let names = egui::FontId::proportional((step * 0.17).min(14.0));
     for (index, (name, size, share)) in stages.iter().enumerate() {
         let centre = egui::pos2(rect.left() + step * (index as f32 + 0.5), rect.top() + 45.0);
         let height = 16.0 + 60.0 * share;
         let shape = egui::Rect::from_center_size(centre, egui::vec2(step * 0.62, height));
         painter.rect_filled(shape, 6.0, super::theme::TRAIN.gamma_multiply(if index == 2 { 0.65 } else { 0.35 }));
-        painter.text(centre, egui::Align2::CENTER_CENTER, name, egui::FontId::proportional(14.0), strong);
+        painter.text(centre, egui::Align2::CENTER_CENTER, name, names.clone(), strong);
         let below = egui::pos2(centre.x, rect.bottom() - 10.0);
         painter.text(below, egui::Align2::CENTER_CENTER, size, egui::FontId::proportional(12.0), text);
         if index + 1 < stages.len() {
