@@ -398,7 +398,7 @@ impl App {
                     self.settings.shortcuts = !self.settings.shortcuts;
                 }
                 self.notices.button(ui);
-                if let Some(status) = self.train.status() {
+                if let Some(status) = self.train.status(&self.gpu) {
                     ui.label(status);
                 }
                 if !narrow {

@@ -13,7 +13,7 @@ use super::history::History;
 use super::notices::Notices;
 use super::settings::{self, TrainSettings};
 use crate::data::{self, DataError, Source};
-use crate::gpu::AdapterRequest;
+use crate::gpu::{AdapterRequest, Gpu};
 use crate::platform;
 use crate::session::{Command, Event, Job, JobError, Session, Started};
 use crate::train::Recipe;
@@ -130,12 +130,15 @@ impl Train {
         Ok(())
     }
 
-    /// A few words for the top bar while something runs.
-    pub fn status(&self) -> Option<String> {
+    /// A few words for the top bar while something runs; `gpu` may still be compiling kernels for it.
+    pub fn status(&self, gpu: &Gpu) -> Option<String> {
         let steps = self.started.as_ref().map_or(0, |started| started.steps);
         match self.phase {
             Phase::Idle => None,
-            Phase::Starting => Some("preparing…".to_owned()),
+            Phase::Starting => Some(match gpu.compiling() {
+                Some((done, wanted)) => format!("compiling kernels, {done} of {wanted}"),
+                None => "preparing…".to_owned(),
+            }),
             Phase::Running => Some(format!("training {} / {steps}", self.step())),
             Phase::Paused => Some(format!("paused at {}", self.step())),
             Phase::Stopping => Some("saving…".to_owned()),
