@@ -6,7 +6,7 @@ use serde_json::json;
 use super::args::Common;
 use super::bench_args::BenchArgs;
 use super::progress::{json_line, say};
-use super::{bench_chart, bench_scale, bench_slices};
+use super::{bench_chart, bench_scale, bench_slices, bench_turns};
 use crate::ops::Peak;
 use crate::train::{Bench, BenchResult, Recipe};
 use crate::weights::{Storage, write_tensors};
@@ -24,6 +24,11 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
     pollster::block_on(async {
         let gpu = crate::gpu::Gpu::open(&common.gpu_options()).await?;
         say(common, format_args!("adapter {}", gpu.name()));
+        if let Some(rate) = args.turns {
+            recipe.model.encoder_sees_masks = args.encoder_sees_masks;
+            let bench = Bench::new(gpu.clone(), &recipe).await?;
+            return bench_turns::run(args, &gpu, &recipe, &bench, rate).await;
+        }
         let peak = Peak::measure(&gpu).await?;
         if let Some(Peak { gflops, gbytes_per_s }) = peak {
             say(common, format_args!("peak    {gflops:.1} GFLOP/s, {gbytes_per_s:.1} GB/s measured"));

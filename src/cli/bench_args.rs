@@ -61,4 +61,8 @@ pub struct BenchArgs {
     /// Write weights, inputs and loss as tensors, to be compared with another implementation
     #[arg(long, value_name = "OUT.safetensors")]
     pub dump: Option<PathBuf>,
+    /// Time steps by turns with another program: answer every line `N` on stdin with the times of N more optimiser steps
+    /// at this learning rate, as JSON; `./dev bench --peer` speaks to it
+    #[arg(long, value_name = "RATE", num_args = 0..=1, default_missing_value = "1e-3", hide = true)]
+    pub turns: Option<f64>,
 }

@@ -6,6 +6,7 @@ mod bench_args;
 mod bench_chart;
 mod bench_scale;
 mod bench_slices;
+mod bench_turns;
 mod chart;
 mod convert;
 mod data;

@@ -89,6 +89,7 @@ pub struct Bench {
     plan: Plan,
     vars: MaeVars,
     update: DispatchList,
+    schedule: BufferSlice,
     image: Vec<f32>,
     noise: Vec<f32>,
     estimate: Estimate,
@@ -149,7 +150,8 @@ impl Bench {
             recipe.optimiser().push(&gpu, &mut update, shard, &schedule, &norm)?;
         }
         let op_flops = layout.op_flops().clone();
-        Ok(Bench { gpu, recipe: recipe.clone(), store, plan, vars, update, image, noise, estimate, op_flops })
+        let recipe = recipe.clone();
+        Ok(Bench { gpu, recipe, store, plan, vars, update, schedule, image, noise, estimate, op_flops })
     }
 
     /// Estimated memory.
@@ -166,6 +168,15 @@ impl Bench {
         let slice = self.plan.slice(self.vars.loss).ok_or_else(|| GraphError::Unbound("loss".to_owned()))?;
         let loss: Vec<f32> = self.gpu.read_one("loss", slice).await?;
         Ok(f64::from(loss[0]))
+    }
+
+    /// The whole optimiser step `t`, from 1, at the rate `lr`: its loss, once all of it is done.
+    pub async fn step(&self, lr: f64, t: u64) -> Result<f64, TrainError> {
+        self.gpu.upload(&self.schedule, &self.recipe.optimiser().schedule(lr, t));
+        self.plan.run(&self.gpu);
+        self.update.run(&self.gpu);
+        // Reading the loss waits for all of the step.
+        self.loss().await
     }
 
     /// Times `steps` steps after a first one that warms up, and each op where `ops`, as shares of `peak`.
