@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut optimiser = burn::optim::ModuleOptimizer::from(decayed).with_group(group, plain, None);
 
     let stdout = std::io::stdout();
-    let mut say = |value: serde_json::Value| -> std::io::Result<()> {
+    let say = |value: serde_json::Value| -> std::io::Result<()> {
         let mut out = stdout.lock();
         writeln!(out, "{value}")?;
         out.flush()
