@@ -59,7 +59,7 @@ for (const [name, data] of Object.entries(files)) {
 fs.writeFileSync(path.join(out, "web/files/manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 fs.copyFileSync(path.join(root, "index.html"), path.join(out, "index.html"));
 fs.copyFileSync(path.join(root, "assets/icon.png"), path.join(out, "web/icon.png"));
-for (const name of ["page.js", "page.css", "camera.js", "storage.js", "unmask.js", "unmask.d.ts", "README.md"]) {
+for (const name of ["page.js", "page.css", "camera.js", "folders.js", "storage.js", "unmask.js", "unmask.d.ts", "README.md"]) {
     fs.copyFileSync(path.join(root, "web", name), path.join(out, "web", name));
 }
 

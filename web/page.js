@@ -1,10 +1,11 @@
 // Loads the app and starts it; says what is wrong where that fails. `unmask` in the console is its hook for scripts.
 import { startCamera } from "./camera.js";
+import { droppedFolders, readFolders } from "./folders.js";
 import { keep, kept } from "./storage.js";
 import { load } from "./unmask.js";
 
 const element = id => document.getElementById(id);
-let page;
+let page, glue;
 
 /** Replaces the page by an explanation; the first one stays, as what follows are its consequences. */
 function problem(title, text, { steps = [], details } = {}) {
@@ -98,10 +99,20 @@ async function feed(files) {
     for (const file of files) page?.feed(file.name || "pasted.png", new Uint8Array(await file.arrayBuffer()));
 }
 
+/** Folders into the app, to train on. */
+async function feedFolders(entries) {
+    try {
+        const { paths, contents } = await readFolders(entries, glue.chooseFiles);
+        page.give(paths, contents);
+    } catch (error) {
+        page.notice(error.message);
+    }
+}
+
 async function start() {
     if (!(await findGpu())) return;
     const megabytes = bytes => (bytes / 1e6).toFixed(1);
-    const glue = await load({
+    glue = await load({
         onProgress(loaded, total) {
             element("bar").value = loaded / total;
             element("status").textContent = loaded < total
@@ -126,6 +137,15 @@ async function start() {
 addEventListener("paste", event => {
     const files = [...(event.clipboardData?.files ?? [])];
     if (files.length) feed(files);
+}, true);
+addEventListener("drop", event => {
+    const entries = page && droppedFolders(event);
+    if (!entries) return;
+    // The canvas would take a folder for a file; it still has to learn that nothing hovers over it any more.
+    event.preventDefault();
+    event.stopPropagation();
+    element("app").dispatchEvent(new DragEvent("dragleave"));
+    feedFolders(entries);
 }, true);
 // Dropped beside the canvas, a file would replace the page.
 for (const name of ["dragover", "drop"]) addEventListener(name, event => event.preventDefault());

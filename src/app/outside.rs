@@ -36,6 +36,8 @@ pub struct View {
     pub shown: u64,
     /// Where training stands.
     pub phase: Phase,
+    /// Pictures given to train on, as files that came in.
+    pub given: usize,
     /// Training steps done.
     pub step: u64,
     /// Layer and token that are looked at inside the model.
@@ -69,6 +71,7 @@ impl App {
             seconds: result.map(|shown| shown.seconds),
             shown: self.explore.results(),
             phase: self.train.phase(),
+            given: self.train.given(),
             step: self.train.step(),
             inspected: self.inspect.looked().map(|looked| [looked.look.layer, looked.look.token]),
             stands: self.train.standing().map(|standing| standing.step),
@@ -96,6 +99,16 @@ impl App {
     /// Takes in files, as if they had been dropped onto the window.
     pub fn put_files(&self, files: Vec<Incoming>) {
         self.put(Inbox::Files(files));
+    }
+
+    /// Takes in the files of a folder, to train on.
+    pub fn put_folder(&self, files: Vec<Incoming>) {
+        self.put(Inbox::Given(files));
+    }
+
+    /// Shows a notice of something that went wrong.
+    pub fn put_error(&self, text: String) {
+        self.put(Inbox::Trouble(text));
     }
 
     /// Takes in a frame of the camera.

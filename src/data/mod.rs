@@ -44,7 +44,7 @@ pub use folder::{EXTENSIONS, FolderSource, MAX_FILE_BYTES};
 pub use given::GivenSource;
 pub use joined::open_all;
 pub use loader::{Loaded, load_all};
-pub use open::{SAMPLE, open};
+pub use open::{SAMPLE, choose, open};
 pub use picture::Picture;
 pub use prefetch::Prefetch;
 pub use sample::SampleSource;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::container::{is_container, open_file};
-use super::folder::list;
+use super::folder::{has_extension, list};
 use super::joined::join;
 use super::list as text_list;
 use super::{DataError, FolderSource, SampleSource, Source};
@@ -37,6 +37,15 @@ pub fn open(spec: &str) -> Result<Arc<dyn Source>, DataError> {
     }
 }
 
+/// Of the paths of a folder's files, those that [`open`] would take of it: pictures, or where there are none containers.
+pub fn choose(paths: Vec<String>) -> Vec<String> {
+    let (pictures, others): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| has_extension(Path::new(path)));
+    if !pictures.is_empty() {
+        return pictures;
+    }
+    others.into_iter().filter(|path| is_container(path)).collect()
+}
+
 /// The containers in a folder and those below it, as one data set. One that cannot be used, such as a file of labels,
 /// is logged and left out.
 fn containers(folder: &Path) -> Result<Arc<dyn Source>, DataError> {
@@ -56,5 +65,21 @@ fn containers(folder: &Path) -> Result<Arc<dyn Source>, DataError> {
         Some(error) if sources.is_empty() => Err(error),
         None if sources.is_empty() => Err(DataError::NoPictures { path: folder.to_owned() }),
         _ => Ok(join(sources)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_come_before_containers() {
+        let chosen = |paths: &[&str]| choose(paths.iter().map(|path| (*path).to_owned()).collect());
+        assert_eq!(chosen(&["a/b.JPG", "a/c.zip", "a/d.txt", "e.webp"]), ["a/b.JPG", "e.webp"]);
+        assert_eq!(
+            chosen(&["a/c.zip", "a/d.txt", "e/train-images-idx3-ubyte"]),
+            ["a/c.zip", "e/train-images-idx3-ubyte"]
+        );
+        assert!(chosen(&["readme.md", "jpg"]).is_empty());
     }
 }

@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::*;
 
 use super::check_pixels;
 use crate::app::{App, Recovery, setup};
-use crate::data::Picture;
+use crate::data::{self, Picture};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::platform::{self, Incoming};
 
@@ -70,6 +70,12 @@ impl eframe::App for Tab {
     fn as_any_mut(&mut self) -> Option<&mut dyn std::any::Any> {
         Some(self)
     }
+}
+
+/// Of the paths of a folder's files, those to train on: pictures, or where there are none what holds pictures.
+#[wasm_bindgen(js_name = chooseFiles)]
+pub fn choose_files(paths: Vec<String>) -> Vec<String> {
+    data::choose(paths)
 }
 
 /// The running app.
@@ -164,6 +170,22 @@ impl Page {
     /// Takes in a file, as if it had been dropped onto the page.
     pub fn feed(&self, name: String, bytes: Vec<u8>) {
         self.with_tab(|tab| tab.app.put_files(vec![Incoming { name, bytes: Ok(bytes) }]));
+    }
+
+    /// Takes in the files of folders to train on: their paths and for each its bytes, or a text that says why it cannot
+    /// be read.
+    pub fn give(&self, paths: Vec<String>, contents: Vec<JsValue>) {
+        let read = |content: &JsValue| match content.dyn_ref::<js_sys::Uint8Array>() {
+            Some(bytes) => Ok(bytes.to_vec()),
+            None => Err(content.as_string().unwrap_or_else(|| "it cannot be read".to_owned())),
+        };
+        let files = paths.into_iter().zip(&contents).map(|(name, content)| Incoming { name, bytes: read(content) });
+        self.with_tab(|tab| tab.app.put_folder(files.collect()));
+    }
+
+    /// Shows a notice of something that went wrong.
+    pub fn notice(&self, text: String) {
+        self.with_tab(|tab| tab.app.put_error(text));
     }
 
     /// Takes in a frame of the camera, RGBA.
