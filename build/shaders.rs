@@ -22,6 +22,7 @@ pub fn generate(shaders: &Path, out: &Path) -> io::Result<()> {
     let mut table = String::from("pub(crate) static LINKED: &[(&str, &str, &str)] = &[\n");
     for name in &names {
         let source = fs::read_to_string(shaders.join(format!("{name}.wgsl")))?;
+        check_loops(name, &source)?;
         let variants = variants(&source);
         let conditions: BTreeSet<&str> = variants.iter().flatten().copied().collect();
         for chosen in &variants {
@@ -31,6 +32,15 @@ pub fn generate(shaders: &Path, out: &Path) -> io::Result<()> {
     }
     table.push_str("];\n");
     fs::write(out.join("shaders.rs"), table)
+}
+
+/// Loops that count with `++` are written out when a kernel is made; a comment says so to readers.
+fn check_loops(name: &str, source: &str) -> io::Result<()> {
+    let odd = source.lines().find(|line| line.contains("++) {") != line.ends_with("// unrolled"));
+    odd.map_or(Ok(()), |line| {
+        let reason = "expected `++` in loops marked `// unrolled`, and in no others";
+        Err(io::Error::other(format!("shader {name}: {}: {reason}", line.trim())))
+    })
 }
 
 /// Every choice of conditions that the header of `source` allows.

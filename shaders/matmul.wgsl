@@ -234,32 +234,32 @@ fn main(
     // sum[(i * 4 + r) * QUADS_N + j] holds row r of quad i, columns of quad j.
     var sum = array<vec4f, QUADS_M * 4u * QUADS_N>();
     var next = array<Block, TURNS>();
-    for (var t = 0u; t < TURNS; t += 1u) { // unrolled
+    for (var t = 0u; t < TURNS; t++) { // unrolled
         next[t] = load(thread + t * THREADS, a0, b0, row0, column0, k0, k1);
     }
     for (var k = k0; k < k1; k += TILE_K) {
         workgroupBarrier();
-        for (var t = 0u; t < TURNS; t += 1u) { // unrolled
+        for (var t = 0u; t < TURNS; t++) { // unrolled
             store(thread + t * THREADS, next[t]);
         }
         workgroupBarrier();
         if (k + TILE_K < k1) {
-            for (var t = 0u; t < TURNS; t += 1u) { // unrolled
+            for (var t = 0u; t < TURNS; t++) { // unrolled
                 next[t] = load(thread + t * THREADS, a0, b0, row0, column0, k + TILE_K, k1);
             }
         }
         for (var deep = 0u; deep < DEEP; deep += 1u) {
             let twist = deep * TWIST;
-            for (var row = 0u; row < 4u; row += 1u) { // unrolled
+            for (var row = 0u; row < 4u; row++) { // unrolled
                 let at_a = (deep * 4u + row) * WIDE_M;
                 let at_b = (deep * 4u + row) * WIDE_N;
                 var y = array<vec4f, QUADS_N>();
-                for (var j = 0u; j < QUADS_N; j += 1u) { // unrolled
+                for (var j = 0u; j < QUADS_N; j++) { // unrolled
                     y[j] = tile_b[at_b + ((j * THREADS_N + thread_n) ^ twist)];
                 }
-                for (var i = 0u; i < QUADS_M; i += 1u) { // unrolled
+                for (var i = 0u; i < QUADS_M; i++) { // unrolled
                     let x = tile_a[at_a + ((i * THREADS_M + thread_m) ^ twist)];
-                    for (var j = 0u; j < QUADS_N; j += 1u) { // unrolled
+                    for (var j = 0u; j < QUADS_N; j++) { // unrolled
                         sum[i * 4u * QUADS_N + j] += x.x * y[j];
                         sum[(i * 4u + 1u) * QUADS_N + j] += x.y * y[j];
                         sum[(i * 4u + 2u) * QUADS_N + j] += x.z * y[j];
@@ -271,9 +271,9 @@ fn main(
     }
 
     let c0 = group.z * params.m * params.n;
-    for (var i = 0u; i < QUADS_M; i += 1u) { // unrolled
-        for (var r = 0u; r < 4u; r += 1u) { // unrolled
-            for (var j = 0u; j < QUADS_N; j += 1u) { // unrolled
+    for (var i = 0u; i < QUADS_M; i++) { // unrolled
+        for (var r = 0u; r < 4u; r++) { // unrolled
+            for (var j = 0u; j < QUADS_N; j++) { // unrolled
                 let row = row0 + (i * THREADS_M + thread_m) * 4u + r;
                 let column = column0 + (j * THREADS_N + thread_n) * 4u;
                 if (row < params.m && column < params.n) {
