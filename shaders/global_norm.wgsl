@@ -2,18 +2,26 @@
 //
 // With SQUARES: partial[workgroup] = sum of squares of a strip of gradients [length]; invocations stride over the strip,
 // then a tree in workgroup memory. Without (one workgroup): norm = (sqrt(sum of partials), clip factor, 1 if finite).
+// With SCALED, gradients are those of the loss times `scale` = scaling[0] * micro_batches, where scaling is (gradient
+// of one loss, steps since the last change): the norm is that of the unscaled ones, the factor undoes the scale as well,
+// norm[3] is the scale, and the next scale is half of it where the norm is not finite, and twice of it after a while.
 // Fixed order throughout, so the same bits every time.
-// conditions: SQUARES
+// one of: - | SQUARES | SCALED
 
 import package::lib::rows::{WORKGROUP, row_sum};
 
 const EXPONENT: u32 = 0x7f800000u;
+// Steps in a row with finite gradients after which the scale grows, and its bounds.
+const PATIENCE: f32 = 500.0;
+const LEAST: f32 = 1.0;
+const MOST: f32 = 16777216.0;
 
 struct Params {
     length: u32,
     strip: u32,
     offset: u32,
     max_norm: f32,
+    micro_batches: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -21,6 +29,7 @@ struct Params {
 @if(SQUARES) @group(0) @binding(2) var<storage, read_write> partial: array<f32>;
 @if(!SQUARES) @group(0) @binding(1) var<storage, read> partial: array<f32>;
 @if(!SQUARES) @group(0) @binding(2) var<storage, read_write> norm: array<f32>;
+@if(SCALED) @group(0) @binding(3) var<storage, read_write> scaling: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -40,12 +49,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             partial[params.offset + group.x] = all;
         }
         @if(!SQUARES) {
-            let total = sqrt(all);
+            @if(SCALED) let scale = scaling[0] * params.micro_batches;
+            @if(!SCALED) let scale = 1.0;
+            let total = sqrt(all) / scale;
             // Bits, not comparisons: shaders may assume that there is no NaN or infinity.
             let finite = (bitcast<u32>(all) & EXPONENT) != EXPONENT;
             norm[0] = total;
-            norm[1] = select(1.0, min(1.0, params.max_norm / (total + 1e-6)), params.max_norm > 0.0);
+            norm[1] = select(1.0, min(1.0, params.max_norm / (total + 1e-6)), params.max_norm > 0.0) / scale;
             norm[2] = select(0.0, 1.0, finite);
+            norm[3] = scale;
+            @if(SCALED) {
+                let steps = select(0.0, scaling[1] + 1.0, finite);
+                let grows = steps >= PATIENCE;
+                let next = clamp(select(scale * 0.5, select(scale, scale * 2.0, grows), finite), LEAST, MOST);
+                scaling[0] = next / params.micro_batches;
+                scaling[1] = select(steps, 0.0, grows);
+            }
         }
     }
 }

@@ -8,12 +8,9 @@
 // Epilogue: BIAS adds bias [n]; RESIDUAL adds residual [residual_rows, n], repeated over rows; GELU applies the exact
 // GELU (KEEP also writes its argument to `kept`); GELU_GRADIENT multiplies by GELU'(argument [m, n]).
 // SCALAR reads and writes single elements, for rows whose length is no multiple of 4.
-// SUBGROUPS is for adapters whose subgroups are exactly the 8 invocations of a workgroup, where every load costs the
-// same whatever its address: each invocation loads another part of A and all get it by broadcast. ROWS is then a
-// multiple of 8, in form TN 32.
 // one of: NN | NT | TN
 // one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT
-// one of: - | SCALAR | SUBGROUPS
+// conditions: SCALAR
 
 import package::lib::product::{params, a4, b4, finish};
 
@@ -29,16 +26,11 @@ fn four_steps(x: vec4f, y0: vec4f, y1: vec4f, y2: vec4f, y3: vec4f) -> vec4f {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
     let row0 = group.y * ROWS;
-    let wanted = (group.x * LANES + lane.x) * 4u;
-    // For broadcasts all invocations must take part; those beyond n repeat the last columns and write nothing.
-    @if(SUBGROUPS) let column = min(wanted, params.n - 4u);
-    @if(!SUBGROUPS) let column = wanted;
+    let column = (group.x * LANES + lane.x) * 4u;
     let batch = group.z / params.splits;
     let split = group.z % params.splits;
-    @if(!SUBGROUPS) {
-        if (column >= params.n || row0 >= params.m) {
-            return;
-        }
+    if (column >= params.n || row0 >= params.m) {
+        return;
     }
     let k0 = split * params.k_split;
     let k1 = min(params.k, k0 + params.k_split);
@@ -54,59 +46,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     @if(TN) {
         for (var k = k0; k < k1; k += 1u) {
             let y = b4(b0 + k * params.n + column, columns);
-            @if(SUBGROUPS) {
-                let x = a4(a0 + k * params.m + min(row0 + lane.x * 4u, params.m - 4u), 4u);
-                let w0 = subgroupBroadcast(x, 0u);
-                sum[0] += w0.x * y;
-                sum[1] += w0.y * y;
-                sum[2] += w0.z * y;
-                sum[3] += w0.w * y;
-                let w1 = subgroupBroadcast(x, 1u);
-                sum[4] += w1.x * y;
-                sum[5] += w1.y * y;
-                sum[6] += w1.z * y;
-                sum[7] += w1.w * y;
-                let w2 = subgroupBroadcast(x, 2u);
-                sum[8] += w2.x * y;
-                sum[9] += w2.y * y;
-                sum[10] += w2.z * y;
-                sum[11] += w2.w * y;
-                let w3 = subgroupBroadcast(x, 3u);
-                sum[12] += w3.x * y;
-                sum[13] += w3.y * y;
-                sum[14] += w3.z * y;
-                sum[15] += w3.w * y;
-                let w4 = subgroupBroadcast(x, 4u);
-                sum[16] += w4.x * y;
-                sum[17] += w4.y * y;
-                sum[18] += w4.z * y;
-                sum[19] += w4.w * y;
-                let w5 = subgroupBroadcast(x, 5u);
-                sum[20] += w5.x * y;
-                sum[21] += w5.y * y;
-                sum[22] += w5.z * y;
-                sum[23] += w5.w * y;
-                let w6 = subgroupBroadcast(x, 6u);
-                sum[24] += w6.x * y;
-                sum[25] += w6.y * y;
-                sum[26] += w6.z * y;
-                sum[27] += w6.w * y;
-                let w7 = subgroupBroadcast(x, 7u);
-                sum[28] += w7.x * y;
-                sum[29] += w7.y * y;
-                sum[30] += w7.z * y;
-                sum[31] += w7.w * y;
-            }
-            @if(!SUBGROUPS) {
-                let line = a0 + k * params.m + row0;
-                for (var r = 0u; r < ROWS; r += 4u) {
-                    if (r < rows) {
-                        let x = a4(line + r, rows - r);
-                        sum[r] += x.x * y;
-                        sum[r + 1u] += x.y * y;
-                        sum[r + 2u] += x.z * y;
-                        sum[r + 3u] += x.w * y;
-                    }
+            let line = a0 + k * params.m + row0;
+            for (var r = 0u; r < ROWS; r += 4u) {
+                if (r < rows) {
+                    let x = a4(line + r, rows - r);
+                    sum[r] += x.x * y;
+                    sum[r + 1u] += x.y * y;
+                    sum[r + 2u] += x.z * y;
+                    sum[r + 3u] += x.w * y;
                 }
             }
         }
@@ -131,31 +78,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             @if(NT) let y2 = vec4f(z0.z, z1.z, z2.z, z3.z);
             @if(NT) let y3 = vec4f(z0.w, z1.w, z2.w, z3.w);
             // Rows beyond m repeat the last one and are not written.
-            @if(SUBGROUPS) {
-                for (var r = 0u; r < ROWS; r += 8u) {
-                    let x = a4(a0 + min(row0 + r + lane.x, params.m - 1u) * params.k + k, 4u);
-                    sum[r + 0u] += four_steps(subgroupBroadcast(x, 0u), y0, y1, y2, y3);
-                    sum[r + 1u] += four_steps(subgroupBroadcast(x, 1u), y0, y1, y2, y3);
-                    sum[r + 2u] += four_steps(subgroupBroadcast(x, 2u), y0, y1, y2, y3);
-                    sum[r + 3u] += four_steps(subgroupBroadcast(x, 3u), y0, y1, y2, y3);
-                    sum[r + 4u] += four_steps(subgroupBroadcast(x, 4u), y0, y1, y2, y3);
-                    sum[r + 5u] += four_steps(subgroupBroadcast(x, 5u), y0, y1, y2, y3);
-                    sum[r + 6u] += four_steps(subgroupBroadcast(x, 6u), y0, y1, y2, y3);
-                    sum[r + 7u] += four_steps(subgroupBroadcast(x, 7u), y0, y1, y2, y3);
-                }
-            }
-            @if(!SUBGROUPS) {
-                for (var r = 0u; r < ROWS; r += 1u) {
-                    let x = a4(a0 + (row0 + min(r, rows - 1u)) * params.k + k, left);
-                    sum[r] += four_steps(x, y0, y1, y2, y3);
-                }
+            for (var r = 0u; r < ROWS; r += 1u) {
+                let x = a4(a0 + (row0 + min(r, rows - 1u)) * params.k + k, left);
+                sum[r] += four_steps(x, y0, y1, y2, y3);
             }
         }
     }
 
     let c0 = group.z * params.m * params.n;
     for (var r = 0u; r < ROWS; r += 1u) {
-        if (r >= rows || wanted >= params.n) {
+        if (r >= rows) {
             break;
         }
         finish(sum[r], c0, row0 + r, column);

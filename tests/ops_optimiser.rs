@@ -101,7 +101,7 @@ fn train(processor: bool, adamw: AdamW, lengths: &[usize], max_norm: f32, seed: 
     let (norm, schedule) = (Guarded::new(gpu, random, 4), Guarded::new(gpu, random, 4));
     let mut list = DispatchList::default();
     let gradients: Vec<BufferSlice> = shards.iter().map(|shard| shard.memory[1].inner.clone()).collect();
-    ops::push_global_norm(gpu, &mut list, &gradients, &partials.inner, &norm.inner, max_norm).expect("a norm");
+    ops::push_global_norm(gpu, &mut list, &gradients, &partials.inner, &norm.inner, max_norm, None).expect("a norm");
     for shard in &shards {
         adamw.push(gpu, &mut list, &shard.slices(), &schedule.inner, &norm.inner).expect("a step");
     }
@@ -184,7 +184,7 @@ fn gradients_that_are_not_finite_change_nothing() {
         let norm = Guarded::new(gpu, random, 4);
         let schedule = Guarded::holding(gpu, random, &AdamW::default().schedule(0.1, 1));
         let mut list = DispatchList::default();
-        ops::push_global_norm(gpu, &mut list, &slices, &partials.inner, &norm.inner, 1.0).expect("a norm");
+        ops::push_global_norm(gpu, &mut list, &slices, &partials.inner, &norm.inner, 1.0, None).expect("a norm");
         let before = shards.each_ref().map(|shard| [0, 2, 3].map(|index: usize| shard.memory[index].words(gpu)));
         for shard in &shards {
             AdamW::default().push(gpu, &mut list, &shard.slices(), &schedule.inner, &norm.inner).expect("a step");
@@ -209,7 +209,8 @@ fn norms_of_any_number_of_shards() {
                 let partials = Guarded::new(gpu, random, ops::global_norm_partials(lengths));
                 let norm = Guarded::new(gpu, random, 4);
                 let mut list = DispatchList::default();
-                ops::push_global_norm(gpu, &mut list, &slices, &partials.inner, &norm.inner, max_norm).expect("a norm");
+                ops::push_global_norm(gpu, &mut list, &slices, &partials.inner, &norm.inner, max_norm, None)
+                    .expect("a norm");
                 list.run(gpu);
                 let exact: Vec<Vec<f64>> = values.iter().map(|values| twins::exact(values)).collect();
                 let got = norm.read(gpu);

@@ -16,10 +16,30 @@ fn all_kernels() -> Vec<Linked> {
     shaders::all().into_iter().chain(specialised).collect()
 }
 
+/// Every linked shader that may store floats in 16 bits, with all of them so stored.
+fn half_kernels() -> Vec<Linked> {
+    // What passes over shards of weights and gradients changes them in place, and these are 32-bit floats always.
+    let linked = shaders::all().into_iter().filter(|shader| !["accumulate", "average"].contains(&shader.name.as_str()));
+    let stored = linked.filter_map(|Linked { name, source }| {
+        let declared =
+            |line: &str| line.starts_with("var<storage") && (line.contains("f32>;") || line.contains("vec4f>;"));
+        let bindings: Vec<u32> = source
+            .lines()
+            .zip(source.lines().skip(1))
+            .filter(|(_, line)| declared(line))
+            .filter_map(|(line, _)| line.split("@binding(").nth(1)?.trim_end_matches(')').parse().ok())
+            .collect();
+        let source = shaders::half_stored(&source, &bindings).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let source = shaders::specialise(&source, &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        (!bindings.is_empty()).then(|| Linked { name: format!("{name} in 16 bits"), source })
+    });
+    stored.collect()
+}
+
 fn checked(shader: &Linked) -> (Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&shader.source)
         .unwrap_or_else(|error| panic!("{}: {}", shader.name, error.emit_to_string(&shader.source)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP)
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16)
         .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
         .subgroup_operations(naga::valid::SubgroupOperationSet::all())
         .validate(&module)
@@ -31,9 +51,12 @@ fn checked(shader: &Linked) -> (Module, ModuleInfo) {
 fn every_kernel_translates_to_every_backend() {
     let (linked, all) = (shaders::all().len(), all_kernels());
     assert!(linked > 50 && all.len() > 2 * linked, "{} kernels of {linked} shaders", all.len());
-    for shader in &all {
+    let halves = half_kernels();
+    assert!(halves.len() > linked / 2, "{} kernels in 16 bits of {linked} shaders", halves.len());
+    for shader in all.iter().chain(&halves) {
         let (module, info) = checked(shader);
         let name = &shader.name;
+        assert!(!shader.source.contains("++"), "{name}: a loop is not written out");
         let options = spv::Options { lang_version: (1, 3), ..spv::Options::default() };
         let words = spv::write_vec(&module, &info, &options, None).unwrap_or_else(|e| panic!("{name} to SPIR-V: {e}"));
         assert!(words.len() > 50, "{name}");
@@ -46,7 +69,7 @@ fn every_kernel_translates_to_every_backend() {
 
         let options = hlsl::Options {
             fake_missing_bindings: true,
-            shader_model: hlsl::ShaderModel::V6_0,
+            shader_model: hlsl::ShaderModel::V6_2,
             ..hlsl::Options::default()
         };
         let mut text = String::new();

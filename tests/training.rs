@@ -10,7 +10,7 @@ use unmask::gpu::{AdapterRequest, Gpu, GpuOptions};
 use unmask::graph::Caps;
 use unmask::mae::MaeConfig;
 use unmask::session::{Command, Event, Job, JobError, Session};
-use unmask::train::{Checkpoint, MetricsLine, Recipe, RunFolder, estimate};
+use unmask::train::{Checkpoint, MetricsLine, Precision, Recipe, RunFolder, estimate};
 
 /// A model small enough to train in seconds on a software adapter.
 fn nano() -> Recipe {
@@ -293,9 +293,38 @@ fn recomputed_activations_are_the_same_to_the_bit() {
     assert_eq!(norms(&kept), norms(&again));
 }
 
+#[test]
+fn mixed_precision_learns_as_f32_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    let mut recipe = nano();
+    recipe.train.clip_grad = 1.0;
+    recipe.train.accumulate = 2;
+    let (wide, held_out) = run(job(recipe.clone(), None)).expect("a run");
+    recipe.train.precision = Precision::Mixed;
+    let (mixed, mixed_held_out) = run(job(recipe.clone(), Some(&whole))).expect("a run in mixed precision");
+    let off = |a: f64, b: f64| ((a - b) / b).abs();
+    println!("held-out loss {held_out:?} in f32, {mixed_held_out:?} mixed");
+    assert!(off(mixed_held_out[1], held_out[1]) < 0.01, "{mixed_held_out:?}, in f32 {held_out:?}");
+    assert_ne!(losses(&wide), losses(&mixed), "16 bits cannot give the same bits");
+    for (wide, mixed) in wide.iter().zip(&mixed) {
+        assert!(off(mixed.loss.expect("a loss"), wide.loss.expect("a loss")) < 0.02, "{mixed:?}, in f32 {wide:?}");
+        assert!(
+            off(mixed.grad_norm.expect("a norm"), wide.grad_norm.expect("a norm")) < 0.1,
+            "{mixed:?}, in f32 {wide:?}"
+        );
+        assert_eq!(mixed.loss_scale, Some(65_536.0));
+    }
+    // The scale goes on where it stood, so that a resumed run keeps its bits.
+    let (first, _) = run(Job { stop_after: Some(20), ..job(recipe.clone(), Some(&parts)) }).expect("a run");
+    let (second, _) = run(Job { resume: true, ..job(recipe, Some(&parts)) }).expect("a resumed run");
+    assert_eq!(losses(&mixed), losses(&[first, second].concat()));
+}
+
 /// What a graphics card with the usual limits can do.
 const CARD: Caps = Caps {
     cpu: false,
+    f16: true,
     subgroup: None,
     max_binding: i32::MAX as u64,
     max_workgroups: 65_535,
@@ -305,12 +334,19 @@ const CARD: Caps = Caps {
 
 #[test]
 fn large_models_fit_small_cards() {
-    for (model, batch, recompute, most) in [("large", 64, true, 8u64 << 30), ("huge", 64, true, 16 << 30)] {
+    let cases = [
+        ("large", Precision::F32, 8u64 << 30),
+        ("huge", Precision::F32, 16 << 30),
+        ("huge", Precision::Mixed, 16 << 30),
+    ];
+    for (model, precision, most) in cases {
+        let (batch, recompute) = (64, true);
         let mut recipe = Recipe::load(model).expect("a preset");
         recipe.train.batch = batch;
         recipe.train.recompute = recompute;
+        recipe.train.precision = precision;
         let estimate = estimate(&recipe, CARD).expect("it fits");
-        println!("{model} batch {batch}: {estimate}");
+        println!("{model} {precision:?} batch {batch}: {estimate}");
         assert!(estimate.bytes() < most, "{model}: {estimate}");
     }
 }

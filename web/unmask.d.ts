@@ -79,6 +79,8 @@ export interface TrainOptions {
     blr?: number;
     /** Share of hidden patches. */
     maskRatio?: number;
+    /** Number formats: 32-bit floats, or 16-bit ones where they do, on devices with `shader-f16`; `f32` if not given. */
+    precision?: "f32" | "mixed";
     /** Seed of initial weights, order, crops and masks; 0 if not given. */
     seed?: number;
     /** Milliseconds that training may keep the device busy at a time, 0 for no limit; 8 if not given. */

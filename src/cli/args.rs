@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use super::bench_args::BenchArgs;
 use crate::gpu::{AdapterRequest, GpuOptions};
 use crate::ops::MaskStrategy;
-use crate::train::{Augment, Hints, Recipe, TrainError};
+use crate::train::{Augment, Hints, Precision, Recipe, TrainError};
 
 /// Masked autoencoders that train and run on any GPU.
 ///
@@ -127,6 +127,17 @@ impl From<Strategy> for MaskStrategy {
 pub enum PrecisionArg {
     /// 32-bit floats
     F32,
+    /// 16-bit floats in activations and in what products read, 32-bit ones in all else
+    Mixed,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(arg: PrecisionArg) -> Self {
+        match arg {
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::Mixed => Precision::Mixed,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Args)]
@@ -261,6 +272,7 @@ impl TrainArgs {
         set(&mut t.clip_grad, self.clip_grad);
         set(&mut t.ema_decay, self.ema_decay);
         set(&mut t.early_stop, self.early_stop);
+        set(&mut t.precision, self.precision.map(Precision::from));
         t.recompute |= self.recompute;
         set(&mut t.seed, self.seed);
         set(&mut t.eval_every, self.eval_every);

@@ -17,6 +17,9 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
     recipe.train.batch = args.batch;
     recipe.train.seed = args.seed;
     recipe.train.recompute |= args.recompute;
+    if let Some(precision) = args.precision {
+        recipe.train.precision = precision.into();
+    }
     if let Some(ratio) = args.mask_ratio {
         recipe.model.mask_ratio = ratio;
     }

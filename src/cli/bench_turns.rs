@@ -23,7 +23,7 @@ pub async fn run(args: &BenchArgs, gpu: &Gpu, recipe: &Recipe, bench: &Bench, ra
     let adapter = gpu.summary();
     json_line(&json!({
         "ready": true, "name": "unmask", "version": env!("CARGO_PKG_VERSION"), "adapter": adapter.name,
-        "driver": adapter.driver, "api": adapter.backend, "precision": "f32", "model": args.model, "batch": args.batch,
+        "driver": adapter.driver, "api": adapter.backend, "precision": recipe.train.precision, "model": args.model, "batch": args.batch,
         "parameters": bench.estimate().trained,
     }))?;
     let mut step = 0;

@@ -14,7 +14,7 @@ pub fn run(common: &Common) -> anyhow::Result<()> {
         let limits = gpu.limits();
         let features = [
             ("timestamps", wgpu::Features::TIMESTAMP_QUERY, "milliseconds an op in `unmask bench --ops`"),
-            ("shader-f16", wgpu::Features::SHADER_F16, "not used: all arithmetic is f32"),
+            ("shader-f16", wgpu::Features::SHADER_F16, "`--precision mixed`"),
         ];
         let numbers = [
             ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),

@@ -193,7 +193,7 @@ async fn build(
     let mut update = DispatchList::default();
     let shards = store.optimiser_shards();
     let gradients: Vec<BufferSlice> = shards.iter().map(|shard| shard.gradients.clone()).collect();
-    push_global_norm(gpu, &mut update, &gradients, &partials, &norm, 0.0)?;
+    push_global_norm(gpu, &mut update, &gradients, &partials, &norm, 0.0, None)?;
     for shard in &shards {
         adamw.push(gpu, &mut update, shard, &schedule, &norm)?;
     }

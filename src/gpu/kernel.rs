@@ -12,12 +12,14 @@ pub struct KernelKey {
     pub conditions: Vec<&'static str>,
     /// Values of module constants that differ from the shader's own.
     pub constants: Vec<(&'static str, u32)>,
+    /// Bindings whose buffers hold 16-bit floats, ascending.
+    pub halves: Vec<u32>,
 }
 
 impl KernelKey {
     /// A shader with no condition and its own constants.
     pub fn new(shader: &'static str) -> Self {
-        KernelKey { shader, conditions: Vec::new(), constants: Vec::new() }
+        KernelKey { shader, conditions: Vec::new(), constants: Vec::new(), halves: Vec::new() }
     }
 
     /// With `condition` if `holds`.
@@ -36,11 +38,19 @@ impl KernelKey {
         self
     }
 
+    /// With 16-bit floats in the buffers at `bindings`, ascending.
+    #[must_use]
+    pub fn halves(mut self, bindings: Vec<u32>) -> Self {
+        self.halves = bindings;
+        self
+    }
+
     /// The complete WGSL of this kernel.
     pub fn source(&self) -> Result<String, GpuError> {
         let fail = |reason: String| GpuError::Kernel { kernel: self.to_string(), reason };
         let source = shaders::find(self.shader, &self.conditions).ok_or_else(|| fail("no such shader".to_owned()))?;
-        shaders::specialise(source, &self.constants).map_err(fail)
+        let source = shaders::half_stored(source, &self.halves).map_err(fail)?;
+        shaders::specialise(&source, &self.constants).map_err(fail)
     }
 }
 
@@ -48,7 +58,8 @@ impl std::fmt::Display for KernelKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.shader)?;
         self.conditions.iter().try_for_each(|condition| write!(f, "+{condition}"))?;
-        self.constants.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
+        self.constants.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))?;
+        if self.halves.is_empty() { Ok(()) } else { write!(f, " f16{:?}", self.halves) }
     }
 }
 

@@ -35,6 +35,11 @@ pub enum GraphError {
         /// max_storage_buffer_binding_size.
         limit: u64,
     },
+    /// Tensors of 16-bit floats on an adapter that has none.
+    #[error(
+        "mixed precision needs 16-bit floats (shader-f16), which this adapter does not offer; expected precision f32"
+    )]
+    NoHalf,
     /// An external tensor without memory.
     #[error("no buffer was given for the external tensor \"{0}\"")]
     Unbound(String),

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::tensor::{Origin, VarInfo};
-use super::{Graph, GraphError, Var};
+use super::{DType, Graph, GraphError, Var};
 
-/// The two ops that differentiation itself needs; the graph knows no op, so they are handed in.
+/// The ops that differentiation itself needs; the graph knows no op, so they are handed in.
 pub struct Calculus<'a> {
     /// Sum of two tensors of one shape.
     pub add: &'a dyn Fn(&mut Graph, Var, Var) -> Result<Var, GraphError>,
+    /// A tensor with elements of another type.
+    pub cast: &'a dyn Fn(&mut Graph, Var, DType) -> Result<Var, GraphError>,
     /// Ones in the shape of a tensor.
     pub ones: &'a dyn Fn(&mut Graph, Var) -> Result<Var, GraphError>,
 }
@@ -74,7 +76,11 @@ impl Graph {
             }
             let input_grads = node.op.gradient(self, &node, &output_grads, &wants)?;
             for (input, grad) in inputs.iter().zip(input_grads) {
-                let Some(grad) = grad.filter(|_| needed[input.0]) else { continue };
+                let Some(mut grad) = grad.filter(|_| needed[input.0]) else { continue };
+                // What counts in 32 bits gets its gradient in 32 bits.
+                if self.ty(*input).dtype == DType::F32 && self.ty(grad).dtype == DType::F16 {
+                    grad = (calculus.cast)(self, grad, DType::F32)?;
+                }
                 grads[input.0] = Some(match grads[input.0] {
                     Some(sum) => (calculus.add)(self, sum, grad)?,
                     None => grad,

@@ -1,6 +1,6 @@
 //! How ops write their kernel launches, before any memory is chosen.
 
-use super::{Choices, GraphError, TensorType};
+use super::{Choices, DType, GraphError, TensorType};
 use crate::gpu::{Gpu, KernelKey};
 
 /// What an op may know of the adapter when it chooses kernels.
@@ -8,6 +8,8 @@ use crate::gpu::{Gpu, KernelKey};
 pub struct Caps {
     /// Kernels run on a processor: register tiles, no barriers.
     pub cpu: bool,
+    /// Whether buffers can hold 16-bit floats.
+    pub f16: bool,
     /// Subgroup size, where subgroups can be used and have one size only.
     pub subgroup: Option<u32>,
     /// Most bytes of one binding.
@@ -26,6 +28,7 @@ impl Caps {
         let limits = gpu.limits();
         Caps {
             cpu: gpu.is_cpu(),
+            f16: gpu.features().contains(wgpu::Features::SHADER_F16),
             subgroup: gpu.subgroup_size(),
             max_binding: gpu.max_binding(),
             max_workgroups: limits.max_compute_workgroups_per_dimension,
@@ -131,8 +134,17 @@ impl Launcher<'_> {
             return Ok(());
         }
         let params = bytemuck::bytes_of(params).to_vec();
+        let mut halves: Vec<u32> =
+            args.iter().filter(|(_, arg)| self.dtype(*arg) == Some(DType::F16)).map(|(binding, _)| *binding).collect();
+        halves.sort_unstable();
+        let key = key.halves(halves);
         self.calls.push(Call { key, params, args: args.to_vec(), workgroups });
         Ok(())
+    }
+
+    fn dtype(&self, arg: Arg) -> Option<DType> {
+        let given = self.inputs.iter().chain(&self.outputs).find(|(known, _)| *known == arg).map(|(_, ty)| *ty);
+        given.or_else(|| self.scratch.get(arg.0.checked_sub(self.first_scratch)?)).map(|ty| ty.dtype)
     }
 
     /// Workgroups for `length` invocations in groups of `size`, spread over x and y, and the invocations of one row.

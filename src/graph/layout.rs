@@ -6,7 +6,7 @@ use super::memory::{self, Assignment, Lifetime};
 use super::tensor::Origin;
 use crate::gpu::Work;
 
-use super::{Arg, Call, Caps, Graph, GraphError, Launcher, TensorType, Var, fuse};
+use super::{Arg, Call, Caps, DType, Graph, GraphError, Launcher, TensorType, Var, fuse};
 
 /// Where a tensor of a layout lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,9 @@ impl Layout {
     /// # Errors
     /// [`GraphError::TooLarge`] where a tensor exceeds what `caps` can bind.
     pub fn of(graph: &Graph, roots: &[Var], caps: Caps) -> Result<Layout, GraphError> {
+        if !caps.f16 && graph.vars.iter().any(|info| info.ty.dtype == DType::F16) {
+            return Err(GraphError::NoHalf);
+        }
         let nodes = fuse::fused_nodes(graph, roots);
         let mut home: Vec<usize> = (0..graph.vars.len()).collect();
         for node in nodes.iter().filter(|node| node.op.is_alias()) {

@@ -11,6 +11,8 @@ use super::{GraphError, Node, Op};
 pub enum DType {
     /// 32-bit float.
     F32,
+    /// 16-bit float, for storage: kernels compute in 32 bits.
+    F16,
     /// 32-bit unsigned integer, for indices and packed pixels.
     U32,
 }
@@ -35,6 +37,12 @@ impl TensorType {
         TensorType { shape: shape.to_vec(), dtype: DType::U32 }
     }
 
+    /// A tensor of this shape with elements of type `dtype`.
+    #[must_use]
+    pub fn of(self, dtype: DType) -> Self {
+        TensorType { dtype, ..self }
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
@@ -45,9 +53,12 @@ impl TensorType {
         self.len() == 0
     }
 
-    /// Bytes.
+    /// Bytes, in whole words.
     pub fn bytes(&self) -> u64 {
-        self.len() as u64 * 4
+        match self.dtype {
+            DType::F32 | DType::U32 => self.len() as u64 * 4,
+            DType::F16 => (self.len() as u64 * 2).next_multiple_of(4),
+        }
     }
 
     /// Extent of the last axis (1 for a scalar).

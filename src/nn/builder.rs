@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Init, ParamSpec};
-use crate::graph::{Graph, GraphError, TensorType, Var};
+use crate::graph::{DType, Graph, GraphError, TensorType, Var};
 use crate::ops::{self, Form};
 
 /// Builds a model: layers add ops to `graph` and declare parameters by name.
@@ -15,6 +15,8 @@ pub struct Builder {
     /// The graph so far.
     pub graph: Graph,
     pub(super) recompute: bool,
+    mixed: bool,
+    halves: HashMap<Var, Var>,
     params: Vec<ParamSpec>,
     vars: HashMap<String, Var>,
 }
@@ -30,6 +32,26 @@ impl Builder {
     #[must_use]
     pub fn recomputing(self, recompute: bool) -> Self {
         Builder { recompute, ..self }
+    }
+
+    /// With products of matrices whose operands are stored in 16 bits, where `mixed`, and so with activations in 16 bits
+    /// (Micikevicius et al. 2018): weights, their gradients, statistics and the loss stay in 32, as do all sums.
+    #[must_use]
+    pub fn mixed(self, mixed: bool) -> Self {
+        Builder { mixed, ..self }
+    }
+
+    /// What stands for `x` in products.
+    fn operand(&mut self, x: Var) -> Result<Var, GraphError> {
+        if !self.mixed {
+            return Ok(x);
+        }
+        if let Some(half) = self.halves.get(&x) {
+            return Ok(*half);
+        }
+        let half = ops::cast(&mut self.graph, x, DType::F16)?;
+        self.halves.insert(x, half);
+        Ok(half)
     }
 
     /// The parameter `spec`, declared on first use.
@@ -65,6 +87,7 @@ impl Builder {
 
     /// `x Wᵀ + b`.
     pub fn affine(&mut self, x: Var, weight: Var, bias: Var) -> Result<Var, GraphError> {
+        let (x, weight) = (self.operand(x)?, self.operand(weight)?);
         let product = ops::matmul(&mut self.graph, Form::NT, x, weight)?;
         ops::add(&mut self.graph, product, bias)
     }

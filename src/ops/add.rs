@@ -2,14 +2,14 @@
 
 use super::column_sum;
 use crate::gpu::KernelKey;
-use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+use crate::graph::{DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
     Params in "add" { length: u32, row: u32, period: u32 }
 );
 
-/// `a + b`, where the shape of `b` is that of the last axes of `a` (leading ones aside).
+/// `a + b`, in the element type of `a`, where the shape of `b` is that of the last axes of `a` (leading ones aside).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Add;
 
@@ -26,7 +26,7 @@ impl Op for Add {
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
         let [a, b] = inputs else { return Err(format!("takes two tensors, got {}", inputs.len())) };
-        if a.dtype == b.dtype && repeats(&a.shape, &b.shape) {
+        if (a.dtype == DType::U32) == (b.dtype == DType::U32) && repeats(&a.shape, &b.shape) {
             Ok(vec![(*a).clone()])
         } else {
             Err(format!("{:?} cannot be added to the last axes of {:?}", b.shape, a.shape))

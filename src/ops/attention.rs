@@ -1,7 +1,8 @@
 //! Multi-head self-attention that never stores its matrix (FlashAttention-2, Dao 2023).
 
+use super::cast::cast_call;
 use crate::gpu::KernelKey;
-use crate::graph::{Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+use crate::graph::{Arg, Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the forward kernel.
@@ -26,6 +27,13 @@ const HEAD_SIZES: std::ops::RangeInclusive<usize> = 8..=128;
 const WORKGROUP: usize = 64;
 /// The same in the kernels for processors: 8 invocations of 4 each.
 const DIRECT_WORKGROUP: usize = 32;
+/// Invocations of a workgroup in the kernels that broadcast.
+const LANES: usize = 8;
+/// Largest head size of these kernels.
+const MOST_BROADCAST: usize = 80;
+/// Vectors of four of one invocation that stay near, and most queries or keys of its own.
+const NEAR_VECTORS: usize = 192;
+const MOST_OWN: usize = 8;
 /// Bytes of workgroup memory that every adapter has.
 const WORKGROUP_MEMORY: usize = 16384;
 /// Tokens that the kernels handle together; tiles are multiples of it.
@@ -40,6 +48,9 @@ pub enum Variant {
     Shared,
     /// Straight from memory, without barriers: for processors.
     Direct,
+    /// By broadcast among the 8 invocations of a subgroup, for processors that have such: heads of up to 80, and larger
+    /// ones, and other adapters, as [`Variant::Direct`].
+    Broadcast,
 }
 
 impl Variant {
@@ -51,7 +62,7 @@ impl Variant {
 
 /// `o = softmax(q kᵀ / sqrt(head size)) v`, head by head.
 ///
-/// Input `qkv [B, N, 3 D]`, f32, each row `[3, heads, head size]`: queries, keys, values. Outputs `o [B, N, D]` and
+/// Input `qkv [B, N, 3 D]`, each row `[3, heads, head size]`: queries, keys, values. Outputs `o [B, N, D]` and
 /// `lse [B, heads, N]`, for each query the natural logarithm of the sum of the exponentials of its scaled logits. Head
 /// sizes are multiples of 4 from 8 to 128.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +71,15 @@ pub struct Attention {
     pub heads: usize,
     /// How keys and values reach the queries; `None` leaves it to the adapter's kind.
     pub variant: Option<Variant>,
+}
+
+/// Queries or keys of one invocation where they stay in registers, `arrays` vectors of the head's size for each: enough
+/// to share broadcasts, few enough for the nearest cache, and such that few invocations have none.
+fn own_tokens(extents: Extents, arrays: usize) -> usize {
+    let most = (NEAR_VECTORS * 4 / (arrays * extents.head_size)).clamp(1, MOST_OWN);
+    // What a group of keys costs beside what it costs a query.
+    let cost = |own: usize| extents.tokens.div_ceil(LANES * own) * (2 * own + 3);
+    (1..=most).rev().min_by_key(|own| cost(*own)).unwrap_or(1)
 }
 
 /// Gradient of [`Attention`] for `qkv`; inputs `qkv`, `o`, `lse` and `do`, the gradient of `o`.
@@ -80,6 +100,7 @@ struct Extents {
     tokens: usize,
     heads: usize,
     head_size: usize,
+    dtype: DType,
 }
 
 impl Extents {
@@ -87,8 +108,8 @@ impl Extents {
         let &[batch, tokens, width] = qkv.shape.as_slice() else {
             return Err(format!("expected qkv [B, N, 3 D], got {:?}", qkv.shape));
         };
-        if qkv.dtype != DType::F32 {
-            return Err(format!("expected qkv in f32, got {:?}", qkv.dtype));
+        if qkv.dtype == DType::U32 {
+            return Err("expected qkv in floats, got U32".to_owned());
         }
         if heads == 0 || !width.is_multiple_of(3 * heads) {
             return Err(format!("the last axis of qkv, {width}, is no multiple of 3 x {heads} heads"));
@@ -98,12 +119,12 @@ impl Extents {
             let (least, most) = HEAD_SIZES.into_inner();
             return Err(format!("{heads} heads of size {head_size}; expected a multiple of 4 from {least} to {most}"));
         }
-        Ok(Extents { batch, tokens, heads, head_size })
+        Ok(Extents { batch, tokens, heads, head_size, dtype: qkv.dtype })
     }
 
     /// Type of `o` and its gradient.
     fn output(self) -> TensorType {
-        TensorType::f32(&[self.batch, self.tokens, self.heads * self.head_size])
+        TensorType::f32(&[self.batch, self.tokens, self.heads * self.head_size]).of(self.dtype)
     }
 
     /// Type of what there is once a query and head.
@@ -122,7 +143,7 @@ impl Extents {
 
     /// Operations of `products` products of queries with keys, or of probabilities with values.
     fn flops(self, products: u64) -> u64 {
-        let Extents { batch, tokens, heads, head_size } = self;
+        let Extents { batch, tokens, heads, head_size, .. } = self;
         2 * products * (batch * heads * tokens) as u64 * (tokens * head_size) as u64
     }
 }
@@ -154,9 +175,66 @@ fn backward(head_size: usize) -> [KernelKey; 2] {
     [tiled(shader, head_size, 0).when("QUERIES", true), tiled(shader, head_size, 2)]
 }
 
-/// Every kernel that is made for one head size.
+/// A kernel that broadcasts and keeps `arrays` vectors a token, and its workgroups.
+fn broadcast(shader: &'static str, extents: Extents, arrays: usize) -> (KernelKey, [u32; 3]) {
+    let own = own_tokens(extents, arrays);
+    let key = KernelKey::new(shader)
+        .constant("D4", extents.head_size as u32 / 4)
+        .constant("OWN", own as u32)
+        .when("SUBGROUPS", true);
+    (key, extents.workgroups(LANES * own))
+}
+
+/// [`Attention`] by broadcast.
+fn forward_broadcast(extents: Extents) -> (KernelKey, [u32; 3]) {
+    broadcast("attention_broadcast", extents, 2)
+}
+
+/// Both launches of [`AttentionGradient`] by broadcast, queries first.
+fn backward_broadcast(extents: Extents) -> [(KernelKey, [u32; 3]); 2] {
+    let [queries, keys] = [3, 4].map(|arrays| broadcast("attention_gradient_broadcast", extents, arrays));
+    [(queries.0.when("QUERIES", true), queries.1), keys]
+}
+
+/// What is done for a variant asked for: it, or what stands for it.
+fn variant(asked: Option<Variant>, caps: Caps, extents: Extents) -> Variant {
+    let best = if caps.cpu { Variant::Broadcast } else { Variant::Shared };
+    match asked.unwrap_or(best) {
+        Variant::Broadcast if caps.subgroup != Some(LANES as u32) || extents.head_size > MOST_BROADCAST => {
+            Variant::Direct
+        }
+        variant => variant,
+    }
+}
+
+/// Where kernels that keep their sums in memory have them for a result of type `ty`, if not in the result: sums are f32.
+fn sums(launcher: &mut Launcher<'_>, ty: TensorType) -> Option<Arg> {
+    (ty.dtype != DType::F32).then(|| launcher.scratch(ty.of(DType::F32)))
+}
+
+/// Every kernel that is made for one head size, and some of those that are also made for a number of tokens.
 pub(super) fn kernels() -> Vec<KernelKey> {
-    HEAD_SIZES.step_by(4).flat_map(|size| std::iter::once(forward(size)).chain(backward(size))).collect()
+    let tiled = HEAD_SIZES.step_by(4).flat_map(|size| std::iter::once(forward(size)).chain(backward(size)));
+    // Tokens and heads of the presets, and of the self-test.
+    let shapes = [
+        (17, 32),
+        (65, 16),
+        (37, 32),
+        (145, 32),
+        (50, 64),
+        (197, 32),
+        (65, 80),
+        (257, 32),
+        (5, 12),
+        (70, 64),
+        (33, 80),
+    ];
+    let broadcasts = shapes.into_iter().flat_map(|(tokens, head_size)| {
+        let extents = Extents { batch: 1, tokens, heads: 1, head_size, dtype: DType::F32 };
+        let [queries, keys] = backward_broadcast(extents);
+        [forward_broadcast(extents).0, queries.0, keys.0]
+    });
+    tiled.chain(broadcasts).collect()
 }
 
 impl Op for Attention {
@@ -190,8 +268,14 @@ impl Op for Attention {
         let extents = Extents::of(launcher.input_type(0), self.heads)
             .map_err(|reason| GraphError::Shape { op: self.name(), reason })?;
         let (tokens, heads, scale) = (extents.tokens as u32, extents.heads as u32, extents.scale());
-        let args = [launcher.input(0), launcher.output(0), launcher.output(1)];
-        match self.variant.unwrap_or(Variant::of(launcher.caps())) {
+        let (o, lse) = (launcher.output(0), launcher.output(1));
+        let args = [launcher.input(0), o, lse];
+        match variant(self.variant, launcher.caps(), extents) {
+            Variant::Broadcast => {
+                let params = Params { tokens, heads, scale };
+                let (key, workgroups) = forward_broadcast(extents);
+                launcher.call(key, &params, &args, workgroups)
+            }
             Variant::Shared => {
                 let params = Params { tokens, heads, scale };
                 launcher.call(forward(extents.head_size), &params, &args, extents.workgroups(WORKGROUP))
@@ -199,7 +283,10 @@ impl Op for Attention {
             Variant::Direct => {
                 let params = DirectParams { tokens, heads, vectors: extents.head_size as u32 / 4, scale };
                 let workgroups = extents.workgroups(DIRECT_WORKGROUP);
-                launcher.call(KernelKey::new("attention_direct"), &params, &args, workgroups)
+                let sums = sums(launcher, extents.output());
+                let args = [launcher.input(0), sums.unwrap_or(o), lse];
+                launcher.call(KernelKey::new("attention_direct"), &params, &args, workgroups)?;
+                sums.map_or(Ok(()), |sums| cast_call(launcher, sums, o, extents.output().len()))
             }
         }
     }
@@ -234,9 +321,19 @@ impl Op for AttentionGradient {
             .map_err(|reason| GraphError::Shape { op: self.name(), reason })?;
         let (tokens, heads, scale) = (extents.tokens as u32, extents.heads as u32, extents.scale());
         let delta = launcher.scratch(extents.statistics());
-        let for_keys = [launcher.input(0), launcher.input(3), launcher.input(2), launcher.output(0), delta];
+        let variant = variant(self.variant, launcher.caps(), extents);
+        let (dqkv, ty) = (launcher.output(0), launcher.output_type(0).clone());
+        let length = ty.len();
+        let sums = if variant == Variant::Direct { sums(launcher, ty) } else { None };
+        let for_keys = [launcher.input(0), launcher.input(3), launcher.input(2), sums.unwrap_or(dqkv), delta];
         let for_queries = [for_keys.as_slice(), &[launcher.input(1)]].concat();
-        match self.variant.unwrap_or(Variant::of(launcher.caps())) {
+        match variant {
+            Variant::Broadcast => {
+                let params = GradientParams { tokens, heads, scale };
+                let [(queries, for_query), (keys, for_key)] = backward_broadcast(extents);
+                launcher.call(queries, &params, &for_queries, for_query)?;
+                launcher.call(keys, &params, &for_keys, for_key)
+            }
             Variant::Shared => {
                 let params = GradientParams { tokens, heads, scale };
                 let workgroups = extents.workgroups(WORKGROUP);
@@ -249,7 +346,8 @@ impl Op for AttentionGradient {
                 let workgroups = extents.workgroups(DIRECT_WORKGROUP);
                 let keys = KernelKey::new("attention_gradient_direct");
                 launcher.call(keys.clone().when("QUERIES", true), &params, &for_queries, workgroups)?;
-                launcher.call(keys, &params, &for_keys, workgroups)
+                launcher.call(keys, &params, &for_keys, workgroups)?;
+                sums.map_or(Ok(()), |sums| cast_call(launcher, sums, dqkv, length))
             }
         }
     }

@@ -1,10 +1,11 @@
 //! Differentiation with the ops it needs filled in.
 
-use super::{Fill, add};
+use super::{Fill, add, cast};
 use crate::graph::{Calculus, Graph, GraphError, Var};
 
 const CALCULUS: Calculus<'static> = Calculus {
     add: &|graph, a, b| add(graph, a, b),
+    cast: &|graph, x, dtype| cast(graph, x, dtype),
     ones: &|graph, like| graph.add1(Fill { ty: graph.ty(like).clone(), value: 1.0 }, &[]),
 };
 

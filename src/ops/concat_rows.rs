@@ -9,7 +9,7 @@ uniform!(
     Params in "concat_rows" { length: u32, row: u32, a_rows: u32, b_rows: u32, width: u32, a_batches: u32 }
 );
 
-/// `a [1 or B, M, D]` and `b [B, N, D]` to `[B, M + N, D]`; one `a` serves all batch elements.
+/// `a [1 or B, M, D]` and `b [B, N, D]` to `[B, M + N, D]`, of the element type of `b`; one `a` serves all batch elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConcatRows;
 
@@ -21,7 +21,9 @@ impl Op for ConcatRows {
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
         let [a, b] = inputs else { return Err(format!("takes two tensors, got {}", inputs.len())) };
         match (a.shape.as_slice(), b.shape.as_slice()) {
-            (&[ab, m, d], &[bb, n, e]) if d == e && (ab == 1 || ab == bb) => Ok(vec![TensorType::f32(&[bb, m + n, d])]),
+            (&[ab, m, d], &[bb, n, e]) if d == e && (ab == 1 || ab == bb) => {
+                Ok(vec![TensorType::f32(&[bb, m + n, d]).of(b.dtype)])
+            }
             _ => Err(format!("{:?} cannot stand before {:?}; expected [1 or B, M, D] and [B, N, D]", a.shape, b.shape)),
         }
     }

@@ -13,7 +13,7 @@ uniform!(
 ///
 /// Inputs `x [1 or B, N, D]`, `index [B, K]`, `inverse [B, N]`, and `fill` of `D` elements where `fill` is set.
 /// `inverse` tells where each row of `x` went: `inverse[b, index[b, k]] = k`, anything of `K` or more for rows that
-/// were not picked. No row may be picked twice. Output `[B, K, D]`.
+/// were not picked. No row may be picked twice. Output `[B, K, D]`, of the element type of `x`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GatherRows {
     /// Whether there is a fill row.
@@ -47,7 +47,7 @@ impl Op for GatherRows {
         if let Some(fill) = inputs.get(3).filter(|fill| fill.len() != *d) {
             return Err(format!("fill {:?} should have {d} elements", fill.shape));
         }
-        Ok(vec![TensorType::f32(&[*b, *k, *d])])
+        Ok(vec![TensorType::f32(&[*b, *k, *d]).of(inputs[0].dtype)])
     }
 
     fn gradient(

@@ -4,7 +4,7 @@ use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey};
 
 uniform!(
     /// Uniform of both kernels.
-    Params in "global_norm" { length: u32, strip: u32, offset: u32, max_norm: f32 }
+    Params in "global_norm" { length: u32, strip: u32, offset: u32, max_norm: f32, micro_batches: f32 }
 );
 
 /// Gradients that one workgroup sums.
@@ -15,8 +15,23 @@ pub fn global_norm_partials(lengths: &[usize]) -> usize {
     lengths.iter().map(|length| length.div_ceil(STRIP)).sum()
 }
 
-/// Adds the norm of `shards` to `list`: `norm` becomes (norm, clip factor, 1 if finite, unused).
+/// The scale of a loss whose gradients pass through 16-bit floats (Micikevicius et al. 2018, section 3.2), kept on the
+/// device: halved where gradients overflow, doubled after 500 steps without.
+#[derive(Clone, Debug)]
+pub struct LossScaling {
+    /// Two numbers: the gradient of one micro-batch's loss, which is the scale / micro-batches, and the steps since the
+    /// scale was last changed.
+    pub state: BufferSlice,
+    /// Micro-batches a step.
+    pub micro_batches: usize,
+}
+
+/// The scale that a run begins with.
+pub const FIRST_SCALE: f32 = 65_536.0;
+
+/// Adds the norm of `shards` to `list`: `norm` becomes (norm, clip factor, 1 if finite, scale of the loss).
 ///
+/// With `scaling`, gradients come scaled: the norm is that of the unscaled ones, and the factor undoes the scale too.
 /// `max_norm` of zero clips nothing. `partials` holds [`global_norm_partials`] elements.
 pub fn push_global_norm(
     gpu: &Gpu,
@@ -25,18 +40,22 @@ pub fn push_global_norm(
     partials: &BufferSlice,
     norm: &BufferSlice,
     max_norm: f32,
+    scaling: Option<&LossScaling>,
 ) -> Result<(), GpuError> {
+    let micro_batches = scaling.map_or(1, |scaling| scaling.micro_batches) as f32;
     let mut offset = 0;
     for shard in shards {
         let length = (shard.bytes / 4) as usize;
-        let params = Params { length: length as u32, strip: STRIP as u32, offset, max_norm };
+        let params = Params { length: length as u32, strip: STRIP as u32, offset, max_norm, micro_batches };
         let groups = length.div_ceil(STRIP) as u32;
         let key = KernelKey::new("global_norm").when("SQUARES", true);
         let buffers = [(1, shard.clone()), (2, partials.clone())];
         list.push(gpu, "global_norm", &key, bytemuck::bytes_of(&params), &buffers, [groups, 1, 1])?;
         offset += groups;
     }
-    let params = Params { length: offset, strip: offset, offset: 0, max_norm };
-    let buffers = [(1, partials.clone()), (2, norm.clone())];
-    list.push(gpu, "global_norm", &KernelKey::new("global_norm"), bytemuck::bytes_of(&params), &buffers, [1, 1, 1])
+    let params = Params { length: offset, strip: offset, offset: 0, max_norm, micro_batches };
+    let mut buffers = vec![(1, partials.clone()), (2, norm.clone())];
+    buffers.extend(scaling.map(|scaling| (3, scaling.state.clone())));
+    let key = KernelKey::new("global_norm").when("SCALED", scaling.is_some());
+    list.push(gpu, "global_norm", &key, bytemuck::bytes_of(&params), &buffers, [1, 1, 1])
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::column_sum::column_sum_calls;
 use super::{Add, Gelu, GeluGradient, TILES, Tile};
 use crate::gpu::KernelKey;
-use crate::graph::{Absorption, Arg, Caps, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+use crate::graph::{Absorption, Arg, Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of both kernels.
@@ -69,7 +69,8 @@ impl Epilogue {
 
 /// `C = A B` with optional epilogue.
 ///
-/// Unbatched, leading axes of `A` (and of `B` in form TN) are flattened into rows. Batched, both have equal leading axes.
+/// Unbatched, leading axes of `A` (and of `B` in form TN) are flattened into rows. Batched, both have equal leading axes. The
+/// result has elements of the type of `A`, but those of an unbatched TN are f32: weights have their gradients in f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatMul {
     /// Which operand is transposed.
@@ -152,10 +153,10 @@ impl MatMul {
         let e = self.typical(&e);
         let plain = MatMul { epilogue: Epilogue::default(), ..*self };
         let tiles = TILES.into_iter().filter(|tile| matches!(tile, Tile::Shared { .. }) && tile.runs_on(caps));
-        let splits = Splits::of(caps, self.form, e);
+        let splits = Splits::of(caps, e);
         let launches = tiles.map(|tile| {
             let ragged = plain.is_ragged(tile, &e);
-            let workgroups = workgroups(tile, self.form, e, splits);
+            let workgroups = workgroups(tile, e, splits);
             (tile, plain.key(tile, false, ragged), workgroups)
         });
         let params = params(e, splits, 1);
@@ -174,11 +175,12 @@ impl MatMul {
             Tile::Direct { rows, lanes } => {
                 KernelKey::new("matmul_direct").constant("ROWS", rows).constant("LANES", lanes)
             }
-            // Rows that are no whole vectors take the plain path.
-            Tile::Broadcast => KernelKey::new("matmul_direct")
-                .constant("ROWS", Tile::broadcast_rows(self.form))
-                .constant("LANES", 8)
-                .when("SUBGROUPS", !scalar),
+            Tile::Broadcast { rows, columns } => KernelKey::new("matmul_broadcast")
+                .constant("ROWS", rows)
+                .constant("COLUMNS", columns)
+                .constant("GROUPS", if self.form == Form::TN { rows / 32 } else { rows / 8 })
+                .constant("WAITING", (rows - 4) * columns)
+                .when("SUBGROUPS", true),
             Tile::Shared { m, n, k, quads_m, quads_n } => KernelKey::new("matmul")
                 .constant("TILE_M", m)
                 .constant("TILE_N", n)
@@ -208,8 +210,9 @@ pub(super) fn kernels() -> Vec<KernelKey> {
         for form in [Form::NN, Form::NT, Form::TN] {
             for epilogue in Epilogue::ALL {
                 let op = MatMul { form, batched: false, tile: None, epilogue };
+                let scalar = (!matches!(tile, Tile::Broadcast { .. })).then_some((true, false));
                 let ragged = matches!(tile, Tile::Shared { .. }).then_some((false, true));
-                let kinds = [(false, false), (true, false)].into_iter().chain(ragged);
+                let kinds = [(false, false)].into_iter().chain(scalar).chain(ragged);
                 keys.extend(kinds.map(|(scalar, ragged)| op.key(tile, scalar, ragged)));
             }
         }
@@ -243,9 +246,8 @@ struct Splits {
 impl Splits {
     const NONE: fn(Extents) -> Splits = |e| Splits { count: 1, part: e.k.next_multiple_of(16) };
 
-    fn of(caps: Caps, form: Form, e: Extents) -> Splits {
-        let usual = if caps.cpu { Tile::Broadcast } else { TILES[4] };
-        let (tile_m, tile_n) = usual.extent(form);
+    fn of(caps: Caps, e: Extents) -> Splits {
+        let (tile_m, tile_n) = if caps.cpu { (32, 32) } else { Tile::USUAL.extent() };
         let groups = e.batch * e.m.div_ceil(tile_m) * e.n.div_ceil(tile_n);
         let (enough, least) = if caps.cpu { (16, 1024) } else { (1024, 256) };
         let wanted = (enough / groups.max(1)).clamp(1, (e.k / least).clamp(1, 64));
@@ -268,8 +270,8 @@ fn params(e: Extents, splits: Splits, residual_rows: usize) -> Params {
     }
 }
 
-fn workgroups(tile: Tile, form: Form, e: Extents, splits: Splits) -> [u32; 3] {
-    let (tile_m, tile_n) = tile.extent(form);
+fn workgroups(tile: Tile, e: Extents, splits: Splits) -> [u32; 3] {
+    let (tile_m, tile_n) = tile.extent();
     [e.n.div_ceil(tile_n) as u32, e.m.div_ceil(tile_m) as u32, (e.batch * splits.count) as u32]
 }
 
@@ -290,7 +292,8 @@ impl Op for MatMul {
             shape.push(e.m);
         }
         shape.push(e.n);
-        Ok(vec![TensorType::f32(&shape)])
+        let dtype = if self.form == Form::TN && !self.batched { DType::F32 } else { a.dtype };
+        Ok(vec![TensorType::f32(&shape).of(dtype)])
     }
 
     fn gradient(
@@ -321,12 +324,14 @@ impl Op for MatMul {
             let name = launcher.choice(&self.class(&e)?)?;
             TILES.into_iter().find(|tile| tile.to_string() == name && tile.runs_on(caps))
         };
-        let tile = self.tile.or_else(measured).unwrap_or_else(|| Tile::choose(caps, e.m, e.n));
         // Vector loads run along the last axes of A, B and C.
         let scalar =
             [launcher.input_type(0).last(), launcher.input_type(1).last(), e.n].iter().any(|last| last % 4 != 0);
+        let chosen = || Tile::choose(caps, (e.m, e.n), !scalar);
+        let asked = self.tile.filter(|tile| !(scalar && matches!(tile, Tile::Broadcast { .. })));
+        let tile = asked.or_else(measured).unwrap_or_else(chosen);
         let plain = self.epilogue == Epilogue::default();
-        let splits = if plain && e.batch == 1 { Splits::of(caps, self.form, e) } else { Splits::NONE(e) };
+        let splits = if plain && e.batch == 1 { Splits::of(caps, e) } else { Splits::NONE(e) };
 
         let mut next = 2;
         let mut take = |present: bool| {
@@ -350,7 +355,7 @@ impl Op for MatMul {
         args.extend(argument.map(|index| (7, launcher.input(index))));
         let key = self.key(tile, scalar, self.is_ragged(tile, &e));
         let params = params(e, splits, residual_rows);
-        launcher.call_at(key, &params, &args, workgroups(tile, self.form, e, splits))?;
+        launcher.call_at(key, &params, &args, workgroups(tile, e, splits))?;
         if partial {
             column_sum_calls(launcher, target, last, (splits.count, e.m * e.n), None)?;
         }

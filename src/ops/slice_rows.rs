@@ -34,7 +34,7 @@ impl Op for SliceRows {
         if rows != from || self.start + self.count > self.total {
             return Err(format!("rows {}..{} of {rows}", self.start, self.start + self.count));
         }
-        Ok(vec![TensorType::f32(&[batches, to, width])])
+        Ok(vec![TensorType::f32(&[batches, to, width]).of(inputs[0].dtype)])
     }
 
     fn gradient(

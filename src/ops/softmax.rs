@@ -31,7 +31,7 @@ fn softmax_calls(launcher: &mut Launcher<'_>, variant: Option<Variant>, gradient
     let (rows, columns) = (ty.rows(), ty.last());
     // Rows that leave invocations of a workgroup idle are cheaper with one invocation each.
     let by_default = if columns < WORKGROUP as usize { Variant::Direct } else { Variant::of(launcher.caps()) };
-    let direct = variant.unwrap_or(by_default) == Variant::Direct;
+    let direct = variant.unwrap_or(by_default) != Variant::Shared;
     let (workgroups, _) = launcher.spread(rows, if direct { WORKGROUP } else { 1 });
     let params = Params { rows: rows as u32, columns: columns as u32, groups: workgroups[0] };
     let key = KernelKey::new("softmax").when("GRADIENT", gradient).when("DIRECT", direct);

@@ -248,12 +248,13 @@ impl Training {
         let images = metrics.len() * self.trainer.recipe().effective_batch();
         let speed = images as f64 / (now - self.last_report).max(1e-9);
         self.last_report = now;
-        for StepMetrics { step, loss, lr, grad_norm } in metrics {
+        for StepMetrics { step, loss, lr, grad_norm, loss_scale } in metrics {
             let line = MetricsLine {
                 step,
                 loss: Some(loss),
                 lr: Some(lr),
-                grad_norm: Some(grad_norm),
+                grad_norm,
+                loss_scale,
                 images_per_s: Some((speed * 10.0).round() / 10.0),
                 held_out_loss: None,
             };

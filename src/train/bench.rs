@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Estimate, Recipe, TrainError};
+use super::{Estimate, Precision, Recipe, TrainError};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, Timestamps, TimestampsReading, Uploads};
 use crate::graph::{Caps, GraphError, Layout, Plan, TensorType};
 use crate::mae::{self, MaeVars};
 use crate::nn::{Builder, ParamStore, State, Stream, param_bytes};
-use crate::ops::{self, Peak, global_norm_partials, push_global_norm};
+use crate::ops::{self, FIRST_SCALE, LossScaling, Peak, global_norm_partials, push_global_norm};
 use crate::platform;
 use crate::weights::Tensors;
 
@@ -101,7 +101,8 @@ impl Bench {
     pub async fn new(gpu: Arc<Gpu>, recipe: &Recipe) -> Result<Bench, TrainError> {
         let config = &recipe.model;
         let (batch, side) = (recipe.train.batch, config.image_size);
-        let mut b = Builder::new().recomputing(recipe.train.recompute);
+        let mixed = recipe.train.precision == Precision::Mixed;
+        let mut b = Builder::new().recomputing(recipe.train.recompute).mixed(mixed);
         let image = b.graph.external("image", TensorType::f32(&[batch, 3, side, side]));
         let noise = b.graph.external("noise", TensorType::f32(&[batch, config.patches()]));
         let seed = b.graph.external("loss gradient", TensorType::f32(&[1]));
@@ -128,6 +129,9 @@ impl Bench {
         let store = ParamStore::new(&gpu, b.params(), true).await?;
         store.initialise(&gpu, recipe.train.seed);
         let mut externals = store.externals();
+        let scaling = LossScaling { state: gpu.buffer("loss scaling", 16).await?, micro_batches: 1 };
+        gpu.upload(&scaling.state, &[if mixed { FIRST_SCALE } else { 1.0 }, 0.0]);
+        externals.insert("loss gradient", scaling.state.part(0, 4));
         externals.allocate(&gpu, &b.graph).await?;
         let plan = Plan::new(&gpu, &b.graph, &layout, &roots, &externals).await?;
 
@@ -135,7 +139,7 @@ impl Bench {
         let image: Vec<f32> = (0..batch * 3 * side * side).map(|_| stream.normal() as f32).collect();
         let mut stream = Stream::new(recipe.train.seed, "bench noise");
         let noise: Vec<f32> = (0..batch * config.patches()).map(|_| stream.unit() as f32).collect();
-        for (name, values) in [("image", image.as_slice()), ("noise", &noise), ("loss gradient", &[1.0])] {
+        for (name, values) in [("image", image.as_slice()), ("noise", &noise)] {
             gpu.upload(externals.get(name).ok_or_else(|| GraphError::Unbound(name.to_owned()))?, values);
         }
         let schedule = gpu.buffer("schedule", 16).await?;
@@ -145,7 +149,7 @@ impl Bench {
         let mut update = DispatchList::default();
         let shards = store.optimiser_shards();
         let gradients: Vec<BufferSlice> = shards.iter().map(|shard| shard.gradients.clone()).collect();
-        push_global_norm(&gpu, &mut update, &gradients, &partials, &norm, 0.0)?;
+        push_global_norm(&gpu, &mut update, &gradients, &partials, &norm, 0.0, mixed.then_some(&scaling))?;
         for shard in &shards {
             recipe.optimiser().push(&gpu, &mut update, shard, &schedule, &norm)?;
         }

@@ -19,6 +19,7 @@ const FORMAT: &str = "unmask 1";
 const CHECKED: &str = "unmask 2";
 const CHECKSUM: &str = "checksum";
 const TILES: &str = "tiles";
+const LOSS_SCALING: &str = "loss_scaling";
 
 /// All that a run needs to go on with the same bits.
 #[derive(Clone, Debug)]
@@ -65,7 +66,23 @@ pub(super) fn tiles_metadata(tiles: &Choices) -> Option<(String, String)> {
     Some((TILES.to_owned(), json))
 }
 
+/// Metadata that says where the scaling of the loss stands, see [`crate::ops::LossScaling`].
+pub(super) fn loss_scaling_metadata([gradient, steps]: [f32; 2]) -> (String, String) {
+    (LOSS_SCALING.to_owned(), format!("{gradient} {steps}"))
+}
+
 impl Checkpoint {
+    /// Where the scaling of the loss stood, in a run of mixed precision.
+    pub(super) fn loss_scaling(&self) -> Result<Option<[f32; 2]>, TrainError> {
+        let Some(text) = self.weights.metadata.get(LOSS_SCALING) else { return Ok(None) };
+        let bad = || self.weights.bad_metadata(LOSS_SCALING, &format!("\"{text}\", expected two numbers"));
+        let numbers: Vec<f32> = text.split(' ').filter_map(|word| word.parse().ok()).collect();
+        match numbers.as_slice() {
+            &[gradient, steps] if gradient > 0.0 && gradient.is_finite() => Ok(Some([gradient, steps])),
+            _ => Err(bad().into()),
+        }
+    }
+
     /// Which tiles the run used, where it chose any.
     pub(super) fn tiles(&self) -> Result<Choices, TrainError> {
         let Some(json) = self.weights.metadata.get(TILES) else { return Ok(Choices::new()) };

@@ -1,6 +1,6 @@
 //! How much memory a run will take, before it takes it.
 
-use super::{Recipe, TrainError};
+use super::{Precision, Recipe, TrainError};
 use crate::graph::{Caps, Layout, TensorType, Var};
 use crate::mae::{self, MaeVars};
 use crate::nn::{Builder, param_bytes};
@@ -52,7 +52,8 @@ impl TrainGraph {
     pub fn build(recipe: &Recipe, (slot, max_height): (usize, usize)) -> Result<TrainGraph, TrainError> {
         let config = &recipe.model;
         let batch = recipe.train.batch;
-        let mut b = Builder::new().recomputing(recipe.train.recompute);
+        let mut b =
+            Builder::new().recomputing(recipe.train.recompute).mixed(recipe.train.precision == Precision::Mixed);
         let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot]));
         let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
         let step = b.graph.external("step", TensorType::u32(&[4]));

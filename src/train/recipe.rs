@@ -28,6 +28,9 @@ pub enum Precision {
     /// 32-bit floats throughout.
     #[default]
     F32,
+    /// Activations and what products read in 16-bit floats, all else in 32, with a loss that is scaled so that its
+    /// gradients fit.
+    Mixed,
 }
 
 /// Settings of training.

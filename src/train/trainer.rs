@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use super::checkpoint::{Checkpoint, tiles_metadata};
+use super::checkpoint::{Checkpoint, loss_scaling_metadata, tiles_metadata};
 use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
-use super::{Feed, FeedOptions, HeldOut, Pictures, Recipe, TrainError, decode_limit, packed};
+use super::{Feed, FeedOptions, HeldOut, Pictures, Precision, Recipe, TrainError, decode_limit, packed};
 use crate::data::{Picture, Source, Split, load_all_beside};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, Slices, Uploads};
 use crate::graph::{Caps, Choices, GraphError, Layout, Plan, ShardLayout, Shards};
 use crate::nn::{ParamStore, State};
-use crate::ops::{self, average_weight, global_norm_partials, push_accumulate, push_average, push_global_norm};
+use crate::ops::{
+    self, FIRST_SCALE, LossScaling, average_weight, global_norm_partials, push_accumulate, push_average,
+    push_global_norm,
+};
 use crate::platform;
 
 /// Most held-out pictures that are measured.
@@ -31,8 +34,10 @@ pub struct StepMetrics {
     pub loss: f64,
     /// Learning rate of the step.
     pub lr: f64,
-    /// Norm of all gradients before clipping.
-    pub grad_norm: f64,
+    /// Norm of all gradients before clipping; none where they overflowed and the step was skipped.
+    pub grad_norm: Option<f64>,
+    /// Scale of the loss, in mixed precision.
+    pub loss_scale: Option<f64>,
 }
 
 /// What of a step comes next.
@@ -72,7 +77,8 @@ pub struct Trainer {
     probe_pictures: Vec<Picture>,
     running: Running,
     inputs: [BufferSlice; 3],
-    loss_gradient: BufferSlice,
+    /// See [`LossScaling`]; without scaling its first number stays 1 / micro-batches.
+    scaling: LossScaling,
     schedule: BufferSlice,
     norm: BufferSlice,
     ring: BufferSlice,
@@ -144,13 +150,19 @@ impl Trainer {
             gpu.buffer("sizes", t.batch as u64 * 16).await?,
             gpu.buffer("step", 16).await?,
         ];
-        let loss_gradient = gpu.buffer("loss gradient", 4).await?;
-        gpu.upload(&loss_gradient, &[1.0 / t.accumulate as f32]);
-        let running = run_plan(&gpu, &graph, &store, &inputs, &loss_gradient).await?;
+        let scaling = LossScaling { state: gpu.buffer("loss scaling", 16).await?, micro_batches: t.accumulate };
+        let first = if is_mixed(&recipe) { FIRST_SCALE } else { 1.0 };
+        let state = match checkpoint {
+            Some(checkpoint) => checkpoint.loss_scaling()?,
+            None => None,
+        };
+        gpu.upload(&scaling.state, &state.unwrap_or([first / t.accumulate as f32, 0.0]));
+        let running = run_plan(&gpu, &graph, &store, &inputs, &scaling).await?;
         let schedule = gpu.buffer("schedule", 16).await?;
         let norm = gpu.buffer("norm", 16).await?;
         let ring = gpu.buffer("losses", (RING * (t.accumulate + 4)) as u64 * 4).await?;
-        let (add_first, add_next, update) = optimiser_lists(&gpu, &recipe, &store, &schedule, &norm).await?;
+        let (add_first, add_next, update) =
+            optimiser_lists(&gpu, &recipe, &store, [&schedule, &norm], &scaling).await?;
         let step = checkpoint.map_or(0, |checkpoint| checkpoint.step);
         Ok(Trainer {
             gpu,
@@ -162,7 +174,7 @@ impl Trainer {
             probe_pictures,
             running,
             inputs,
-            loss_gradient,
+            scaling,
             schedule,
             norm,
             ring,
@@ -278,12 +290,24 @@ impl Trainer {
             let losses = &numbers[..stride - 4];
             let loss = losses.iter().map(|loss| f64::from(*loss)).sum::<f64>() / losses.len() as f64;
             let norm = &numbers[stride - 4..];
-            for (what, bad) in [("the loss", !loss.is_finite()), ("the gradient norm", norm[2] == 0.0)] {
+            let mixed = is_mixed(&self.recipe);
+            // A scale that can fall further is not to blame on the run: the optimiser skips the step.
+            let (finite, hopeful) = (norm[2] != 0.0, mixed && norm[3] > 1.0);
+            for (what, bad) in [("the loss", !loss.is_finite()), ("the gradient norm", !finite && !hopeful)] {
                 if bad {
                     return Err(TrainError::NotFinite { what, step, checkpoint: String::new() });
                 }
             }
-            metrics.push(StepMetrics { step, loss, lr, grad_norm: f64::from(norm[0]) });
+            if !finite {
+                log::info!("step {step}: gradients overflowed at a loss scale of {}; the step is skipped", norm[3]);
+            }
+            metrics.push(StepMetrics {
+                step,
+                loss,
+                lr,
+                grad_norm: finite.then_some(f64::from(norm[0])),
+                loss_scale: mixed.then_some(f64::from(norm[3])),
+            });
         }
         Ok(metrics)
     }
@@ -310,6 +334,10 @@ impl Trainer {
     pub async fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
         let mut weights = self.store.save(&self.gpu, State::Weights).await?;
         weights.metadata.extend(tiles_metadata(&self.tiles));
+        if is_mixed(&self.recipe) {
+            let state: Vec<f32> = self.gpu.read_one("loss scaling", &self.scaling.state).await?;
+            weights.metadata.extend([loss_scaling_metadata([state[0], state[1]])]);
+        }
         Ok(Checkpoint {
             recipe: self.recipe.clone(),
             step: self.step,
@@ -335,7 +363,7 @@ impl Trainer {
         let mut graph = TrainGraph::build(&recipe, self.feed.slot())?;
         ops::tune(&self.gpu, &mut graph.builder.graph, Some(self.tiles.clone())).await?;
         self.tiles.clone_from(graph.builder.graph.choices());
-        self.running = run_plan(&self.gpu, &graph, &self.store, &self.inputs, &self.loss_gradient).await?;
+        self.running = run_plan(&self.gpu, &graph, &self.store, &self.inputs, &self.scaling).await?;
         self.recipe = recipe;
         Ok(())
     }
@@ -380,18 +408,22 @@ impl Trainer {
     }
 }
 
+fn is_mixed(recipe: &Recipe) -> bool {
+    recipe.train.precision == Precision::Mixed
+}
+
 async fn run_plan(
     gpu: &Gpu,
     graph: &TrainGraph,
     store: &ParamStore,
     inputs: &[BufferSlice; 3],
-    loss_gradient: &BufferSlice,
+    scaling: &LossScaling,
 ) -> Result<Running, TrainError> {
     let mut externals = store.externals();
     for (name, slice) in ["pixels", "sizes", "step"].into_iter().zip(inputs) {
         externals.insert(name, slice.clone());
     }
-    externals.insert("loss gradient", loss_gradient.clone());
+    externals.insert("loss gradient", scaling.state.part(0, 4));
     let roots = graph.roots();
     let layout = Layout::of(&graph.builder.graph, &roots, Caps::of(gpu))?;
     let plan = Plan::new(gpu, &graph.builder.graph, &layout, &roots, &externals).await?;
@@ -404,8 +436,8 @@ async fn optimiser_lists(
     gpu: &Gpu,
     recipe: &Recipe,
     store: &ParamStore,
-    schedule: &BufferSlice,
-    norm: &BufferSlice,
+    [schedule, norm]: [&BufferSlice; 2],
+    scaling: &LossScaling,
 ) -> Result<(DispatchList, DispatchList, DispatchList), TrainError> {
     let mut shards = store.optimiser_shards();
     let (mut first, mut next, mut update) = (DispatchList::default(), DispatchList::default(), DispatchList::default());
@@ -425,7 +457,8 @@ async fn optimiser_lists(
     }
     let partials = gpu.buffer("partial norms", global_norm_partials(store.shard_lengths()) as u64 * 4).await?;
     let gradients: Vec<BufferSlice> = shards.iter().map(|shard| shard.gradients.clone()).collect();
-    push_global_norm(gpu, &mut update, &gradients, &partials, norm, recipe.train.clip_grad)?;
+    let scaling = is_mixed(recipe).then_some(scaling);
+    push_global_norm(gpu, &mut update, &gradients, &partials, norm, recipe.train.clip_grad, scaling)?;
     for shard in &shards {
         recipe.optimiser().push(gpu, &mut update, shard, schedule, norm)?;
     }

@@ -10,7 +10,7 @@ use crate::gpu::Gpu;
 use crate::nn::State;
 use crate::platform;
 use crate::session::Pace;
-use crate::train::{Recipe, TrainError, Trainer, config_metadata};
+use crate::train::{Precision, Recipe, TrainError, Trainer, config_metadata};
 use crate::weights::Tensors;
 
 /// What a script may set; the rest is as the preset has it.
@@ -23,6 +23,7 @@ pub struct Options {
     blr: Option<f64>,
     mask_ratio: Option<f64>,
     pixel_budget: Option<u64>,
+    precision: Precision,
     seed: u64,
     slice_ms: f64,
 }
@@ -36,6 +37,7 @@ impl Default for Options {
             blr: None,
             mask_ratio: None,
             pixel_budget: None,
+            precision: Precision::F32,
             seed: 0,
             slice_ms: 8.0,
         }
@@ -51,6 +53,7 @@ impl Options {
         train.seed = self.seed;
         train.batch = self.batch.unwrap_or(train.batch);
         train.pixel_budget = self.pixel_budget.unwrap_or(train.pixel_budget);
+        train.precision = self.precision;
         train.blr = self.blr.unwrap_or(train.blr);
         recipe.model.mask_ratio = self.mask_ratio.unwrap_or(recipe.model.mask_ratio);
         recipe.check()?;

@@ -12,7 +12,7 @@ use crate::graph::Caps;
 use crate::mae::PRESETS;
 use crate::ops::MaskStrategy;
 use crate::platform;
-use crate::train::{Augment, Estimate, Recipe, estimate};
+use crate::train::{Augment, Estimate, Precision, Recipe, estimate};
 
 /// What the settings were when they were last estimated, and what came of it.
 #[derive(Default)]
@@ -106,7 +106,7 @@ fn data(ui: &mut egui::Ui, settings: &mut TrainSettings, given: usize) -> Option
         }
         let is_given = settings::is_given(&settings.recipe);
         let name = if given > 0 { format!("{given} pictures") } else { "pictures…".to_owned() };
-        if ui.radio(is_given, name).on_hover_text("picture files, or tar, zip, IDX or NumPy files of pictures; or drop them here").clicked() {
+        if ui.radio(is_given, name).on_hover_text("picture files, or tar, zip, IDX or NumPy files of pictures; or drop them, or a folder of them, here").clicked() {
             match given > 0 && !is_given {
                 true => settings.set_given(),
                 false => ask = Some(Ask::Pictures),
@@ -175,9 +175,25 @@ fn training(ui: &mut egui::Ui, recipe: &mut Recipe, base: &Recipe) {
     });
     let hint = "of initial weights, order, crops and masks: the same seed on the same adapter gives the same bits";
     set(ui, "Seed", hint, &mut t.seed, &default.seed, number(0..=u64::from(u32::MAX), 0.1));
-    ui.label("Precision").on_hover_text("number formats of weights and activations");
-    ui.label("f32");
-    ui.end_row();
+    let hint = "number formats: 32-bit floats, or 16-bit ones where they do: less memory, and on most GPUs less time";
+    set(ui, "Precision", hint, &mut t.precision, &default.precision, |ui, value| {
+        let text = |precision| match precision {
+            Precision::F32 => "f32",
+            Precision::Mixed => "mixed",
+        };
+        let combo = egui::ComboBox::from_id_salt("precision").selected_text(text(*value)).show_ui(ui, |ui| {
+            for precision in [Precision::F32, Precision::Mixed] {
+                ui.selectable_value(value, precision, text(precision));
+            }
+        });
+        combo.response
+    });
+    let hint = "compute the inside of each block again for its gradients: slower, far less memory, the same bits";
+    set(ui, "Recompute", hint, &mut t.recompute, &default.recompute, |ui, value| ui.checkbox(value, ""));
+    let hint = "decay of the average of the weights that is kept beside them, such as 0.999; 0 keeps none";
+    set(ui, "Average (EMA)", hint, &mut t.ema_decay, &default.ema_decay, number(0.0..=0.9999, 1e-3));
+    let hint = "measurements on held-out pictures without a new best after which the run ends; 0 for never";
+    set(ui, "Early stop", hint, &mut t.early_stop, &default.early_stop, number(0..=1000, 0.1));
 }
 
 fn shape(ui: &mut egui::Ui, recipe: &mut Recipe, base: &Recipe) {

@@ -2,13 +2,13 @@
 
 use super::Case;
 use crate::eval::kernels::twins;
-use crate::graph::GraphError;
-use crate::ops::{self, ColumnSum, GeluGradient};
+use crate::graph::{DType, GraphError};
+use crate::ops::{self, Cast, ColumnSum, GeluGradient};
 
 const TOLERANCE: f64 = 1e-5;
 
 pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
-    let mut cases = vec![gelu()?, column_sum()?, masked_column_sum()?, fill()?];
+    let mut cases = vec![gelu()?, column_sum()?, masked_column_sum()?, fill()?, cast(35)?, cast(1028)?];
     for (a, b) in [(vec![1027], vec![1027]), (vec![2, 7, 13], vec![13]), (vec![5, 3, 3], vec![1, 3, 3])] {
         let mut case = Case::new(format!("{a:?} + {b:?}"), TOLERANCE);
         let ((x, x_exact), (y, y_exact)) = (case.noise(&a, 1.0), case.noise(&b, 1.0));
@@ -17,6 +17,16 @@ pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
         cases.push(case);
     }
     Ok(cases)
+}
+
+/// To the type that it has: the kernels for 16 bits are the same, but for the storage of one side.
+fn cast(length: usize) -> Result<Case, GraphError> {
+    let mut case = Case::new(format!("[{length}]"), TOLERANCE);
+    let values = case.random.vec(length);
+    let x = case.floats(&[length], &values);
+    let y = case.graph.add1(Cast { to: DType::F32 }, &[x])?;
+    case.floats_are(y, &values);
+    Ok(case)
 }
 
 fn gelu() -> Result<Case, GraphError> {

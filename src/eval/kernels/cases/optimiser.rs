@@ -7,7 +7,7 @@ use crate::eval::kernels::{KernelReport, report};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, Uploads};
 use crate::graph::GraphError;
 use crate::ops::{
-    AdamW, AdamWShard, DECAY_BLOCK, global_norm_partials, push_accumulate, push_average, push_global_norm,
+    AdamW, AdamWShard, DECAY_BLOCK, LossScaling, global_norm_partials, push_accumulate, push_average, push_global_norm,
 };
 
 const TOLERANCE: f64 = 1e-5;
@@ -19,6 +19,7 @@ pub(in super::super) async fn optimiser(gpu: &Gpu) -> Result<Vec<KernelReport>, 
     for max_norm in [0.0, 0.5] {
         reports.extend(norm_and_adamw(gpu, max_norm).await?);
     }
+    reports.extend(scaled_norm(gpu).await?);
     Ok(reports)
 }
 
@@ -61,6 +62,41 @@ async fn average(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
     Ok(report(&list, "[1027], past 0.75", worst, TOLERANCE))
 }
 
+/// The norm of gradients of a scaled loss: unscaled again, and the scale after finite gradients and after others.
+async fn scaled_norm(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
+    let (lengths, scale, max_norm) = ([1028, 20_004], 4096.0f32, 1.0f32);
+    let mut random = Random(4);
+    let values = lengths.map(|length| random.vec(length));
+    let mut gradients = Vec::new();
+    for values in &values {
+        gradients.push(holding(gpu, &values.iter().map(|x| x * scale).collect::<Vec<f32>>()).await?);
+    }
+    let partials = holding(gpu, &garbage(&mut random, global_norm_partials(&lengths))).await?;
+    let norm = holding(gpu, &[f32::NAN; 4]).await?;
+    // The next step is the last before the scale grows.
+    let scaling = LossScaling { state: holding(gpu, &[scale / 2.0, 499.0]).await?, micro_batches: 2 };
+    let mut list = DispatchList::default();
+    push_global_norm(gpu, &mut list, &gradients, &partials, &norm, max_norm, Some(&scaling))?;
+    let exact = values.map(|values| twins::exact(&values));
+    let [length, clip] = twins::global_norm(&exact, f64::from(max_norm));
+    let mut error = 0.0;
+    let overflow = vec![f32::INFINITY; lengths[0]];
+    let mut want = vec![length, clip / f64::from(scale), 1.0, f64::from(scale), f64::from(scale), 0.0];
+    for _ in 0..2 {
+        list.run(gpu);
+        let mut got: Vec<f32> = gpu.read_one("norm", &norm).await?;
+        got.extend(gpu.read_one::<f32>("scaling", &scaling.state).await?);
+        for (got, want) in got.iter().zip(&want).filter(|(_, want)| want.is_finite()) {
+            error = f64::max(error, (f64::from(*got) - want).abs() / want.abs().max(1e-9));
+        }
+        // Half the scale, and steps counted from there.
+        want = vec![f64::NAN, f64::NAN, 0.0, f64::from(scale) * 2.0, f64::from(scale) / 2.0, 0.0];
+        gpu.upload(&gradients[0], &overflow);
+    }
+    gpu.check()?;
+    Ok(report(&list, &format!("{lengths:?}, of a scaled loss"), error, TOLERANCE))
+}
+
 /// Two steps over two shards, with the norm of their gradients clipped to `max_norm`.
 async fn norm_and_adamw(gpu: &Gpu, max_norm: f32) -> Result<Vec<KernelReport>, GraphError> {
     let lengths = [1028, 20_004];
@@ -88,7 +124,7 @@ async fn norm_and_adamw(gpu: &Gpu, max_norm: f32) -> Result<Vec<KernelReport>, G
     let partials = holding(gpu, &garbage(&mut random, global_norm_partials(&lengths))).await?;
     let (norm, schedule) = (holding(gpu, &[f32::NAN; 4]).await?, holding(gpu, &[f32::NAN; 4]).await?);
     let (mut norm_list, mut list) = (DispatchList::default(), DispatchList::default());
-    push_global_norm(gpu, &mut norm_list, &gradients, &partials, &norm, max_norm)?;
+    push_global_norm(gpu, &mut norm_list, &gradients, &partials, &norm, max_norm, None)?;
     for shard in &shards {
         adamw.push(gpu, &mut list, shard, &schedule, &norm)?;
     }

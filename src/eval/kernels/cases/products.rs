@@ -34,7 +34,10 @@ pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
     let mut cases = Vec::new();
     for tile in TILES.into_iter().filter(|tile| tile.runs_on(caps)) {
         // Epilogues are the same text in every tile of a shader, and compiling them all again takes long.
-        let all = matches!(tile, Tile::Broadcast | Tile::Direct { rows: 8, .. } | Tile::Shared { m: 32, n: 32, .. });
+        let all = matches!(
+            tile,
+            Tile::Broadcast { rows: 32, .. } | Tile::Direct { rows: 8, .. } | Tile::Shared { m: 32, n: 32, .. }
+        );
         let shared = matches!(tile, Tile::Shared { .. });
         for form in FORMS {
             for follows in ALL.into_iter().filter(|follows| all || *follows == Follows::Nothing) {
@@ -43,7 +46,7 @@ pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
                 if shared && all {
                     cases.push(one(form, Some(tile), (36, 68, 20), follows)?);
                 }
-                if all && tile != Tile::Broadcast {
+                if all && !matches!(tile, Tile::Broadcast { .. }) {
                     cases.push(one(form, Some(tile), (35, 67, 21), follows)?);
                 }
             }

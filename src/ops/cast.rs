@@ -1,0 +1,59 @@
+//! Tensors in another element type.
+
+use crate::gpu::KernelKey;
+use crate::graph::{Arg, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+
+uniform!(
+    /// Uniform of the kernel.
+    Params in "cast" { length: u32, row: u32 }
+);
+
+/// `x` with elements of another floating-point type, rounded to nearest where it is the narrower one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cast {
+    /// Type of the result's elements.
+    pub to: DType,
+}
+
+impl Op for Cast {
+    fn name(&self) -> &'static str {
+        "cast"
+    }
+
+    fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        if inputs[0].dtype == DType::U32 || self.to == DType::U32 {
+            return Err(format!("{:?} cannot be cast to {:?}", inputs[0].dtype, self.to));
+        }
+        Ok(vec![inputs[0].clone().of(self.to)])
+    }
+
+    /// The gradient itself: where it has to be of the input's type, differentiation sees to it.
+    fn gradient(
+        &self,
+        _graph: &mut Graph,
+        _node: &Node,
+        grads: &[Option<Var>],
+        _wants: &[bool],
+    ) -> Result<Vec<Option<Var>>, GraphError> {
+        Ok(vec![grads[0]])
+    }
+
+    fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
+        let length = launcher.output_type(0).len();
+        cast_call(launcher, launcher.input(0), launcher.output(0), length)
+    }
+}
+
+/// The launch that casts `x` of `length` elements into `y`, for use inside other ops.
+pub(super) fn cast_call(launcher: &mut Launcher<'_>, x: Arg, y: Arg, length: usize) -> Result<(), GraphError> {
+    let vectors = length.is_multiple_of(4);
+    let length = if vectors { length / 4 } else { length };
+    let (workgroups, row) = launcher.spread(length, 256);
+    let params = Params { length: length as u32, row };
+    launcher.call(KernelKey::new("cast").when("VECTORS", vectors), &params, &[x, y], workgroups)
+}
+
+/// `x` in elements of type `to`: `x` itself where it is of that type.
+pub fn cast(graph: &mut Graph, x: Var, to: DType) -> Result<Var, GraphError> {
+    if graph.ty(x).dtype == to { Ok(x) } else { graph.add1(Cast { to }, &[x]) }
+}
