@@ -124,40 +124,8 @@ test("files are dropped and pasted", async () => {
     assert.match(broken.notices[0], /broken\.png/);
 });
 
-test("a folder is dropped", async () => {
-    const work = fs.mkdtempSync(path.join(os.tmpdir(), "unmask-web-"));
-    const photos = path.join(root, "assets/photos");
-    const names = fs.readdirSync(photos, { recursive: true }).filter(name => name.endsWith(".jpg"));
-    // More files than a browser lists at a time, in a folder inside the one that is dropped.
-    fs.mkdirSync(path.join(work, "pictures/more"), { recursive: true });
-    fs.mkdirSync(path.join(work, "texts"));
-    for (let at = 0; at < 130; at++) {
-        const name = names[at % names.length];
-        fs.copyFileSync(path.join(photos, name), path.join(work, "pictures/more", `${at}.JPG`));
-    }
-    fs.copyFileSync(path.join(photos, names[0]), path.join(work, "pictures/first.jpg"));
-    for (const text of ["pictures/notes.txt", "texts/notes.txt"]) fs.writeFileSync(path.join(work, text), "no picture");
-    const devtools = await browser.context.newCDPSession(page);
-    const drop = async name => {
-        const data = { items: [], files: [path.join(work, name)], dragOperationsMask: 1 };
-        for (const type of ["dragEnter", "dragOver", "drop"]) {
-            await devtools.send("Input.dispatchDragEvent", { type, x: 400, y: 300, data });
-        }
-    };
-    await drop("texts");
-    const none = await until("a notice", ({ notices }) => notices.length > 1);
-    assert.match(none.notices.join("\n"), /texts: none of its 1 files is a picture/);
-    await drop("pictures");
-    const given = await until("the folder", ({ given }) => given > 0);
-    assert.deepEqual([given.given, given.tab], [131, "train"]);
-    fs.rmSync(work, { recursive: true });
-    await page.evaluate(() => document.getElementById("app").focus());
-    await page.keyboard.press("1");
-    await until("the first panel", ({ tab }) => tab === "explore");
-});
-
-test("no error reached the console, but for those of bad files", () => {
-    assert.deepEqual(errors.filter(text => !/broken\.png|texts: none/.test(text)), []);
+test("no error reached the console, but for the broken file", () => {
+    assert.deepEqual(errors.filter(text => !text.includes("broken.png")), []);
 });
 
 test("the inside of the model shows", async () => {
@@ -377,6 +345,39 @@ test("a worker decodes as the native program does", async () => {
     assert.deepEqual([turned.width, turned.height], [16, 32]);
     near(turned, 8, 4, [254, 0, 0]);
     near(turned, 8, 28, [0, 0, 254]);
+    await page.close();
+});
+
+// It goes on being the data to train on, so this comes after what trains on the built-in photographs.
+test("a folder is dropped", async () => {
+    page = await open();
+    await until("the first picture", ({ visible }) => visible !== null);
+    const work = fs.mkdtempSync(path.join(os.tmpdir(), "unmask-web-"));
+    const photos = path.join(root, "assets/photos");
+    const names = fs.readdirSync(photos, { recursive: true }).filter(name => name.endsWith(".jpg"));
+    // More files than a browser lists at a time, in a folder inside the one that is dropped.
+    fs.mkdirSync(path.join(work, "pictures/more"), { recursive: true });
+    fs.mkdirSync(path.join(work, "texts"));
+    for (let at = 0; at < 130; at++) {
+        const name = names[at % names.length];
+        fs.copyFileSync(path.join(photos, name), path.join(work, "pictures/more", `${at}.JPG`));
+    }
+    fs.copyFileSync(path.join(photos, names[0]), path.join(work, "pictures/first.jpg"));
+    for (const text of ["pictures/notes.txt", "texts/notes.txt"]) fs.writeFileSync(path.join(work, text), "no picture");
+    const devtools = await browser.context.newCDPSession(page);
+    const drop = async name => {
+        const data = { items: [], files: [path.join(work, name)], dragOperationsMask: 1 };
+        for (const type of ["dragEnter", "dragOver", "drop"]) {
+            await devtools.send("Input.dispatchDragEvent", { type, x: 400, y: 300, data });
+        }
+    };
+    await drop("texts");
+    const none = await until("a notice", ({ notices }) => notices.length > 0);
+    assert.match(none.notices.join("\n"), /texts: none of its 1 files is a picture/);
+    await drop("pictures");
+    const given = await until("the folder", ({ given }) => given > 0);
+    assert.deepEqual([given.given, given.tab], [131, "Train"]);
+    fs.rmSync(work, { recursive: true });
     await page.close();
 });
 
