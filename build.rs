@@ -22,7 +22,8 @@ fn generate() -> Result<(), Box<dyn Error>> {
     }
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    shaders::generate(&root.join("shaders"), &out)?;
+    let browser = env::var("CARGO_CFG_TARGET_ARCH")? == "wasm32";
+    shaders::generate(&root.join("shaders"), &out, browser)?;
     assets::generate(&root.join("assets"), &out.join("assets.rs"))?;
     Ok(())
 }

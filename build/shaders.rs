@@ -9,10 +9,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
 
-use wesl::{ManglerKind, ModulePath, Wesl};
+use wesl::{CompileOptions, ManglerKind, ModulePath, Wesl};
 
-/// Writes `shaders.rs`, a table of (name, conditions, WGSL), to `out`.
-pub fn generate(shaders: &Path, out: &Path) -> io::Result<()> {
+/// First line of shaders that no browser can compile.
+const NATIVE_ONLY: &str = "// native only\n";
+
+/// Writes `shaders.rs`, a table of (name, conditions, WGSL), to `out`, for a browser or not.
+pub fn generate(shaders: &Path, out: &Path, browser: bool) -> io::Result<()> {
     let mut names: Vec<String> = fs::read_dir(shaders)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter_map(|name| name.strip_suffix(".wgsl").map(str::to_owned))
@@ -23,10 +26,15 @@ pub fn generate(shaders: &Path, out: &Path) -> io::Result<()> {
     for name in &names {
         let source = fs::read_to_string(shaders.join(format!("{name}.wgsl")))?;
         check_loops(name, &source)?;
+        if browser && source.starts_with(NATIVE_ONLY) {
+            continue;
+        }
+        // The linker does not know the types of extensions; the tests validate every shader again.
+        let validate = !source.starts_with(NATIVE_ONLY);
         let variants = variants(&source);
         let conditions: BTreeSet<&str> = variants.iter().flatten().copied().collect();
         for chosen in &variants {
-            let wgsl = link(shaders, name, &conditions, chosen)?;
+            let wgsl = link(shaders, name, &conditions, chosen, validate)?;
             writeln!(table, "    ({name:?}, {:?}, {wgsl:?}),", chosen.join("+")).map_err(io::Error::other)?;
         }
     }
@@ -65,10 +73,17 @@ fn variants(source: &str) -> Vec<Vec<&str>> {
     variants
 }
 
-fn link(shaders: &Path, name: &str, conditions: &BTreeSet<&str>, chosen: &[&str]) -> io::Result<String> {
+fn link(
+    shaders: &Path,
+    name: &str,
+    conditions: &BTreeSet<&str>,
+    chosen: &[&str],
+    validate: bool,
+) -> io::Result<String> {
     let path: ModulePath =
         format!("package::{name}").parse().map_err(|error| io::Error::other(format!("shader {name}: {error:?}")))?;
     let mut linker = Wesl::new(shaders);
+    linker.set_options(CompileOptions { validate, ..CompileOptions::default() });
     linker.set_mangler(ManglerKind::None);
     for condition in conditions {
         linker.set_feature(condition, chosen.contains(condition));

@@ -16,7 +16,7 @@
 // one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT
 // one of: - | RAGGED | SCALAR
 
-import package::lib::product::{params, a4, b4, finish};
+import package::lib::product::{params, a4, b4, finish, place};
 
 const TILE_M: u32 = 64u;
 const TILE_N: u32 = 64u;
@@ -202,15 +202,6 @@ fn store(i: u32, block: Block) {
         tile_b[at + 2u * WIDE_N] = block.r2;
         tile_b[at + 3u * WIDE_N] = block.r3;
     }
-}
-
-// The tile of C of this workgroup: row and column of tiles, in strips.
-fn place(group: vec2u, groups: vec2u) -> vec2u {
-    let index = group.y * groups.x + group.x;
-    let area = params.strip * groups.x;
-    let first = index / area * params.strip;
-    let rows = min(params.strip, groups.y - first);
-    return vec2u(first + index % area % rows, index % area / rows);
 }
 
 @compute @workgroup_size(THREADS)

@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use unmask::eval::kernels::check_kernels;
+use unmask::eval::kernels::{KernelReport, check_kernels};
 use unmask::graph::Caps;
 use unmask::{ops, shaders};
 
@@ -14,21 +14,31 @@ fn parts(kernel: &str) -> (String, BTreeSet<String>) {
     (parts.next().unwrap_or_default(), parts.collect())
 }
 
+/// Where results are stored in 16 bits, what that rounds is tolerated.
+fn most(report: &KernelReport) -> f64 {
+    if report.kernel.starts_with("matmul_cooperative") { 2e-3 } else { 1e-4 }
+}
+
 #[test]
 fn every_kernel_is_checked_and_passes() {
     let gpu = common::gpu();
     let reports = pollster::block_on(check_kernels(&gpu)).expect("a self-test");
     let failed: Vec<_> = reports.iter().filter(|report| !report.pass).collect();
     assert!(failed.is_empty(), "{failed:#?}");
-    assert!(reports.iter().all(|report| report.error <= report.tolerance && report.tolerance < 1e-4));
+    assert!(reports.iter().all(|report| report.error <= report.tolerance && report.tolerance < most(report)));
 
     let checked: BTreeSet<_> = reports.iter().map(|report| parts(&report.kernel)).collect();
     let broadcasts = Caps::of(&gpu).subgroup == Some(8);
+    let runs = |name: &str| match (name.starts_with("matmul_cooperative"), gpu.trusted_matrix_units()) {
+        (true, Some(units)) => (name.contains("+WIDE"), name.contains("+SIDE_16")) == (units.wide, units.side == 16),
+        (true, None) => false,
+        (false, _) => broadcasts || !name.contains("+SUBGROUPS"),
+    };
     let missing: Vec<String> = shaders::all()
         .into_iter()
         .map(|shader| shader.name)
         .filter(|name| !checked.contains(&parts(name)))
-        .filter(|name| broadcasts || !name.contains("+SUBGROUPS"))
+        .filter(|name| runs(name))
         .collect();
     assert!(missing.is_empty(), "kernels without a case in src/eval/kernels/cases: {missing:#?}");
 

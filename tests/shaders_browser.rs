@@ -33,6 +33,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 }
 ";
 
+/// What the page's build leaves out.
+const NATIVE_ONLY: &str = "enable wgpu_cooperative_matrix;";
+
 /// A shader with the line by which browsers enable subgroups; naga has them without, and refuses the line.
 fn for_browsers(name: String, source: &str, pipeline: bool) -> Shader {
     let enable = if name.contains("+SUBGROUPS") { "enable subgroups;\n" } else { "" };
@@ -42,8 +45,9 @@ fn for_browsers(name: String, source: &str, pipeline: bool) -> Shader {
 /// Every linked shader, and every one that an op makes for one size. These make no pipelines: that takes SwiftShader a
 /// second each, and what depends on sizes there, the limits of a workgroup, `tests/shaders.rs` checks.
 fn kernels() -> Vec<Shader> {
-    let linked = shaders::all().into_iter().map(|linked| for_browsers(linked.name, &linked.source, true));
-    let specialised = ops::specialised().into_iter().map(|key| {
+    let linked = shaders::all().into_iter().filter(|linked| !linked.source.contains(NATIVE_ONLY));
+    let linked = linked.map(|linked| for_browsers(linked.name, &linked.source, true));
+    let specialised = ops::specialised().into_iter().filter(|key| key.shader != "matmul_cooperative").map(|key| {
         let name = key.to_string();
         let source = key.source().unwrap_or_else(|error| panic!("{name}: {error}"));
         for_browsers(name, &source, false)

@@ -326,6 +326,7 @@ const CARD: Caps = Caps {
     cpu: false,
     f16: true,
     subgroup: None,
+    matrix_units: None,
     max_binding: i32::MAX as u64,
     max_workgroups: 65_535,
     max_invocations: 256,

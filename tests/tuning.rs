@@ -6,7 +6,7 @@ use std::process::Command;
 
 use common::{Random, random_input, run_bits_on};
 use unmask::graph::{Choices, Graph, TensorType, Var};
-use unmask::ops::{self, Form, TILES, matmul, tune};
+use unmask::ops::{self, Form, TILES, matmul, tune, tune_within};
 
 /// Name of the variable under which a test calls itself in a process with a cache folder of its own.
 const CACHE: &str = "UNMASK_CACHE";
@@ -47,7 +47,7 @@ fn tiles_are_measured_once_and_change_no_bit() {
         let given = [("x", x), ("w", w)];
         let plain = run_bits_on(&gpu, &graph, &given, &roots);
 
-        tune(&gpu, &mut graph, None).await.expect("measured");
+        tune_within(&gpu, &mut graph, None, 600.0).await.expect("measured");
         let found = graph.choices().clone();
         assert_eq!(found.len(), 3, "one for each product: {found:?}");
         let names: Vec<String> = TILES.iter().map(ToString::to_string).collect();

@@ -102,6 +102,15 @@ fn argument4(i: u32, valid: u32) -> vec4f {
     }
 }
 
+// The tile of C of this workgroup: row and column of tiles, in strips.
+fn place(group: vec2u, groups: vec2u) -> vec2u {
+    let index = group.y * groups.x + group.x;
+    let area = params.strip * groups.x;
+    let first = index / area * params.strip;
+    let rows = min(params.strip, groups.y - first);
+    return vec2u(first + index % area % rows, index % area / rows);
+}
+
 // Applies the epilogue to elements (row, column .. column + 3) of C and writes those inside a row; `c0` is the start of
 // this matrix, or of this part of a split sum.
 fn finish(product: vec4f, c0: u32, row: u32, column: u32) {

@@ -26,6 +26,9 @@ pub fn run(common: &Common) -> anyhow::Result<()> {
         ];
         let kernels =
             if gpu.is_cpu() { "register tiles without barriers (processor)" } else { "workgroup-memory tiles (GPU)" };
+        let matrix_units = gpu
+            .matrix_units()
+            .map(|units| format!("{0} x {0}, 16-bit floats summed in f32, subgroups of {1}", units.side, units.lanes));
         if common.json {
             let present: Vec<&str> = features
                 .iter()
@@ -36,6 +39,7 @@ pub fn run(common: &Common) -> anyhow::Result<()> {
                 numbers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
             return json_line(&json!({
                 "adapters": adapters, "chosen": gpu.summary(), "features": present, "limits": limits, "kernels": kernels,
+                "matrix_units": matrix_units,
             }));
         }
         println!("adapters");
@@ -51,6 +55,7 @@ pub fn run(common: &Common) -> anyhow::Result<()> {
             println!("  {name:<38} {value}");
         }
         println!("  {:<38} {kernels}", "kernels");
+        println!("  {:<38} {}", "matrix units", matrix_units.as_deref().unwrap_or("none that kernels can use"));
         Ok(())
     })
 }

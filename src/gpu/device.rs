@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::adapter::{self, AdapterRequest, AdapterSummary};
 use super::compile::Compiling;
 use super::kernel::{Kernel, KernelKey};
+use super::matrix_units::MatrixUnits;
 use super::submit::Gate;
 use super::{BufferSlice, GpuError};
 use crate::platform;
@@ -43,6 +44,8 @@ pub struct Gpu {
     features: wgpu::Features,
     checked: bool,
     processor: bool,
+    pub(super) matrix_units: Option<MatrixUnits>,
+    pub(super) matrix_trust: OnceLock<bool>,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
     options: GpuOptions,
     trouble: Arc<Mutex<Option<GpuError>>>,
@@ -55,6 +58,32 @@ impl std::fmt::Debug for Gpu {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gpu").field("adapter", &self.info.name).finish_non_exhaustive()
     }
+}
+
+async fn request(
+    adapter: &wgpu::Adapter,
+    features: wgpu::Features,
+    limits: &wgpu::Limits,
+    matrix_units: bool,
+) -> Result<(wgpu::Device, wgpu::Queue), wgpu::RequestDeviceError> {
+    let experimental = if matrix_units {
+        // SAFETY: of what is experimental only matrix units are used, in kernels of their own that every start of the
+        // program compares with the plain ones before it uses them.
+        unsafe { wgpu::ExperimentalFeatures::enabled() }
+    } else {
+        wgpu::ExperimentalFeatures::disabled()
+    };
+    let matrices = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+    adapter
+        .request_device(&wgpu::DeviceDescriptor {
+            label: Some("unmask"),
+            required_features: if matrix_units { features | matrices } else { features },
+            required_limits: limits.clone(),
+            experimental_features: experimental,
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        })
+        .await
 }
 
 impl Gpu {
@@ -75,18 +104,17 @@ impl Gpu {
             | wgpu::Features::SHADER_F16
             | wgpu::Features::SUBGROUP;
         let features = adapter.features() & wanted;
+        let mut matrix_units = MatrixUnits::of(&adapter);
         let processor = options.processor.unwrap_or(info.device_type == wgpu::DeviceType::Cpu);
         let limits = adapter.limits();
-        let (device, queue) = adapter
-            .request_device(&wgpu::DeviceDescriptor {
-                label: Some("unmask"),
-                required_features: features,
-                required_limits: limits.clone(),
-                memory_hints: wgpu::MemoryHints::Performance,
-                ..Default::default()
-            })
-            .await
-            .map_err(|error| GpuError::NoDevice { adapter: info.name.clone(), reason: error.to_string() })?;
+        let mut opened = request(&adapter, features, &limits, matrix_units.is_some()).await;
+        if let (Err(error), true) = (&opened, matrix_units.is_some()) {
+            log::warn!("{}: no device with matrix units, so these are not used: {error}", info.name);
+            matrix_units = None;
+            opened = request(&adapter, features, &limits, false).await;
+        }
+        let (device, queue) =
+            opened.map_err(|error| GpuError::NoDevice { adapter: info.name.clone(), reason: error.to_string() })?;
         let trouble = Arc::new(Mutex::new(None));
         let slot = trouble.clone();
         let gate = Arc::new(Gate::default());
@@ -117,6 +145,8 @@ impl Gpu {
             features,
             checked: options.checked,
             processor,
+            matrix_units,
+            matrix_trust: OnceLock::new(),
             kernels: Mutex::default(),
             options: options.clone(),
             trouble,

@@ -1,7 +1,7 @@
 //! How ops write their kernel launches, before any memory is chosen.
 
 use super::{Choices, DType, GraphError, TensorType};
-use crate::gpu::{Gpu, KernelKey};
+use crate::gpu::{Gpu, KernelKey, MatrixUnits};
 
 /// What an op may know of the adapter when it chooses kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Caps {
     pub f16: bool,
     /// Subgroup size, where subgroups can be used and have one size only.
     pub subgroup: Option<u32>,
+    /// Matrix units, where there are some and they compute rightly.
+    pub matrix_units: Option<MatrixUnits>,
     /// Most bytes of one binding.
     pub max_binding: u64,
     /// Most workgroups in one dimension.
@@ -30,6 +32,7 @@ impl Caps {
             cpu: gpu.is_cpu(),
             f16: gpu.features().contains(wgpu::Features::SHADER_F16),
             subgroup: gpu.subgroup_size(),
+            matrix_units: gpu.trusted_matrix_units(),
             max_binding: gpu.max_binding(),
             max_workgroups: limits.max_compute_workgroups_per_dimension,
             max_invocations: limits.max_compute_invocations_per_workgroup,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::column_sum::column_sum_calls;
 use super::{Add, Gelu, GeluGradient, TILES, Tile};
-use crate::gpu::KernelKey;
+use crate::gpu::{KernelKey, MatrixUnits};
 use crate::graph::{Absorption, Arg, Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
@@ -123,7 +123,7 @@ impl MatMul {
     }
 
     /// The class of shapes that this product belongs to where tiles are measured; products of one class are alike.
-    fn class(&self, e: &Extents) -> Option<String> {
+    fn class(&self, e: &Extents, halves: bool) -> Option<String> {
         // The last axes of A, B and C.
         let last = match self.form {
             Form::NN => [e.k, e.n, e.n],
@@ -133,7 +133,8 @@ impl MatMul {
         let vectors = last.iter().all(|length| length.is_multiple_of(4));
         (!self.batched && vectors).then(|| {
             let e = self.typical(e);
-            format!("{:?} {}x{}x{}", self.form, e.m, e.n, e.k)
+            let numbers = if halves { "f16 " } else { "" };
+            format!("{numbers}{:?} {}x{}x{}", self.form, e.m, e.n, e.k)
         })
     }
 
@@ -149,20 +150,32 @@ impl MatMul {
     /// What to measure for this product of `a` and `b`: its class, and each tile as a launch of the class's extents.
     pub(super) fn trials(&self, caps: Caps, a: &TensorType, b: &TensorType) -> Option<Trials> {
         let e = self.extents(a, b).ok()?;
-        let class = self.class(&e)?;
+        let halves = are_halves(a, b);
+        let class = self.class(&e, halves)?;
         let e = self.typical(&e);
-        let plain = MatMul { epilogue: Epilogue::default(), ..*self };
-        let tiles = TILES.into_iter().filter(|tile| matches!(tile, Tile::Shared { .. }) && tile.runs_on(caps));
-        let splits = Splits::of(caps, e);
-        let launches = tiles.map(|tile| {
-            let ragged = plain.is_ragged(tile, &e);
-            let workgroups = workgroups(tile, e, splits);
-            (tile, plain.key(tile, false, ragged), workgroups)
+        let tiles = TILES.into_iter().filter(|tile| match tile {
+            Tile::Shared { .. } => tile.runs_on(caps),
+            _ => halves && tile.wants_halves() && tile.runs_on(caps),
         });
-        let params = params(e, splits, 1);
+        let launches = tiles.map(|tile| self.trial(caps, tile, e, halves)).collect();
+        let splits = Splits::of(caps, e);
         let elements = [e.m * e.k, e.k * e.n, splits.count * e.m * e.n];
         let flops = 2 * (e.m * e.n * e.k) as u64;
-        Some(Trials { class, launches: launches.collect(), params, elements, flops })
+        Some(Trials { class, launches, params: params(e, splits, 1), elements, flops })
+    }
+
+    /// The plain product in one tile, of operands in 16 bits or not: tile, kernel and workgroups.
+    fn trial(&self, caps: Caps, tile: Tile, e: Extents, halves: bool) -> (Tile, KernelKey, [u32; 3]) {
+        let plain = MatMul { epilogue: Epilogue::default(), ..*self };
+        let splits = Splits::of(caps, e);
+        let ragged = plain.is_ragged(tile, &e);
+        // Sums of parts, and gradients of weights, are f32.
+        let stored = match (halves, splits.count > 1 || self.form == Form::TN) {
+            (false, _) => Vec::new(),
+            (true, true) => vec![1, 2],
+            (true, false) => vec![1, 2, 3],
+        };
+        (tile, plain.key(caps.matrix_units, tile, false, ragged).halves(stored), workgroups(tile, e, splits))
     }
 
     /// Whether the last step along k is not a whole one.
@@ -170,7 +183,9 @@ impl MatMul {
         matches!(tile, Tile::Shared { k, .. } if !e.k.is_multiple_of(k as usize))
     }
 
-    fn key(&self, tile: Tile, scalar: bool, ragged: bool) -> KernelKey {
+    fn key(&self, units: Option<MatrixUnits>, tile: Tile, scalar: bool, ragged: bool) -> KernelKey {
+        // Only tiles that have some ask.
+        let units = units.unwrap_or(MatrixUnits::KNOWN[0]);
         let key = match tile {
             Tile::Direct { rows, lanes } => {
                 KernelKey::new("matmul_direct").constant("ROWS", rows).constant("LANES", lanes)
@@ -187,8 +202,24 @@ impl MatMul {
                 .constant("TILE_K", k)
                 .constant("QUADS_M", quads_m)
                 .constant("QUADS_N", quads_n)
-                .constant("TURNS", ((m + n) * k / 16).div_ceil(tile.threads()))
+                .constant("TURNS", ((m + n) * k / 16).div_ceil(tile.threads(1)))
                 .when("RAGGED", ragged && !scalar),
+            Tile::Matrix { side, m, n, k, rows, columns } => {
+                let MatrixUnits { lanes, wide, .. } = units;
+                let threads = tile.threads(lanes);
+                KernelKey::new("matmul_cooperative")
+                    .constant("TILE_M", m)
+                    .constant("TILE_N", n)
+                    .constant("TILE_K", k)
+                    .constant("ROWS", rows)
+                    .constant("COLUMNS", columns)
+                    .constant("LANES", lanes)
+                    .constant("THREADS", threads)
+                    .constant("TURNS_A", m * k / 4 / threads)
+                    .constant("TURNS_B", n * k / 4 / threads)
+                    .when("WIDE", wide)
+                    .when("SIDE_16", side == 16)
+            }
         };
         let Epilogue { bias, residual, gelu, keep, gelu_gradient } = self.epilogue;
         key.when("NN", self.form == Form::NN)
@@ -203,21 +234,38 @@ impl MatMul {
     }
 }
 
-/// Every kernel of a matrix product in one of [`TILES`].
+/// Every kernel of a matrix product in one of [`TILES`], those for matrix units for all that are known.
 pub(super) fn kernels() -> Vec<KernelKey> {
     let mut keys = Vec::new();
-    for tile in TILES {
+    let known = MatrixUnits::KNOWN.map(Some);
+    for (tile, units) in
+        TILES.into_iter().flat_map(|tile| [None].into_iter().chain(known).map(move |units| (tile, units)))
+    {
+        let wanted = units.map(|units| units.side);
+        if wanted != tile.side() {
+            continue;
+        }
         for form in [Form::NN, Form::NT, Form::TN] {
             for epilogue in Epilogue::ALL {
                 let op = MatMul { form, batched: false, tile: None, epilogue };
-                let scalar = (!matches!(tile, Tile::Broadcast { .. })).then_some((true, false));
+                let scalar = (!wants_vectors(tile)).then_some((true, false));
                 let ragged = matches!(tile, Tile::Shared { .. }).then_some((false, true));
                 let kinds = [(false, false)].into_iter().chain(scalar).chain(ragged);
-                keys.extend(kinds.map(|(scalar, ragged)| op.key(tile, scalar, ragged)));
+                keys.extend(kinds.map(|(scalar, ragged)| op.key(units, tile, scalar, ragged)));
             }
         }
     }
     keys
+}
+
+/// Whether a tile is one for rows of whole vectors only.
+fn wants_vectors(tile: Tile) -> bool {
+    matches!(tile, Tile::Broadcast { .. } | Tile::Matrix { .. })
+}
+
+/// Whether both operands hold 16-bit floats.
+fn are_halves(a: &TensorType, b: &TensorType) -> bool {
+    a.dtype == DType::F16 && b.dtype == DType::F16
 }
 
 /// Launches among which the fastest is to be found.
@@ -320,16 +368,18 @@ impl Op for MatMul {
         let shape_error = |reason: String| GraphError::Shape { op: "matmul", reason };
         let e = self.extents(launcher.input_type(0), launcher.input_type(1)).map_err(shape_error)?;
         let caps = launcher.caps();
-        let measured = || {
-            let name = launcher.choice(&self.class(&e)?)?;
-            TILES.into_iter().find(|tile| tile.to_string() == name && tile.runs_on(caps))
-        };
+        let halves = are_halves(launcher.input_type(0), launcher.input_type(1));
         // Vector loads run along the last axes of A, B and C.
         let scalar =
             [launcher.input_type(0).last(), launcher.input_type(1).last(), e.n].iter().any(|last| last % 4 != 0);
-        let chosen = || Tile::choose(caps, (e.m, e.n), !scalar);
-        let asked = self.tile.filter(|tile| !(scalar && matches!(tile, Tile::Broadcast { .. })));
-        let tile = asked.or_else(measured).unwrap_or_else(chosen);
+        let suits =
+            |tile: &Tile| tile.runs_on(caps) && !(scalar && wants_vectors(*tile)) && (halves || !tile.wants_halves());
+        let measured = || {
+            let name = launcher.choice(&self.class(&e, halves)?)?;
+            TILES.into_iter().find(|tile| tile.to_string() == name).filter(suits)
+        };
+        let chosen = || Tile::choose(caps, (e.m, e.n), !scalar, halves);
+        let tile = self.tile.filter(suits).or_else(measured).unwrap_or_else(chosen);
         let plain = self.epilogue == Epilogue::default();
         let splits = if plain && e.batch == 1 { Splits::of(caps, e) } else { Splits::NONE(e) };
 
@@ -353,7 +403,7 @@ impl Op for MatMul {
             args.push((6, launcher.output(0)));
         }
         args.extend(argument.map(|index| (7, launcher.input(index))));
-        let key = self.key(tile, scalar, self.is_ragged(tile, &e));
+        let key = self.key(caps.matrix_units, tile, scalar, self.is_ragged(tile, &e));
         let params = params(e, splits, residual_rows);
         launcher.call_at(key, &params, &args, workgroups(tile, e, splits))?;
         if partial {

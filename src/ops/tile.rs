@@ -32,6 +32,22 @@ pub enum Tile {
         /// Quads of columns an invocation.
         quads_n: u32,
     },
+    /// On matrix units, for operands in 16 bits: a tile of `m` x `n` in steps of `k`, a subgroup computes `rows` x
+    /// `columns` matrices.
+    Matrix {
+        /// Rows and columns of a matrix.
+        side: u32,
+        /// Rows of the tile.
+        m: u32,
+        /// Columns of the tile.
+        n: u32,
+        /// Depth of a step.
+        k: u32,
+        /// Matrices of a subgroup along m.
+        rows: u32,
+        /// Matrices of a subgroup along n.
+        columns: u32,
+    },
 }
 
 impl Tile {
@@ -42,10 +58,14 @@ impl Tile {
     /// With more invocations for as many rows and columns.
     const BUSY: Tile = Tile::Shared { m: 64, n: 64, k: 16, quads_m: 1, quads_n: 1 };
     const SMALL: Tile = Tile::Shared { m: 32, n: 32, k: 16, quads_m: 1, quads_n: 1 };
+
+    const fn matrix(side: u32, (m, n, k): (u32, u32, u32), (rows, columns): (u32, u32)) -> Tile {
+        Tile::Matrix { side, m, n, k, rows, columns }
+    }
 }
 
 /// The tile shapes that tests and benchmarks go through.
-pub const TILES: [Tile; 14] = [
+pub const TILES: [Tile; 22] = [
     Tile::Broadcast { rows: 64, columns: 2 },
     Tile::Broadcast { rows: 64, columns: 1 },
     Tile::Broadcast { rows: 32, columns: 1 },
@@ -60,6 +80,14 @@ pub const TILES: [Tile; 14] = [
     Tile::Shared { m: 64, n: 128, k: 16, quads_m: 2, quads_n: 2 },
     Tile::Shared { m: 64, n: 32, k: 16, quads_m: 2, quads_n: 1 },
     Tile::Shared { m: 32, n: 64, k: 16, quads_m: 1, quads_n: 2 },
+    Tile::matrix(16, (128, 128, 32), (4, 4)),
+    Tile::matrix(16, (128, 128, 32), (4, 2)),
+    Tile::matrix(16, (128, 64, 32), (4, 2)),
+    Tile::matrix(16, (64, 128, 32), (2, 4)),
+    Tile::matrix(16, (64, 64, 32), (2, 2)),
+    Tile::matrix(8, (64, 64, 32), (4, 4)),
+    Tile::matrix(8, (64, 32, 32), (4, 2)),
+    Tile::matrix(8, (32, 32, 32), (2, 2)),
 ];
 
 impl Tile {
@@ -68,32 +96,58 @@ impl Tile {
         match self {
             Tile::Broadcast { rows, columns } => (rows as usize, columns as usize * 32),
             Tile::Direct { rows, lanes } => (rows as usize, lanes as usize * 4),
-            Tile::Shared { m, n, .. } => (m as usize, n as usize),
+            Tile::Shared { m, n, .. } | Tile::Matrix { m, n, .. } => (m as usize, n as usize),
         }
     }
 
-    /// Invocations of a workgroup.
-    pub(super) fn threads(self) -> u32 {
+    /// Invocations of a workgroup, where a subgroup has `lanes`.
+    pub(super) fn threads(self, lanes: u32) -> u32 {
         match self {
             Tile::Broadcast { .. } => 8,
             Tile::Direct { lanes, .. } => lanes,
             Tile::Shared { m, n, quads_m, quads_n, .. } => m * n / (16 * quads_m * quads_n),
+            Tile::Matrix { side, m, n, rows, columns, .. } => m * n / (rows * columns * side * side) * lanes,
+        }
+    }
+
+    /// Bytes of workgroup memory, where a subgroup has `lanes`.
+    fn workgroup_memory(self, lanes: u32) -> u32 {
+        match self {
+            Tile::Broadcast { .. } | Tile::Direct { .. } => 0,
+            Tile::Shared { m, n, k, .. } => (m + n) * k * 4,
+            // The longest rows there are, with what lies between them, and the sums.
+            Tile::Matrix { side, m, n, k, .. } => (m + n) * (k + 8) * 2 + self.threads(lanes) / lanes * side * side * 4,
         }
     }
 
     /// Whether an adapter can run this tile.
     pub fn runs_on(self, caps: Caps) -> bool {
+        let lanes = caps.matrix_units.map_or(1, |units| units.lanes);
+        let fits = self.threads(lanes) <= caps.max_invocations && self.workgroup_memory(lanes) <= caps.workgroup_memory;
         match self {
             Tile::Broadcast { .. } => caps.subgroup == Some(8),
             Tile::Direct { .. } => true,
-            Tile::Shared { m, n, k, .. } => {
-                self.threads() <= caps.max_invocations && (m + n) * k * 4 <= caps.workgroup_memory
-            }
+            Tile::Shared { .. } => fits,
+            Tile::Matrix { side, .. } => fits && caps.matrix_units.is_some_and(|units| units.side == side),
         }
     }
 
-    /// A good tile for C of `m` x `n` on an adapter; `vectors` tells whether rows are whole vectors.
-    pub(super) fn choose(caps: Caps, (m, n): (usize, usize), vectors: bool) -> Tile {
+    /// Rows and columns of its matrices, where it is one for matrix units.
+    pub(super) fn side(self) -> Option<u32> {
+        match self {
+            Tile::Matrix { side, .. } => Some(side),
+            _ => None,
+        }
+    }
+
+    /// Whether this tile is one for operands in 16 bits only.
+    pub fn wants_halves(self) -> bool {
+        self.side().is_some()
+    }
+
+    /// A good tile for C of `m` x `n` on an adapter; `vectors` tells whether rows are whole vectors, `halves` whether
+    /// these hold 16-bit floats.
+    pub(super) fn choose(caps: Caps, (m, n): (usize, usize), vectors: bool, halves: bool) -> Tile {
         if caps.cpu {
             let broadcast = match (m > 32, n > 32) {
                 (true, true) => Tile::Broadcast { rows: 64, columns: 2 },
@@ -101,6 +155,12 @@ impl Tile {
                 (false, _) => Tile::Broadcast { rows: 32, columns: 1 },
             };
             return if vectors && broadcast.runs_on(caps) { broadcast } else { Tile::DIRECT };
+        }
+        let mut matrix = TILES.into_iter().filter(|tile| tile.wants_halves() && tile.runs_on(caps));
+        // The largest of which there are enough, else the smallest.
+        let enough = |tile: &Tile| m.div_ceil(tile.extent().0) * n.div_ceil(tile.extent().1) >= 64;
+        if let Some(tile) = matrix.clone().find(enough).or(matrix.next_back()).filter(|_| vectors && halves) {
+            return tile;
         }
         let big = m.div_ceil(128) * n.div_ceil(128);
         match Tile::LARGE {
@@ -118,6 +178,9 @@ impl std::fmt::Display for Tile {
             Tile::Broadcast { rows, columns } => write!(f, "broadcast {rows}x{columns}"),
             Tile::Direct { rows, lanes } => write!(f, "direct {rows}x{lanes}"),
             Tile::Shared { m, n, k, quads_m, quads_n } => write!(f, "{m}x{n}x{k} quads {quads_m}x{quads_n}"),
+            Tile::Matrix { side, m, n, k, rows, columns } => {
+                write!(f, "{m}x{n}x{k} matrices {rows}x{columns} of {side}x{side}")
+            }
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Which tile is fastest for each product of a graph, measured on the adapter itself.
 //!
-//! All tiles through workgroup memory sum in the same order, so a choice changes the time and not the bits.
+//! All tiles through workgroup memory sum in the same order, so a choice changes the time and not the bits; those on
+//! matrix units sum in an order of their own.
 
 use std::collections::BTreeMap;
 
 use super::matmul::Trials;
+use super::matrix_check::check_matrix_units;
 use super::{MatMul, Tile};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey, Timestamps};
-use crate::graph::{Caps, Choices, Graph};
+use crate::graph::{Caps, Choices, DType, Graph, GraphError};
 use crate::platform;
 
 /// Where choices are remembered, all adapters in one file.
@@ -20,19 +22,32 @@ const ROUNDS: usize = 3;
 /// Lets the products of `graph` use the fastest tiles: those `pinned`, else those remembered for this adapter and
 /// driver, else those found by trying. On processors, and without timestamps, the usual ones.
 ///
+/// Before a graph with products in 16 bits matrix units are tried, if there are some and no one has yet.
+///
 /// # Errors
 /// Those of the device.
-pub async fn tune(gpu: &Gpu, graph: &mut Graph, pinned: Option<Choices>) -> Result<(), GpuError> {
-    let caps = Caps::of(gpu);
-    if caps.cpu {
+pub async fn tune(gpu: &Gpu, graph: &mut Graph, pinned: Option<Choices>) -> Result<(), GraphError> {
+    tune_within(gpu, graph, pinned, BUDGET).await
+}
+
+/// As [`tune`], with `budget` seconds for measuring.
+///
+/// # Errors
+/// Those of the device.
+pub async fn tune_within(gpu: &Gpu, graph: &mut Graph, pinned: Option<Choices>, budget: f64) -> Result<(), GraphError> {
+    if gpu.is_cpu() {
         return Ok(());
     }
+    if has_halves(graph) {
+        check_matrix_units(gpu).await?;
+    }
+    let caps = Caps::of(gpu);
     let mut choices = remembered(gpu);
     choices.extend(pinned.unwrap_or_default());
     let unknown = unknown(caps, graph, &choices);
     if !unknown.is_empty() {
         let start = platform::now_seconds();
-        let found = measure(gpu, &unknown, BUDGET).await?;
+        let found = measure(gpu, &unknown, budget).await?;
         let seconds = platform::now_seconds() - start;
         log::info!("tiles of {} of {} products measured in {seconds:.2} s", found.len(), unknown.len());
         remember(gpu, &found);
@@ -40,6 +55,14 @@ pub async fn tune(gpu: &Gpu, graph: &mut Graph, pinned: Option<Choices>) -> Resu
     }
     graph.choose(choices);
     Ok(())
+}
+
+/// Whether `graph` has matrix products of 16-bit floats.
+fn has_halves(graph: &Graph) -> bool {
+    graph.nodes().iter().any(|node| {
+        let op: &dyn std::any::Any = node.op.as_ref();
+        op.is::<MatMul>() && node.inputs[..2].iter().all(|input| graph.ty(*input).dtype == DType::F16)
+    })
 }
 
 /// What is to be tried for `graph`, the most work first.

@@ -58,6 +58,7 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::masked_mse::Params::LAYOUT,
         super::matmul::Params::LAYOUT,
         super::matmul::DirectParams::LAYOUT,
+        UniformLayout { shader: "matmul_cooperative", ..super::matmul::Params::LAYOUT },
         UniformLayout { shader: "matmul_broadcast", ..super::matmul::Params::LAYOUT },
         super::normalise_patches::Params::LAYOUT,
         super::patch_error::Params::LAYOUT,

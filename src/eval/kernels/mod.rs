@@ -16,6 +16,7 @@ pub use random::{Random, garbage, poison};
 
 use crate::gpu::{DispatchList, Gpu};
 use crate::graph::{Caps, GraphError};
+use crate::ops;
 
 /// How one kernel did in one case.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -40,6 +41,7 @@ pub struct KernelReport {
 /// # Errors
 /// Those of the device; numbers out of tolerance are no error but reports that do not pass.
 pub async fn check_kernels(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
+    ops::check_matrix_units(gpu).await?;
     let mut reports = Vec::new();
     for case in cases::all(Caps::of(gpu))? {
         reports.extend(case.run(gpu).await?);

@@ -1,11 +1,15 @@
 //! Matrix products: every form and epilogue, every tile.
 
+use half::f16;
+
 use super::Case;
 use crate::eval::kernels::twins;
-use crate::graph::{Caps, GraphError};
+use crate::graph::{Caps, DType, GraphError, Var};
 use crate::ops::{self, Form, GeluGradient, MatMul, TILES, Tile};
 
 const TOLERANCE: f64 = 1e-5;
+/// Roundings of results to 16 bits stay below 2^-11 each.
+const HALF_TOLERANCE: f64 = 1e-3;
 const FORMS: [Form; 3] = [Form::NN, Form::NT, Form::TN];
 
 /// What follows a product and is fused into it.
@@ -36,12 +40,19 @@ pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
         // Epilogues are the same text in every tile of a shader, and compiling them all again takes long.
         let all = matches!(
             tile,
-            Tile::Broadcast { rows: 32, .. } | Tile::Direct { rows: 8, .. } | Tile::Shared { m: 32, n: 32, .. }
+            Tile::Broadcast { rows: 32, .. }
+                | Tile::Direct { rows: 8, .. }
+                | Tile::Shared { m: 32, n: 32, .. }
+                | Tile::Matrix { m: 64, n: 64, .. }
         );
         let shared = matches!(tile, Tile::Shared { .. });
         for form in FORMS {
             for follows in ALL.into_iter().filter(|follows| all || *follows == Follows::Nothing) {
                 // Rows of whole vectors in whole steps; in part of a step; others, which leave no one to broadcast to.
+                if tile.wants_halves() {
+                    cases.push(in_halves(form, tile, follows)?);
+                    continue;
+                }
                 cases.push(one(form, Some(tile), (36, 68, 32), follows)?);
                 if shared && all {
                     cases.push(one(form, Some(tile), (36, 68, 20), follows)?);
@@ -63,12 +74,37 @@ fn one(form: Form, tile: Option<Tile>, (m, n, k): (usize, usize, usize), follows
     let [a_shape, b_shape] = twins::product_shapes(form, (m, n, k));
     let mut case = Case::new(format!("{a_shape:?} x {b_shape:?} {form:?}"), TOLERANCE);
     let ((a, a_exact), (b, b_exact)) = (case.noise(&a_shape, 1.0), case.noise(&b_shape, 1.0));
-    let (bias, bias_exact) = case.noise(&[n], 1.0);
-    let (other, other_exact) = case.noise(&[m, n], 1.0);
-    let product = case.graph.add1(MatMul::new(form, false).with_tile(tile), &[a, b])?;
     let exact = twins::product(form, &a_exact, &b_exact, (m, n, k));
+    let product = case.graph.add1(MatMul::new(form, false).with_tile(tile), &[a, b])?;
+    follow(&mut case, product, exact, n, follows)?;
+    Ok(case)
+}
 
+/// On matrix units, with operands and results in 16 bits; more than one tile and ragged.
+fn in_halves(form: Form, tile: Tile, follows: Follows) -> Result<Case, GraphError> {
+    let (m, n, k) = (132, 76, 72);
+    let [a_shape, b_shape] = twins::product_shapes(form, (m, n, k));
+    let mut case = Case::new(format!("{a_shape:?} x {b_shape:?} {form:?} in 16 bits"), HALF_TOLERANCE);
+    let mut operand = |shape: &[usize]| -> Result<(Var, Vec<f64>), GraphError> {
+        // Numbers that are the same in both formats.
+        let values: Vec<f32> =
+            case.random.vec(shape.iter().product()).into_iter().map(|x| f16::from_f32(x).to_f32()).collect();
+        let var = case.floats(shape, &values);
+        Ok((ops::cast(&mut case.graph, var, DType::F16)?, twins::exact(&values)))
+    };
+    let ((a, a_exact), (b, b_exact)) = (operand(&a_shape)?, operand(&b_shape)?);
+    let exact = twins::product(form, &a_exact, &b_exact, (m, n, k));
+    let product = case.graph.add1(MatMul::new(form, false).with_tile(Some(tile)), &[a, b])?;
+    follow(&mut case, product, exact, n, follows)?;
+    Ok(case)
+}
+
+/// Adds to `case` what follows `product` of `n` columns, and what should come out.
+fn follow(case: &mut Case, product: Var, exact: Vec<f64>, n: usize, follows: Follows) -> Result<(), GraphError> {
+    let (bias, bias_exact) = case.noise(&[n], 1.0);
+    let (other, other_exact) = case.noise(&[exact.len() / n, n], 1.0);
     let graph = &mut case.graph;
+    let other = ops::cast(graph, other, graph.ty(product).dtype)?;
     let (result, want) = match follows {
         Follows::Nothing => (product, exact),
         Follows::Bias => (ops::add(graph, product, bias)?, twins::add(&exact, &bias_exact)),
@@ -83,6 +119,7 @@ fn one(form: Form, tile: Option<Tile>, (m, n, k): (usize, usize, usize), follows
             let exact = twins::add(&exact, &bias_exact);
             let want = exact.iter().map(|x| twins::gelu(*x)).collect();
             if follows == Follows::BiasGeluKept {
+                let sum = ops::cast(graph, sum, DType::F32)?;
                 case.near(sum, exact);
             }
             (activated, want)
@@ -92,8 +129,9 @@ fn one(form: Form, tile: Option<Tile>, (m, n, k): (usize, usize, usize), follows
             (graph.add1(GeluGradient, &[other, product])?, slopes.collect())
         }
     };
+    let result = ops::cast(&mut case.graph, result, DType::F32)?;
     case.near(result, want);
-    Ok(case)
+    Ok(())
 }
 
 fn batched(form: Form) -> Result<Case, GraphError> {
