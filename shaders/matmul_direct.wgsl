@@ -1,7 +1,8 @@
 // Matrix product C = A B for processor adapters: register tiles read straight from memory, no barriers.
 //
 // NN: A [m, k], B [k, n]; NT: A [m, k], B [n, k]; TN: A [k, m], B [k, n]; C [m, n], all f32, row-major, batched.
-// One invocation computes ROWS rows of 4 columns. The invocations of a workgroup share their rows of A, whose loads
+// One invocation computes ROWS rows of 4 columns, in QUADS quads of rows; loops over them are written out, which keeps
+// the sums in registers. The invocations of a workgroup share their rows of A, whose loads
 // are then uniform, and lie side by side along n. Workgroup z runs over batches and, within a batch, over `splits`
 // parts of k, whose partial products a later launch adds up in order.
 //
@@ -16,9 +17,9 @@ import package::lib::product::{params, a4, b4, finish};
 
 const LANES: u32 = 8u;
 const ROWS: u32 = 32u;
+const QUADS: u32 = 8u;
 
 // Four steps along k of one row of C.
-@if(!TN)
 fn four_steps(x: vec4f, y0: vec4f, y1: vec4f, y2: vec4f, y3: vec4f) -> vec4f {
     return x.x * y0 + x.y * y1 + x.z * y2 + x.w * y3;
 }
@@ -39,21 +40,45 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let a0 = batch * params.a_stride;
     let b0 = batch * params.b_stride;
     var sum: array<vec4f, ROWS>;
-    for (var r = 0u; r < ROWS; r += 1u) {
+    for (var r = 0u; r < ROWS; r++) { // unrolled
         sum[r] = vec4f();
     }
 
     @if(TN) {
-        for (var k = k0; k < k1; k += 1u) {
+        // Four steps at a time, as below, then those that are left.
+        let whole = k0 + (k1 - k0) / 4u * 4u;
+        for (var k = k0; k < whole; k += 4u) {
+            let at = b0 + k * params.n + column;
+            let y0 = b4(at, columns);
+            let y1 = b4(at + params.n, columns);
+            let y2 = b4(at + 2u * params.n, columns);
+            let y3 = b4(at + 3u * params.n, columns);
+            for (var q = 0u; q < QUADS; q++) { // unrolled
+                let r = q * 4u;
+                // Rows beyond m repeat others and are not written.
+                let row = min(r, (rows - 1u) / 4u * 4u);
+                let line = a0 + k * params.m + row0 + row;
+                let x0 = a4(line, rows - row);
+                let x1 = a4(line + params.m, rows - row);
+                let x2 = a4(line + 2u * params.m, rows - row);
+                let x3 = a4(line + 3u * params.m, rows - row);
+                sum[q * 4u] += four_steps(vec4f(x0.x, x1.x, x2.x, x3.x), y0, y1, y2, y3);
+                sum[q * 4u + 1u] += four_steps(vec4f(x0.y, x1.y, x2.y, x3.y), y0, y1, y2, y3);
+                sum[q * 4u + 2u] += four_steps(vec4f(x0.z, x1.z, x2.z, x3.z), y0, y1, y2, y3);
+                sum[q * 4u + 3u] += four_steps(vec4f(x0.w, x1.w, x2.w, x3.w), y0, y1, y2, y3);
+            }
+        }
+        for (var k = whole; k < k1; k += 1u) {
             let y = b4(b0 + k * params.n + column, columns);
             let line = a0 + k * params.m + row0;
-            for (var r = 0u; r < ROWS; r += 4u) {
+            for (var q = 0u; q < QUADS; q++) { // unrolled
+                let r = q * 4u;
                 if (r < rows) {
                     let x = a4(line + r, rows - r);
-                    sum[r] += x.x * y;
-                    sum[r + 1u] += x.y * y;
-                    sum[r + 2u] += x.z * y;
-                    sum[r + 3u] += x.w * y;
+                    sum[q * 4u] += x.x * y;
+                    sum[q * 4u + 1u] += x.y * y;
+                    sum[q * 4u + 2u] += x.z * y;
+                    sum[q * 4u + 3u] += x.w * y;
                 }
             }
         }
@@ -78,7 +103,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
             @if(NT) let y2 = vec4f(z0.z, z1.z, z2.z, z3.z);
             @if(NT) let y3 = vec4f(z0.w, z1.w, z2.w, z3.w);
             // Rows beyond m repeat the last one and are not written.
-            for (var r = 0u; r < ROWS; r += 1u) {
+            for (var r = 0u; r < ROWS; r++) { // unrolled
                 let x = a4(a0 + (row0 + min(r, rows - 1u)) * params.k + k, left);
                 sum[r] += four_steps(x, y0, y1, y2, y3);
             }
@@ -86,10 +111,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     }
 
     let c0 = group.z * params.m * params.n;
-    for (var r = 0u; r < ROWS; r += 1u) {
-        if (r >= rows) {
-            break;
+    for (var r = 0u; r < ROWS; r++) { // unrolled
+        if (r < rows) {
+            finish(sum[r], c0, row0 + r, column);
         }
-        finish(sum[r], c0, row0 + r, column);
     }
 }

@@ -1,4 +1,4 @@
-// Makes the page: node web/build.mjs OUT. Called by `./dev web`, which sees to the tools.
+// Makes the page: node web/build.mjs OUT [FEATURES]. Called by `./dev web`, which sees to the tools.
 //
 // OUT then holds all that a static host needs, from any sub-path. Every reference in it is relative.
 import { execFileSync } from "node:child_process";
@@ -10,6 +10,7 @@ import { compressed, hash, list, pack, root } from "./tools.mjs";
 const MOST = 3_000_000;
 
 const out = path.resolve(process.argv[2] ?? "web/dist");
+const cargoFeatures = process.argv[3] ?? "app";
 const target = path.resolve(root, process.env.CARGO_TARGET_DIR || "target");
 const bindgen = process.env.WASM_BINDGEN || "wasm-bindgen";
 const optimiser = process.env.WASM_OPT;
@@ -21,8 +22,8 @@ function run(program, ...args) {
 
 const kilobytes = bytes => `${(bytes / 1e3).toFixed(0)} kB`;
 
-run("cargo", "rustc", "--lib", "--crate-type", "cdylib", "--profile", "web", "--no-default-features", "--features", "app",
-    "--target", "wasm32-unknown-unknown");
+run("cargo", "rustc", "--lib", "--crate-type", "cdylib", "--profile", "web", "--no-default-features",
+    "--features", cargoFeatures, "--target", "wasm32-unknown-unknown");
 const raw = path.join(target, "wasm32-unknown-unknown/web/unmask.wasm");
 const work = path.join(target, "web-page");
 fs.rmSync(work, { recursive: true, force: true });

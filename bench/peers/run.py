@@ -19,13 +19,19 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TORCH = ["{python}", str(HERE / "torch_peer.py"), "--precision", "{precision}"]
+TAB = ["node", str(HERE / "tab_peer.mjs"), "--folder", "{page}", "--model", "{model}", "--batch", "{batch}",
+       "--seed", "{seed}", "--rate", "{rate}"]
 PEERS = {
     "burn": ["{program}"],
     "burn-plain": ["{program}"],
     "burn-vulkan": ["{program}"],
+    "tab": TAB,
+    "jax-js": ["node", str(HERE / "jax_peer.mjs"), "--folder", "{package}"],
     "torch": TORCH,
     "torch-compile": [*TORCH, "--compile"],
 }
+# Peers that run in a browser, and are compared with us in one.
+IN_BROWSERS = ["jax-js"]
 # Largest relative difference of any of the first losses.
 TOLERANCE = {"f32": 1e-3, "tf32": 5e-3, "bf16": 2e-2}
 CHECKED_STEPS = 5
@@ -114,9 +120,21 @@ def same_model(ours, peer):
             raise Failure(f"the models differ: {key} is {ours.ready[key]} and {peer.ready[key]} in {peer.name}")
 
 
+def other_kernels(ours, peer):
+    """Kernels that only one of two steps of ours launches, or how often each does where that differs."""
+    if "kernels" not in peer.ready:
+        return []
+    counts = [trainer.ready["kernels"] for trainer in (ours, peer)]
+    return [{"kernel": name, "unmask": counts[0].get(name, 0), "peer": counts[1].get(name, 0)}
+            for name in sorted(counts[0].keys() | counts[1].keys()) if counts[0].get(name, 0) != counts[1].get(name, 0)]
+
+
 def same_adapter(ours, peer):
     """Whether both run on one adapter, and a note where they do not. Only a peer on the processor may differ."""
     if ours.ready["adapter"] == peer.ready["adapter"]:
+        return True, None
+    # Browsers name the maker and the family alone.
+    if any(word and word.lower() in ours.ready["adapter"].lower() for word in peer.ready.get("adapter_words", [])):
         return True, None
     if peer.ready.get("device") == "cpu":
         return False, f"{peer.name} ran on the processor itself, not on our adapter: no comparison of GPUs"
@@ -129,15 +147,20 @@ def measure(options, case):
                     str(options.seed), "--turns", str(options.rate), "--dump", case, "--quiet"]
     if options.adapter:
         ours_command += ["--adapter", options.adapter]
-    words = {"program": options.program, "python": options.python, "precision": options.precision}
-    peer_command = [word.format(**words) for word in PEERS[options.peer]] + ["--case", case]
+    filled = lambda words: [word.format(**vars(options)) for word in words] + ["--case", case]
     trainers = []
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     try:
         ours = Trainer("unmask", ours_command, options.timeout)
         trainers.append(ours)
         say(f"unmask    {ours.ready['version']} on {ours.ready['adapter']}, {ours.ready['driver']}")
-        peer = Trainer(options.peer, [*peer_command, "--adapter", ours.ready["adapter"]], options.timeout)
+        if options.peer in IN_BROWSERS:
+            # It wrote the case, which is all that it is needed for.
+            trainers.pop().end()
+            ours = Trainer("unmask", filled(TAB), options.timeout)
+            trainers.append(ours)
+            say(f"unmask    in a browser: {ours.ready['variant']} on {ours.ready['adapter']}")
+        peer = Trainer(options.peer, [*filled(PEERS[options.peer]), "--adapter", ours.ready["adapter"]], options.timeout)
         trainers.append(peer)
         say(f"{options.peer:<9} {peer.ready['version']} ({peer.ready['variant']}) on {peer.ready['adapter']}")
         same_model(ours, peer)
@@ -164,7 +187,7 @@ def measure(options, case):
     return {
         "model": options.model, "batch": options.batch, "peer": options.peer, "peer_variant": peer.ready["variant"],
         "adapter": ours.ready["adapter"], "driver": ours.ready["driver"], "peer_adapter": peer.ready["adapter"],
-        "same_adapter": shared, "note": note,
+        "same_adapter": shared, "note": note, "other_kernels": other_kernels(ours, peer),
         "precision": {"unmask": ours.ready["precision"], "peer": peer.ready["precision"]},
         "versions": {"unmask": ours.ready["version"], "peer": peer.ready["version"]},
         "parameters": ours.ready["parameters"], "learning_rate": options.rate,
@@ -191,6 +214,8 @@ def show(result):
           f"({min(ratios):.3f} to {max(ratios):.3f})")
     if result["note"]:
         print(f"  note: {result['note']}")
+    for other in result["other_kernels"]:
+        print(f"  note: {other['kernel']} is launched {other['unmask']} times, by {result['peer']} {other['peer']} times")
 
 
 def main():
@@ -209,6 +234,8 @@ def main():
     parser.add_argument("--ours", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--program", default="", help=argparse.SUPPRESS)
     parser.add_argument("--python", default=sys.executable, help=argparse.SUPPRESS)
+    parser.add_argument("--page", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--package", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.pairs < 1 or options.batch < 1 or (options.steps is not None and options.steps < 1):
         parser.error("--pairs, --batch and --steps are at least 1")

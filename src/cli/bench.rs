@@ -29,8 +29,7 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
         say(common, format_args!("adapter {}", gpu.name()));
         if let Some(rate) = args.turns {
             recipe.model.encoder_sees_masks = args.encoder_sees_masks;
-            let bench = Bench::new(gpu.clone(), &recipe).await?;
-            return bench_turns::run(args, &gpu, &recipe, &bench, rate).await;
+            return bench_turns::run(args, gpu, &recipe, rate).await;
         }
         let peak = Peak::measure(&gpu).await?;
         if let Some(Peak { gflops, gbytes_per_s }) = peak {

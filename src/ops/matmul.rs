@@ -188,7 +188,8 @@ impl MatMul {
         let units = units.unwrap_or(MatrixUnits::KNOWN[0]);
         let key = match tile {
             Tile::Direct { rows, lanes } => {
-                KernelKey::new("matmul_direct").constant("ROWS", rows).constant("LANES", lanes)
+                let key = KernelKey::new("matmul_direct").constant("ROWS", rows).constant("LANES", lanes);
+                if self.form == Form::TN { key.constant("QUADS", rows / 4) } else { key }
             }
             Tile::Broadcast { rows, columns } => KernelKey::new("matmul_broadcast")
                 .constant("ROWS", rows)

@@ -23,6 +23,7 @@ mod run_folder;
 mod runs;
 mod schedule;
 mod trainer;
+mod turns;
 
 pub use bench::{Bench, BenchResult, OpTime, ShapeTime};
 pub use checkpoint::{Checkpoint, config_metadata, model_of};
@@ -45,3 +46,4 @@ pub use run_folder::RunFolder;
 pub use runs::{RunSummary, find_runs};
 pub use schedule::Schedule;
 pub use trainer::{StepMetrics, Trainer};
+pub use turns::{Turn, Turns, TurnsReady};

@@ -1,6 +1,8 @@
 //! What the scripts of a page call: the app on a canvas, and models without one.
 
 mod app;
+#[cfg(feature = "turns")]
+mod bench;
 mod engine;
 mod train;
 
@@ -11,6 +13,8 @@ use wasm_bindgen::prelude::*;
 use crate::platform;
 
 pub use app::Page;
+#[cfg(feature = "turns")]
+pub use bench::PageTurns;
 pub use engine::{Engine, Rebuilt};
 
 thread_local! {

@@ -1,4 +1,5 @@
-// A Chromium with WebGPU on SwiftShader, on a screen that nobody sees: only a window shows a WebGPU canvas.
+// A Chromium with WebGPU on SwiftShader, on a screen that nobody sees: only a window shows a WebGPU canvas. What draws
+// nothing does without a screen.
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import { createRequire } from "node:module";
@@ -9,8 +10,9 @@ const { chromium } = createRequire(new URL("../../web/package.json", import.meta
 
 const QUIET = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync"];
-const WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--use-vulkan=swiftshader",
-    "--enable-features=Vulkan,VulkanFromANGLE,DefaultANGLEVulkan", "--use-angle=swiftshader", "--ignore-gpu-blocklist"];
+const WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+const CANVAS = ["--use-vulkan=swiftshader", "--enable-features=Vulkan,VulkanFromANGLE,DefaultANGLEVulkan",
+    "--use-angle=swiftshader", "--ignore-gpu-blocklist"];
 const NAMES = ["chromium", "chromium-browser", "google-chrome"];
 
 function executable() {
@@ -37,17 +39,20 @@ export async function screen([width, height] = [1400, 1000]) {
     return { display: `:${number}`, close: () => server.kill() };
 }
 
-/** Starts a browser, with WebGPU or as it comes; `close` ends all of it. */
-export async function launch({ webgpu = true, args = [], viewport = { width: 1280, height: 800 } } = {}) {
-    const xvfb = await screen();
+/** Starts a browser, with WebGPU or as it comes, with a window or headless; `close` ends all of it. */
+export async function launch({
+    webgpu = true, headless = false, args = [], viewport = { width: 1280, height: 800 },
+} = {}) {
+    const xvfb = headless ? { close() {} } : await screen();
+    const drawing = webgpu ? [...WEBGPU, ...(headless ? [] : CANVAS)] : ["--disable-gpu"];
     const profile = fs.mkdtempSync(path.join(os.tmpdir(), "unmask-browser-"));
     try {
         const context = await chromium.launchPersistentContext(profile, {
             executablePath: executable(),
-            headless: false,
+            headless,
             viewport,
-            env: { ...process.env, DISPLAY: xvfb.display },
-            args: [...QUIET, ...(webgpu ? WEBGPU : ["--disable-gpu"]), ...args],
+            env: { ...process.env, ...(headless ? {} : { DISPLAY: xvfb.display }) },
+            args: [...QUIET, ...drawing, ...args],
         });
         return {
             context,
