@@ -1,7 +1,7 @@
 // L2 norm over all gradients, and the factor that clips it.
 //
-// With SQUARES: partial[workgroup] = sum of squares of a strip of gradients [length]; invocations stride over the strip,
-// then a tree in workgroup memory. Without (one workgroup): norm = (sqrt(sum of partials), clip factor, 1 if finite).
+// With SQUARES: partial[workgroup] = sum of squares of a strip of gradients [length / 4] vec4f; invocations stride over
+// the strip, then a tree in workgroup memory; length and strip count vectors. Without (one workgroup): norm = (sqrt(sum of partials), clip factor, 1 if finite).
 // With SCALED, gradients are those of the loss times `scale` = scaling[0] * micro_batches, where scaling is (gradient
 // of one loss, steps since the last change): the norm is that of the unscaled ones, the factor undoes the scale as well,
 // norm[3] is the scale, and the next scale is half of it where the norm is not finite, and twice of it after a while.
@@ -25,7 +25,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@if(SQUARES) @group(0) @binding(1) var<storage, read> gradients: array<f32>;
+@if(SQUARES) @group(0) @binding(1) var<storage, read> gradients: array<vec4f>;
 @if(SQUARES) @group(0) @binding(2) var<storage, read_write> partial: array<f32>;
 @if(!SQUARES) @group(0) @binding(1) var<storage, read> partial: array<f32>;
 @if(!SQUARES) @group(0) @binding(2) var<storage, read_write> norm: array<f32>;
@@ -37,7 +37,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let end = min(params.length, (group.x + 1u) * params.strip);
     for (var i = group.x * params.strip + thread; i < end; i += WORKGROUP) {
         @if(SQUARES) {
-            sum += gradients[i] * gradients[i];
+            sum += dot(gradients[i], gradients[i]);
         }
         @if(!SQUARES) {
             sum += partial[i];

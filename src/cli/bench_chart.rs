@@ -24,6 +24,15 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// A count in at most a few letters: millions as such.
+fn short(count: f64) -> String {
+    match count / 1e6 {
+        millions if millions >= 9.95 => format!("{millions:.0}M"),
+        millions if millions >= 0.1 => format!("{millions:.1}M"),
+        _ => format!("{count}"),
+    }
+}
+
 /// A bar an op, as long as its share of the step; the darker part is its share of the adapter's peak.
 pub fn bars(title: &str, ops: &[OpTime]) -> String {
     let mut svg = begin(40.0 + ROW * ops.len() as f64, title);
@@ -81,18 +90,24 @@ pub fn curves(title: &str, x_name: &str, points: &[[f64; 3]]) -> String {
         path(&|point| expected(point[2])),
         path(&|point| point[1]),
     );
+    // Where the last label ended: the next one goes a line lower if it does not fit beside it.
+    let mut end = f64::NEG_INFINITY;
     for point in points {
+        let label = short(point[0]);
+        let half = label.len() as f64 * 3.5 + 2.0;
+        let (place, lower) = (x(point[0]), x(point[0]) - half < end);
+        end = if lower { end } else { place + half };
         let _ = writeln!(
             svg,
             "<circle cx=\"{0:.1}\" cy=\"{1:.1}\" r=\"3\" fill=\"{BLUE}\"/>\n\
              <text x=\"{0:.1}\" y=\"{2:.1}\" text-anchor=\"middle\">{3:.0}</text>\n\
              <text x=\"{0:.1}\" y=\"{4}\" text-anchor=\"middle\">{5}</text>",
-            x(point[0]),
+            place,
             y(point[1]),
             y(point[1]) - 8.0,
             point[1],
-            bottom + 16.0,
-            point[0],
+            bottom + if lower { 29.0 } else { 16.0 },
+            label,
         );
     }
     let _ = writeln!(
@@ -101,7 +116,7 @@ pub fn curves(title: &str, x_name: &str, points: &[[f64; 3]]) -> String {
          <text x=\"{left}\" y=\"{}\" fill=\"{BLUE}\">milliseconds a step, measured</text>\n\
          <text x=\"{}\" y=\"{}\" fill=\"{ORANGE}\">as the arithmetic grows</text>",
         (left + right) / 2.0,
-        bottom + 34.0,
+        bottom + 44.0,
         escaped(x_name),
         top - 6.0,
         left + 220.0,

@@ -120,7 +120,12 @@ pub async fn run(
     if let Some(path) = &args.svg {
         let places: Vec<[f64; 3]> =
             points.iter().map(|point| [point.size, point.step_ms, point.flops as f64]).collect();
-        let title = format!("{} on {}", args.model, gpu.name());
+        let (batch, adapter) = (recipe.train.batch, gpu.name());
+        let title = match scale {
+            Scale::Batch => format!("{} on {adapter}", args.model),
+            Scale::Tokens => format!("{} at batch {batch} on {adapter}", args.model),
+            Scale::Model => format!("presets at batch {batch} on {adapter}"),
+        };
         let svg = bench_chart::curves(&title, what, &places);
         std::fs::write(path, svg).with_context(|| path.display().to_string())?;
     }

@@ -186,8 +186,9 @@ impl Bench {
     /// Times `steps` steps after a first one that warms up, and each op where `ops`, as shares of `peak`.
     pub async fn time(&self, steps: usize, ops: bool, peak: Option<Peak>) -> Result<BenchResult, TrainError> {
         self.plan.run(&self.gpu);
-        let loss = self.loss().await?;
         self.update.run(&self.gpu);
+        // Waits for all of the first step, which touches memory for the first time.
+        let loss = self.loss().await?;
         let (mut times, mut encoding) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
         for _ in 0..steps.max(1) {
             let start = platform::now_seconds();
@@ -204,7 +205,8 @@ impl Bench {
         }
         let median = |times: &mut Vec<f64>| -> f64 {
             times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
+            let middle = times.len() / 2;
+            if times.len().is_multiple_of(2) { times[middle - 1].midpoint(times[middle]) } else { times[middle] }
         };
         let (step_ms, encode_ms) = (median(&mut times), median(&mut encoding));
         let readings = if ops { self.readings().await? } else { Vec::new() };
