@@ -27,6 +27,7 @@ PEERS = {
     "burn-vulkan": ["{program}"],
     "tab": TAB,
     "jax-js": ["node", str(HERE / "jax_peer.mjs"), "--folder", "{package}"],
+    "meganeura": ["{program}"],
     "tinygrad": ["{python}", str(HERE / "tinygrad_peer.py")],
     "torch": TORCH,
     "torch-compile": [*TORCH, "--compile"],

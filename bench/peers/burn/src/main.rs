@@ -4,6 +4,7 @@
 //! wrote, prints a line of JSON when it is ready, then answers every line `N` on stdin with the times and losses of N
 //! more optimiser steps.
 
+#[path = "../../case.rs"]
 mod case;
 mod model;
 

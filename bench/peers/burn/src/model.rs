@@ -11,6 +11,12 @@ use crate::case::Case;
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
+/// The tensor called `name` on `device`.
+fn tensor<const D: usize>(case: &Case, name: &str, device: &Device) -> Fallible<Tensor<D>> {
+    let (shape, values) = case.values(name)?;
+    Ok(Tensor::from_data(TensorData::new(values.to_vec(), shape.to_vec()), device))
+}
+
 /// The linear layer of the stacked outputs `names`; Burn keeps weights as `[inputs, outputs]`.
 fn linear(case: &Case, names: &[String], device: &Device) -> Fallible<Linear> {
     let (mut rows, mut biases, mut inputs) = (Vec::new(), Vec::new(), 0);
@@ -32,11 +38,11 @@ fn linear(case: &Case, names: &[String], device: &Device) -> Fallible<Linear> {
 }
 
 fn norm(case: &Case, name: &str, device: &Device) -> Fallible<LayerNorm> {
-    let gamma = case.tensor::<1>(&format!("param/{name}.weight"), device)?;
+    let gamma = tensor::<1>(case, &format!("param/{name}.weight"), device)?;
     let config = LayerNormConfig::new(gamma.dims()[0]).with_epsilon(case.shape.layer_norm_eps);
     let mut norm = config.init(device);
     norm.gamma = Param::from_tensor(gamma);
-    norm.beta = Some(Param::from_tensor(case.tensor(&format!("param/{name}.bias"), device)?));
+    norm.beta = Some(Param::from_tensor(tensor(case, &format!("param/{name}.bias"), device)?));
     Ok(norm)
 }
 
@@ -124,9 +130,9 @@ impl Inputs {
             Tensor::<2, Int>::from_data(TensorData::new(ids, [batch, length]), device)
         };
         Ok(Inputs {
-            image: case.tensor("input/pixel_values", device)?,
-            positions: case.tensor("param/vit.embeddings.position_embeddings", device)?,
-            decoder_positions: case.tensor("param/decoder.decoder_pos_embed", device)?,
+            image: tensor(case, "input/pixel_values", device)?,
+            positions: tensor(case, "param/vit.embeddings.position_embeddings", device)?,
+            decoder_positions: tensor(case, "param/decoder.decoder_pos_embed", device)?,
             keep: ids(keep),
             restore: ids(restore),
             mask: Tensor::from_data(TensorData::new(mask, [batch, patches]), device),
@@ -145,7 +151,7 @@ impl Autoencoder {
     pub fn new(case: &Case, device: &Device) -> Fallible<Autoencoder> {
         let one = |name: &str| linear(case, &[name.to_owned()], device);
         let token = |name: &str| -> Fallible<Param<Tensor<3>>> {
-            Ok(Param::from_tensor(case.tensor(&format!("param/{name}"), device)?))
+            Ok(Param::from_tensor(tensor(case, &format!("param/{name}"), device)?))
         };
         let blocks = |name: &str, count: usize| -> Fallible<Vec<Block>> {
             (0..count).map(|index| Block::new(case, &format!("{name}.{index}"), device)).collect()

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::error::Error;
 
-use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
@@ -88,11 +87,5 @@ impl Case {
     pub fn values(&self, name: &str) -> Result<(&[usize], &[f32]), Box<dyn Error>> {
         let (shape, values) = self.tensors.get(name).ok_or_else(|| format!("the case has no tensor {name}"))?;
         Ok((shape, values))
-    }
-
-    /// The tensor called `name` on `device`.
-    pub fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Result<Tensor<D>, Box<dyn Error>> {
-        let (shape, values) = self.values(name)?;
-        Ok(Tensor::from_data(TensorData::new(values.to_vec(), shape.to_vec()), device))
     }
 }
