@@ -1,7 +1,8 @@
 // L2 norm over all gradients, and the factor that clips it.
 //
 // With SQUARES: partial[workgroup] = sum of squares of a strip of gradients [length / 4] vec4f; invocations stride over
-// the strip, then a tree in workgroup memory; length and strip count vectors. Without (one workgroup): norm = (sqrt(sum of partials), clip factor, 1 if finite).
+// the strip, then a tree in workgroup memory; length and strip count vectors. Without (one workgroup): norm =
+// (sqrt(sum of partials), clip factor, 1 if finite).
 // With SCALED, gradients are those of the loss times `scale` = scaling[0] * micro_batches, where scaling is (gradient
 // of one loss, steps since the last change): the norm is that of the unscaled ones, the factor undoes the scale as well,
 // norm[3] is the scale, and the next scale is half of it where the norm is not finite, and twice of it after a while.

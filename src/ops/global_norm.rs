@@ -32,7 +32,8 @@ pub const FIRST_SCALE: f32 = 65_536.0;
 /// Adds the norm of `shards` to `list`: `norm` becomes (norm, clip factor, 1 if finite, scale of the loss).
 ///
 /// With `scaling`, gradients come scaled: the norm is that of the unscaled ones, and the factor undoes the scale too.
-/// The lengths of shards are multiples of four. `max_norm` of zero clips nothing. `partials` holds [`global_norm_partials`] elements.
+/// The lengths of shards are multiples of four, as those of layouts are. `max_norm` of zero clips nothing. `partials`
+/// holds [`global_norm_partials`] elements.
 pub fn push_global_norm(
     gpu: &Gpu,
     list: &mut DispatchList,
@@ -46,6 +47,7 @@ pub fn push_global_norm(
     let mut offset = 0;
     for shard in shards {
         let length = (shard.bytes / 4) as usize;
+        debug_assert!(length.is_multiple_of(4), "a shard of {length} elements");
         let groups = length.div_ceil(STRIP) as u32;
         let (length, strip) = (length as u32 / 4, STRIP as u32 / 4);
         let params = Params { length, strip, offset, max_norm, micro_batches };
