@@ -1,8 +1,9 @@
 //! Links every `shaders/*.wgsl` with the pieces of `shaders/lib` it imports.
 //!
 //! A shader lists its conditions in its header: `// conditions: A B` links every subset of them, `// one of: A | B+C | -`
-//! exactly one of the alternatives (`-` for none). Several such lines multiply. So a kernel is chosen at run time by
-//! name and conditions, and tests can go through all of them.
+//! exactly one of the alternatives (`-` for none). Several such lines multiply; `// never: A+B | C+D` leaves out what has
+//! both A and B, or both C and D. So a kernel is chosen at run time by name and conditions, and tests can go through all
+//! of them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -61,7 +62,11 @@ fn variants(source: &str) -> Vec<Vec<&str>> {
                 |bits: u32| (0..names.len()).filter(|bit| bits >> bit & 1 == 1).map(|bit| names[bit]).collect();
             (0..1u32 << names.len()).map(subset).collect()
         } else if let Some(list) = line.strip_prefix("// one of:") {
-            list.split('|').map(|choice| choice.trim().split('+').filter(|name| *name != "-").collect()).collect()
+            alternatives(list)
+        } else if let Some(list) = line.strip_prefix("// never:") {
+            let never = alternatives(list);
+            variants.retain(|chosen: &Vec<&str>| !never.iter().any(|all| all.iter().all(|name| chosen.contains(name))));
+            continue;
         } else {
             continue;
         };
@@ -71,6 +76,11 @@ fn variants(source: &str) -> Vec<Vec<&str>> {
             .collect();
     }
     variants
+}
+
+/// `A | B+C | -` as lists of names.
+fn alternatives(list: &str) -> Vec<Vec<&str>> {
+    list.split('|').map(|choice| choice.trim().split('+').filter(|name| *name != "-").collect()).collect()
 }
 
 fn link(

@@ -10,13 +10,17 @@
 //
 // Epilogue: BIAS adds bias [n]; RESIDUAL adds residual [residual_rows, n], repeated over rows; GELU applies the exact
 // GELU (KEEP also writes its argument to `kept`); GELU_GRADIENT multiplies by GELU'(argument [m, n]).
+// SUMS is for TN: the first workgroups of each row of tiles also sum A over k into column_sums
+// [splits, m].
 // RAGGED is for parts of k that are no multiple of TILE_K. SCALAR reads and writes single elements, for rows whose
 // length is no multiple of 4. Rows and columns beyond C repeat the last ones and are not written.
 // one of: NN | NT | TN
-// one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT
+// one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT | SUMS
+// never: SUMS+NN | SUMS+NT
 // one of: - | RAGGED | SCALAR
 
 import package::lib::product::{params, a4, b4, finish, place};
+@if(SUMS) import package::lib::product::finish_sums;
 
 const TILE_M: u32 = 64u;
 const TILE_N: u32 = 64u;
@@ -224,6 +228,9 @@ fn main(
 
     // sum[(i * 4 + r) * QUADS_N + j] holds row r of quad i, columns of quad j.
     var sum = array<vec4f, QUADS_M * 4u * QUADS_N>();
+    // The sum over k of four rows of C's share of A, in as many invocations as there are such fours.
+    @if(SUMS) let sums_a = column0 == 0u && thread < WIDE_M;
+    @if(SUMS) var sum_a = vec4f();
     var next = array<Block, TURNS>();
     for (var t = 0u; t < TURNS; t++) { // unrolled
         next[t] = load(thread + t * THREADS, a0, b0, row0, column0, k0, k1);
@@ -237,6 +244,13 @@ fn main(
         if (k + TILE_K < k1) {
             for (var t = 0u; t < TURNS; t++) { // unrolled
                 next[t] = load(thread + t * THREADS, a0, b0, row0, column0, k + TILE_K, k1);
+            }
+        }
+        @if(SUMS) {
+            if (sums_a) {
+                for (var row = 0u; row < TILE_K; row++) { // unrolled
+                    sum_a += tile_a[row * WIDE_M + (thread ^ (row / 4u * TWIST))];
+                }
             }
         }
         for (var deep = 0u; deep < DEEP; deep += 1u) {
@@ -261,6 +275,11 @@ fn main(
         }
     }
 
+    @if(SUMS) {
+        if (sums_a) {
+            finish_sums(sum_a, group.z, row0 + thread * 4u);
+        }
+    }
     let c0 = group.z * params.m * params.n;
     for (var i = 0u; i < QUADS_M; i++) { // unrolled
         for (var r = 0u; r < 4u; r++) { // unrolled

@@ -8,11 +8,15 @@
 //
 // Epilogue: BIAS adds bias [n]; RESIDUAL adds residual [residual_rows, n], repeated over rows; GELU applies the exact
 // GELU (KEEP also writes its argument to `kept`); GELU_GRADIENT multiplies by GELU'(argument [m, n]).
+// SUMS is for TN: the first workgroups of each row of tiles also sum A over k into column_sums
+// [splits, m].
 // one of: SUBGROUPS
 // one of: NN | NT | TN
-// one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT
+// one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT | SUMS
+// never: SUMS+NN | SUMS+NT
 
 import package::lib::product::{params, a4, b4, finish};
+@if(SUMS) import package::lib::product::finish_sums;
 
 const LANES: u32 = 8u;
 const ROWS: u32 = 32u;
@@ -38,6 +42,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) id: v
     // sum[r * COLUMNS + c] holds row r, columns c.
     var sum = array<vec4f, ROWS * COLUMNS>();
 
+    // The sums over k of what this invocation reads of A.
+    @if(SUMS) var sum_a = array<vec4f, GROUPS>();
+
     @if(TN) {
         for (var k = k0; k < k1; k += 1u) {
             var y = array<vec4f, COLUMNS>();
@@ -46,6 +53,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) id: v
             }
             for (var g = 0u; g < GROUPS; g++) { // unrolled
                 let mine = a4(a0 + k * params.m + min(row0 + (g * LANES + lane) * 4u, params.m - 4u), 4u);
+                @if(SUMS) {
+                    sum_a[g] += mine;
+                }
                 for (var j = 0u; j < LANES; j++) { // unrolled
                     let x = subgroupBroadcast(mine, j);
                     for (var c = 0u; c < COLUMNS; c++) { // unrolled
@@ -99,6 +109,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) id: v
         }
     }
 
+    @if(SUMS) {
+        if (group.x == 0u) {
+            for (var g = 0u; g < GROUPS; g++) { // unrolled
+                finish_sums(sum_a[g], group.z, row0 + (g * LANES + lane) * 4u);
+            }
+        }
+    }
     let c0 = group.z * params.m * params.n;
     // Four rows at a time, the others moving up: written out for every row, this would take long to compile.
     for (var first = row0; first < row0 + ROWS; first += 4u) {

@@ -11,10 +11,12 @@
 // WIDE keeps workgroup memory in vectors of four: Vulkan reads matrices from such, Metal does not. SIDE_16 is for
 // matrices of 16 x 16, which NVIDIA and AMD have; Metal has 8 x 8.
 // one of: NN | NT | TN
-// one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT
+// one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT | SUMS
+// never: SUMS+NN | SUMS+NT
 // one of: - | WIDE | WIDE+SIDE_16
 
 import package::lib::product::{params, a4, b4, finish, place};
+@if(SUMS) import package::lib::product::finish_sums;
 
 enable f16;
 enable wgpu_cooperative_matrix;
@@ -111,6 +113,18 @@ fn store_a(i: u32, v: vec4<f16>) {
     }
 }
 
+// Vector `at` of the step of A in workgroup memory.
+@if(SUMS)
+fn at_a(at: u32) -> vec4f {
+    @if(WIDE) {
+        return vec4f(tile_a[at]);
+    }
+    @if(!WIDE) {
+        let first = at * 4u;
+        return vec4f(vec4<f16>(tile_a[first], tile_a[first + 1u], tile_a[first + 2u], tile_a[first + 3u]));
+    }
+}
+
 fn store_b(i: u32, v: vec4<f16>) {
     let at = (i / LENGTH_B * PITCH_B + i % LENGTH_B) * UNIT;
     @if(WIDE) {
@@ -152,6 +166,9 @@ fn main(
             sum[i * COLUMNS + j] = Sum();
         }
     }
+    // The sum over k of four rows of C's share of A, in as many invocations as there are such fours.
+    @if(SUMS) let sums_a = column0 == 0u && thread < LENGTH_A;
+    @if(SUMS) var sum_a = vec4f();
     var a_ahead: array<vec4<f16>, TURNS_A>;
     var b_ahead: array<vec4<f16>, TURNS_B>;
     for (var t = 0u; t < TURNS_A; t++) { // unrolled
@@ -175,6 +192,13 @@ fn main(
             }
             for (var t = 0u; t < TURNS_B; t++) { // unrolled
                 b_ahead[t] = next_b(thread + t * THREADS, b0, column0, k + TILE_K, k1);
+            }
+        }
+        @if(SUMS) {
+            if (sums_a) {
+                for (var row = 0u; row < TILE_K; row += 1u) {
+                    sum_a += at_a(row * PITCH_A + thread);
+                }
             }
         }
         for (var deep = 0u; deep < TILE_K; deep += SIDE) {
@@ -206,6 +230,11 @@ fn main(
         }
     }
 
+    @if(SUMS) {
+        if (sums_a) {
+            finish_sums(sum_a, group.z, row0 + thread * 4u);
+        }
+    }
     let c0 = group.z * params.m * params.n;
     let own = subgroup * SIDE * SIDE;
     for (var i = 0u; i < ROWS; i++) { // unrolled

@@ -8,12 +8,16 @@
 //
 // Epilogue: BIAS adds bias [n]; RESIDUAL adds residual [residual_rows, n], repeated over rows; GELU applies the exact
 // GELU (KEEP also writes its argument to `kept`); GELU_GRADIENT multiplies by GELU'(argument [m, n]).
+// SUMS is for TN: the first workgroups of each row of tiles also sum A over k into column_sums
+// [splits, m].
 // SCALAR reads and writes single elements, for rows whose length is no multiple of 4.
 // one of: NN | NT | TN
-// one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT
+// one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT | SUMS
+// never: SUMS+NN | SUMS+NT
 // conditions: SCALAR
 
 import package::lib::product::{params, a4, b4, finish};
+@if(SUMS) import package::lib::product::finish_sums;
 
 const LANES: u32 = 8u;
 const ROWS: u32 = 32u;
@@ -44,6 +48,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         sum[r] = vec4f();
     }
 
+    // The sums of A over k, in the first workgroup of each row of tiles.
+    @if(SUMS) let sums_a = group.x == 0u;
+    @if(SUMS) var sum_a = array<vec4f, QUADS>();
+
     @if(TN) {
         // Four steps at a time, as below, then those that are left.
         let whole = k0 + (k1 - k0) / 4u * 4u;
@@ -62,6 +70,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 let x1 = a4(line + params.m, rows - row);
                 let x2 = a4(line + 2u * params.m, rows - row);
                 let x3 = a4(line + 3u * params.m, rows - row);
+                @if(SUMS) {
+                    if (sums_a) {
+                        sum_a[q] += x0 + x1 + x2 + x3;
+                    }
+                }
                 sum[q * 4u] += four_steps(vec4f(x0.x, x1.x, x2.x, x3.x), y0, y1, y2, y3);
                 sum[q * 4u + 1u] += four_steps(vec4f(x0.y, x1.y, x2.y, x3.y), y0, y1, y2, y3);
                 sum[q * 4u + 2u] += four_steps(vec4f(x0.z, x1.z, x2.z, x3.z), y0, y1, y2, y3);
@@ -75,6 +88,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 let r = q * 4u;
                 if (r < rows) {
                     let x = a4(line + r, rows - r);
+                    @if(SUMS) {
+                        sum_a[q] += x;
+                    }
                     sum[q * 4u] += x.x * y;
                     sum[q * 4u + 1u] += x.y * y;
                     sum[q * 4u + 2u] += x.z * y;
@@ -110,6 +126,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         }
     }
 
+    @if(SUMS) {
+        if (sums_a && lane.x == 0u) {
+            for (var q = 0u; q < QUADS; q++) { // unrolled
+                finish_sums(sum_a[q], group.z, row0 + q * 4u);
+            }
+        }
+    }
     let c0 = group.z * params.m * params.n;
     for (var r = 0u; r < ROWS; r++) { // unrolled
         if (r < rows) {

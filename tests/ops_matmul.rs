@@ -162,6 +162,24 @@ fn fusion_leaves_one_launch_a_layer() {
 }
 
 #[test]
+fn bias_gradients_come_with_those_of_weights() {
+    for (rows, launches) in [(48, 1), (5000, 3)] {
+        let mut graph = Graph::new();
+        let x = graph.external("x", unmask::graph::TensorType::f32(&[rows, 8]));
+        let w = graph.external("w", unmask::graph::TensorType::f32(&[12, 8]));
+        let bias = graph.external("bias", unmask::graph::TensorType::f32(&[12]));
+        let y = layer(&mut graph, &[x, w, bias], false, false).expect("a layer")[0];
+        let dy = graph.external("dy", graph.ty(y).clone());
+        let gradients = ops::gradients_from(&mut graph, &[(y, dy)], &[w, bias]).expect("gradients");
+        let wanted: Vec<Var> = gradients.into_iter().map(|gradient| gradient.expect("depends")).collect();
+        let caps = Caps { cpu: true, ..Caps::of(&common::gpu()) };
+        let layout = unmask::graph::Layout::of(&graph, &wanted, caps).expect("a layout");
+        // Where the sum is long it is made in parts: of the weight's and the bias's gradient each one launch more.
+        assert_eq!(layout.dispatches(), launches, "{rows} rows");
+    }
+}
+
+#[test]
 fn mismatched_extents_are_refused_by_name() {
     let mut graph = Graph::new();
     let a = graph.external("a", unmask::graph::TensorType::f32(&[2, 3]));

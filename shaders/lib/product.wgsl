@@ -32,6 +32,7 @@ struct Params {
 @if(SCALAR && KEEP) @group(0) @binding(6) var<storage, read_write> kept: array<f32>;
 @if(!SCALAR && GELU_GRADIENT) @group(0) @binding(7) var<storage, read> argument: array<vec4f>;
 @if(SCALAR && GELU_GRADIENT) @group(0) @binding(7) var<storage, read> argument: array<f32>;
+@if(SUMS) @group(0) @binding(8) var<storage, read_write> column_sums: array<f32>;
 
 // Elements i .. i + 3 of A; those from `valid` on are zero.
 fn a4(i: u32, valid: u32) -> vec4f {
@@ -147,5 +148,13 @@ fn finish(product: vec4f, c0: u32, row: u32, column: u32) {
         for (var j = 0u; j < min(columns, 4u); j += 1u) {
             c[c0 + at + j] = value[j];
         }
+    }
+}
+
+// Writes the sums of A over this part of k that belong to rows row .. row + 3 of C, those that are in it.
+@if(SUMS)
+fn finish_sums(sum: vec4f, part: u32, row: u32) {
+    for (var j = 0u; j < min(params.m - min(row, params.m), 4u); j += 1u) {
+        column_sums[part * params.m + row + j] = sum[j];
     }
 }

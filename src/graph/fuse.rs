@@ -1,4 +1,4 @@
-//! Fusion: ops absorb the ops that read them into their epilogues.
+//! Fusion: ops absorb the ops that read them into their epilogues, and do beside them what reads the same.
 
 use std::collections::HashSet;
 
@@ -16,6 +16,9 @@ pub(super) fn fused_nodes(graph: &Graph, roots: &[Var]) -> Vec<Node> {
         while let Some(consumer) = absorb_next(graph, &mut nodes, &mut readers, &pinned, at) {
             at = consumer;
         }
+    }
+    for at in 0..nodes.len() {
+        join_sibling(graph, &mut nodes, &mut readers, at);
     }
     nodes.into_iter().flatten().collect()
 }
@@ -90,4 +93,26 @@ fn absorb_next(
     nodes[at] = None;
     nodes[reader] = Some(Node { op, inputs, outputs });
     Some(reader)
+}
+
+/// Lets the node at `at` do beside it one op before it that reads nothing but one of its inputs.
+fn join_sibling(graph: &Graph, nodes: &mut [Option<Node>], readers: &mut [Vec<usize>], at: usize) -> Option<()> {
+    let node = nodes[at].clone()?;
+    let types: Vec<_> = node.inputs.iter().map(|var| graph.ty(*var)).collect();
+    let earlier = |var: Var| readers[var.0].iter().copied().filter(move |position| *position < at);
+    // What the sibling computes comes later than it did, so nothing may read it before.
+    let fits = |sibling: &Node, var: Var| {
+        let late = |output: &Var| readers[output.0].first().is_none_or(|reader| *reader > at);
+        sibling.inputs == [var] && sibling.outputs.iter().all(late)
+    };
+    let (joint, position) = node.inputs.iter().enumerate().find_map(|(slot, var)| {
+        earlier(*var).find_map(|position| {
+            let sibling = nodes[position].as_ref().filter(|sibling| fits(sibling, *var))?;
+            Some((node.op.beside(sibling.op.as_ref(), slot, &types)?, position))
+        })
+    })?;
+    let sibling = nodes[position].take()?;
+    readers[sibling.inputs[0].0].retain(|reader| *reader != position);
+    nodes[at] = Some(Node { op: joint, inputs: node.inputs, outputs: [node.outputs, sibling.outputs].concat() });
+    Some(())
 }

@@ -49,6 +49,15 @@ pub trait Op: Any + Debug + Send + Sync {
         None
     }
 
+    /// This op with `sibling` done beside it, or `None` where that cannot be.
+    ///
+    /// All that `sibling` reads is what this op reads as input `at`; `inputs` are the types of this op's inputs. The
+    /// joint op has the same inputs; its outputs are this op's, then the sibling's.
+    fn beside(&self, sibling: &dyn Op, at: usize, inputs: &[&TensorType]) -> Option<Arc<dyn Op>> {
+        let _ = (sibling, at, inputs);
+        None
+    }
+
     /// Floating-point operations of one run.
     fn flops(&self, inputs: &[&TensorType], outputs: &[&TensorType]) -> u64 {
         let _ = (inputs, outputs);

@@ -1,9 +1,11 @@
 //! Matrix products in three forms, with what follows them fused in.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use super::column_sum::column_sum_calls;
-use super::{Add, Gelu, GeluGradient, TILES, Tile};
+use super::epilogue::Epilogue;
+use super::{ColumnSum, TILES, Tile};
 use crate::gpu::{KernelKey, MatrixUnits};
 use crate::graph::{Absorption, Arg, Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
@@ -39,33 +41,6 @@ const MOST_ROWS: usize = 8192;
 
 /// Rows of tiles that are worked on together, for what they share of B.
 const STRIP: u32 = 8;
-
-/// What is done to the product before it is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Epilogue {
-    bias: bool,
-    residual: bool,
-    gelu: bool,
-    keep: bool,
-    gelu_gradient: bool,
-}
-
-impl Epilogue {
-    /// Every choice that [`MatMul::absorb`] can end in.
-    const ALL: [Epilogue; 7] = {
-        let plain = Epilogue { bias: false, residual: false, gelu: false, keep: false, gelu_gradient: false };
-        let bias = Epilogue { bias: true, ..plain };
-        [
-            plain,
-            bias,
-            Epilogue { residual: true, ..bias },
-            Epilogue { residual: true, ..plain },
-            Epilogue { gelu: true, ..bias },
-            Epilogue { gelu: true, keep: true, ..bias },
-            Epilogue { gelu_gradient: true, ..plain },
-        ]
-    };
-}
 
 /// `C = A B` with optional epilogue.
 ///
@@ -222,7 +197,7 @@ impl MatMul {
                     .when("SIDE_16", side == 16)
             }
         };
-        let Epilogue { bias, residual, gelu, keep, gelu_gradient } = self.epilogue;
+        let Epilogue { bias, residual, gelu, keep, gelu_gradient, sums } = self.epilogue;
         key.when("NN", self.form == Form::NN)
             .when("NT", self.form == Form::NT)
             .when("TN", self.form == Form::TN)
@@ -231,6 +206,7 @@ impl MatMul {
             .when("GELU", gelu)
             .when("KEEP", keep)
             .when("GELU_GRADIENT", gelu_gradient)
+            .when("SUMS", sums)
             .when("SCALAR", scalar)
     }
 }
@@ -247,7 +223,7 @@ pub(super) fn kernels() -> Vec<KernelKey> {
             continue;
         }
         for form in [Form::NN, Form::NT, Form::TN] {
-            for epilogue in Epilogue::ALL {
+            for epilogue in Epilogue::of(form) {
                 let op = MatMul { form, batched: false, tile: None, epilogue };
                 let scalar = (!wants_vectors(tile)).then_some((true, false));
                 let ragged = matches!(tile, Tile::Shared { .. }).then_some((false, true));
@@ -381,8 +357,7 @@ impl Op for MatMul {
         };
         let chosen = || Tile::choose(caps, (e.m, e.n), !scalar, halves);
         let tile = self.tile.filter(suits).or_else(measured).unwrap_or_else(chosen);
-        let plain = self.epilogue == Epilogue::default();
-        let splits = if plain && e.batch == 1 { Splits::of(caps, e) } else { Splits::NONE(e) };
+        let splits = if self.epilogue.can_split() && e.batch == 1 { Splits::of(caps, e) } else { Splits::NONE(e) };
 
         let mut next = 2;
         let mut take = |present: bool| {
@@ -404,11 +379,19 @@ impl Op for MatMul {
             args.push((6, launcher.output(0)));
         }
         args.extend(argument.map(|index| (7, launcher.input(index))));
+        let sums = self.epilogue.sums.then(|| match partial {
+            true => launcher.scratch(TensorType::f32(&[splits.count, e.m])),
+            false => launcher.output(1),
+        });
+        args.extend(sums.map(|sums| (8, sums)));
         let key = self.key(caps.matrix_units, tile, scalar, self.is_ragged(tile, &e));
         let params = params(e, splits, residual_rows);
         launcher.call_at(key, &params, &args, workgroups(tile, e, splits))?;
         if partial {
             column_sum_calls(launcher, target, last, (splits.count, e.m * e.n), None)?;
+            if let Some(sums) = sums {
+                column_sum_calls(launcher, sums, launcher.output(1), (splits.count, e.m), None)?;
+            }
         }
         Ok(())
     }
@@ -417,33 +400,16 @@ impl Op for MatMul {
         if self.batched {
             return None;
         }
-        let mut epilogue = self.epilogue;
-        let closed = epilogue.gelu || epilogue.gelu_gradient;
-        let product = absorption.inputs[absorption.at];
-        if absorption.consumer_as::<Add>().is_some() && !absorption.keep && !closed && !epilogue.residual {
-            let other = absorption.inputs[1 - absorption.at];
-            if absorption.at == 0 && other.len() == product.last() && !epilogue.bias {
-                epilogue.bias = true;
-            } else if other.len().is_multiple_of(product.last()) && (absorption.at == 0 || other.len() == product.len())
-            {
-                epilogue.residual = true;
-            } else {
-                return None;
-            }
-        } else if absorption.consumer_as::<Gelu>().is_some() && epilogue.bias && !epilogue.residual && !closed {
-            epilogue.gelu = true;
-            epilogue.keep = absorption.keep;
-        } else if absorption.consumer_as::<GeluGradient>().is_some()
-            && absorption.at == 1
-            && !absorption.keep
-            && epilogue == Epilogue::default()
-        {
-            epilogue.gelu_gradient = true;
-        } else {
-            return None;
-        }
-        debug_assert!(Epilogue::ALL.contains(&epilogue), "{epilogue:?} is not listed");
+        let epilogue = self.epilogue.absorb(absorption)?;
         Some(Arc::new(MatMul { epilogue, ..*self }))
+    }
+
+    fn beside(&self, sibling: &dyn Op, at: usize, inputs: &[&TensorType]) -> Option<Arc<dyn Op>> {
+        let sum: &ColumnSum = (sibling as &dyn Any).downcast_ref()?;
+        let fits = at == 0 && self.form == Form::TN && !self.batched && self.epilogue == Epilogue::default();
+        let epilogue = Epilogue { sums: true, ..self.epilogue };
+        (fits && sum.limit.is_none() && sum.shape == inputs[0].shape[inputs[0].shape.len() - 1..])
+            .then(|| Arc::new(MatMul { epilogue, ..*self }) as Arc<dyn Op>)
     }
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {

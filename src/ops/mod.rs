@@ -15,6 +15,7 @@ mod column_sum;
 mod concat_rows;
 mod cosine_row;
 mod crop_boxes;
+mod epilogue;
 mod fill;
 mod gather_rows;
 mod gelu;

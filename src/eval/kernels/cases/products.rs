@@ -22,9 +22,11 @@ enum Follows {
     BiasGelu,
     BiasGeluKept,
     GeluGradient,
+    /// Beside it rather: what is transposed is summed over its rows.
+    Sums,
 }
 
-const ALL: [Follows; 7] = [
+const ALL: [Follows; 8] = [
     Follows::Nothing,
     Follows::Bias,
     Follows::BiasResidual,
@@ -32,6 +34,7 @@ const ALL: [Follows; 7] = [
     Follows::BiasGelu,
     Follows::BiasGeluKept,
     Follows::GeluGradient,
+    Follows::Sums,
 ];
 
 pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
@@ -47,7 +50,12 @@ pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
         );
         let shared = matches!(tile, Tile::Shared { .. });
         for form in FORMS {
-            for follows in ALL.into_iter().filter(|follows| all || *follows == Follows::Nothing) {
+            let fits = |follows: &Follows| match follows {
+                Follows::Nothing => true,
+                Follows::Sums => all && form == Form::TN,
+                _ => all,
+            };
+            for follows in ALL.into_iter().filter(fits) {
                 // Rows of whole vectors in whole steps; in part of a step; others, which leave no one to broadcast to.
                 if tile.wants_halves() {
                     cases.push(in_halves(form, tile, follows)?);
@@ -67,6 +75,9 @@ pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
         cases.push(one(form, None, (7, 5, 2050), Follows::Nothing)?);
         cases.push(batched(form)?);
     }
+    for extents in [(7, 5, 2050), (12, 8, 2064)] {
+        cases.push(one(Form::TN, None, extents, Follows::Sums)?);
+    }
     Ok(cases)
 }
 
@@ -75,6 +86,7 @@ fn one(form: Form, tile: Option<Tile>, (m, n, k): (usize, usize, usize), follows
     let mut case = Case::new(format!("{a_shape:?} x {b_shape:?} {form:?}"), TOLERANCE);
     let ((a, a_exact), (b, b_exact)) = (case.noise(&a_shape, 1.0), case.noise(&b_shape, 1.0));
     let exact = twins::product(form, &a_exact, &b_exact, (m, n, k));
+    beside(&mut case, a, &a_exact, m, follows)?;
     let product = case.graph.add1(MatMul::new(form, false).with_tile(tile), &[a, b])?;
     follow(&mut case, product, exact, n, follows)?;
     Ok(case)
@@ -94,9 +106,19 @@ fn in_halves(form: Form, tile: Tile, follows: Follows) -> Result<Case, GraphErro
     };
     let ((a, a_exact), (b, b_exact)) = (operand(&a_shape)?, operand(&b_shape)?);
     let exact = twins::product(form, &a_exact, &b_exact, (m, n, k));
+    beside(&mut case, a, &a_exact, m, follows)?;
     let product = case.graph.add1(MatMul::new(form, false).with_tile(Some(tile)), &[a, b])?;
     follow(&mut case, product, exact, n, follows)?;
     Ok(case)
+}
+
+/// Adds to `case` what is done beside a product of `a` of `m` columns, and what should come out.
+fn beside(case: &mut Case, a: Var, a_exact: &[f64], m: usize, follows: Follows) -> Result<(), GraphError> {
+    if follows == Follows::Sums {
+        let sums = ops::column_sum(&mut case.graph, a, &[m])?;
+        case.near(sums, twins::column_sum(a_exact, m, |_| true));
+    }
+    Ok(())
 }
 
 /// Adds to `case` what follows `product` of `n` columns, and what should come out.
@@ -106,7 +128,7 @@ fn follow(case: &mut Case, product: Var, exact: Vec<f64>, n: usize, follows: Fol
     let graph = &mut case.graph;
     let other = ops::cast(graph, other, graph.ty(product).dtype)?;
     let (result, want) = match follows {
-        Follows::Nothing => (product, exact),
+        Follows::Nothing | Follows::Sums => (product, exact),
         Follows::Bias => (ops::add(graph, product, bias)?, twins::add(&exact, &bias_exact)),
         Follows::Residual => (ops::add(graph, product, other)?, twins::add(&exact, &other_exact)),
         Follows::BiasResidual => {
