@@ -7,7 +7,8 @@ use super::args::Common;
 use super::bench_args::BenchArgs;
 use super::progress::{json_line, say};
 use super::{bench_chart, bench_scale, bench_slices, bench_turns};
-use crate::ops::Peak;
+use crate::gpu::Gpu;
+use crate::ops::{Peak, TileTime};
 use crate::train::{Bench, BenchResult, Recipe};
 use crate::weights::{Storage, write_tensors};
 
@@ -25,7 +26,7 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
     }
     recipe.check()?;
     pollster::block_on(async {
-        let gpu = crate::gpu::Gpu::open(&common.gpu_options()).await?;
+        let gpu = Gpu::open(&common.gpu_options()).await?;
         say(common, format_args!("adapter {}", gpu.name()));
         if let Some(rate) = args.turns {
             recipe.model.encoder_sees_masks = args.encoder_sees_masks;
@@ -38,6 +39,9 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
         recipe.model.encoder_sees_masks = false;
         if let Some(scale) = args.scale {
             return bench_scale::run(common, args, &gpu, &recipe, scale, peak).await;
+        }
+        if args.tiles {
+            return show_tiles(common, &gpu, &Bench::tiles(&gpu, &recipe).await?, peak);
         }
         let bench = Bench::new(gpu.clone(), &recipe).await?;
         say(common, format_args!("memory  {} estimated", bench.estimate()));
@@ -89,6 +93,17 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+fn show_tiles(common: &Common, gpu: &Gpu, times: &[TileTime], peak: Option<Peak>) -> anyhow::Result<()> {
+    if common.json {
+        return json_line(&json!({ "adapter": gpu.summary(), "peak": peak, "tiles": times }));
+    }
+    for time in times {
+        let share = of_peak(" ", peak.map(|peak| time.gflops / peak.gflops));
+        println!("{:<26} {:9.3} ms {:9.1} GFLOP/s{share}  {}", time.class, time.milliseconds, time.gflops, time.tile);
+    }
+    Ok(())
 }
 
 fn show(title: &str, result: &BenchResult, args: &BenchArgs) {

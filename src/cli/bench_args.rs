@@ -40,6 +40,9 @@ pub struct BenchArgs {
     /// Also show milliseconds of each op with each of its shapes
     #[arg(long)]
     pub shapes: bool,
+    /// Time every tile for every matrix product of the step instead
+    #[arg(long)]
+    pub tiles: bool,
     /// Also draw the time that each op takes
     #[arg(long, value_name = "OUT.svg")]
     pub svg: Option<PathBuf>,

@@ -71,5 +71,5 @@ pub use slice_rows::{SliceRows, slice_rows};
 pub use softmax::{Softmax, SoftmaxGradient, softmax};
 pub use specialised::specialised;
 pub use tile::{TILES, Tile};
-pub use tune::{tune, tune_within};
+pub use tune::{TileTime, time_tiles, tune, tune_within};
 pub use uniform::{UniformLayout, layouts};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::matmul::Trials;
 use super::matrix_check::check_matrix_units;
 use super::{MatMul, Tile};
-use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey, Timestamps};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey, Timestamps, Uploads};
 use crate::graph::{Caps, Choices, DType, Graph, GraphError};
 use crate::platform;
 
@@ -82,35 +82,98 @@ fn unknown(caps: Caps, graph: &Graph, choices: &Choices) -> Vec<Trials> {
     unknown.into_iter().map(|(trials, _)| trials).collect()
 }
 
+/// What one tile takes for a class of products.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct TileTime {
+    /// The class: form and extents.
+    pub class: String,
+    /// The tile.
+    pub tile: String,
+    /// Milliseconds of a product, without what follows it.
+    pub milliseconds: f64,
+    /// Arithmetic speed.
+    pub gflops: f64,
+}
+
+/// What every tile takes for every class of products in `graph`, on numbers without a pattern: the classes with the most
+/// work first, the fastest tile of each first. Nothing is remembered, and none are where the adapter has no clock.
+///
+/// # Errors
+/// Those of the device.
+pub async fn time_tiles(gpu: &Gpu, graph: &Graph) -> Result<Vec<TileTime>, GraphError> {
+    if has_halves(graph) {
+        check_matrix_units(gpu).await?;
+    }
+    let classes = unknown(Caps::of(gpu), graph, &Choices::new());
+    let buffers = prepare(gpu, &classes).await?;
+    // What multiplies zeros draws less power, and may run faster.
+    for buffer in &buffers[..2] {
+        gpu.upload(buffer, &patternless(buffer.bytes as usize / 4));
+    }
+    let mut all = Vec::new();
+    for trials in &classes {
+        let times = timed(gpu, trials, &buffers).await?;
+        let mut times: Vec<TileTime> = times
+            .into_iter()
+            .map(|(tile, milliseconds)| TileTime {
+                class: trials.class.clone(),
+                tile: tile.to_string(),
+                milliseconds,
+                gflops: trials.flops as f64 / milliseconds / 1e6,
+            })
+            .collect();
+        times.sort_by(|a, b| a.milliseconds.total_cmp(&b.milliseconds));
+        all.extend(times);
+    }
+    Ok(all)
+}
+
 /// The fastest tile of each class, of as many as `budget` seconds allow once kernels are compiled.
 async fn measure(gpu: &Gpu, unknown: &[Trials], budget: f64) -> Result<Choices, GpuError> {
     let mut choices = Choices::new();
-    let keys: Vec<KernelKey> =
-        unknown.iter().flat_map(|trials| trials.launches.iter().map(|(_, key, _)| key.clone())).collect();
-    gpu.compile(&keys)?;
-    let bytes = |index: usize| unknown.iter().map(|trials| trials.elements[index]).max().unwrap_or(0) as u64 * 4;
-    let limit = gpu.max_binding();
-    let mut buffers: Vec<BufferSlice> = Vec::new();
-    for (index, name) in ["A", "B", "C"].into_iter().enumerate() {
-        buffers.push(gpu.buffer(&format!("trial {name}"), bytes(index).min(limit)).await?);
-    }
+    let buffers = prepare(gpu, unknown).await?;
     let start = platform::now_seconds();
     for trials in unknown {
         if platform::now_seconds() - start > budget {
             break;
         }
-        if let Some(tile) = fastest(gpu, trials, &buffers).await? {
+        let times = timed(gpu, trials, &buffers).await?;
+        if let Some((tile, _)) = times.into_iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
             choices.insert(trials.class.clone(), tile.to_string());
         }
     }
     Ok(choices)
 }
 
-/// The fastest of `trials`; none where the adapter has no clock fine enough or a tensor does not fit.
-async fn fastest(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Option<Tile>, GpuError> {
+/// Compiles what `classes` try, and makes room for the largest of their A, B and C.
+async fn prepare(gpu: &Gpu, classes: &[Trials]) -> Result<Vec<BufferSlice>, GpuError> {
+    let keys: Vec<KernelKey> =
+        classes.iter().flat_map(|trials| trials.launches.iter().map(|(_, key, _)| key.clone())).collect();
+    gpu.compile(&keys)?;
+    let bytes = |index: usize| classes.iter().map(|trials| trials.elements[index]).max().unwrap_or(0) as u64 * 4;
+    let limit = gpu.max_binding();
+    let mut buffers: Vec<BufferSlice> = Vec::new();
+    for (index, name) in ["A", "B", "C"].into_iter().enumerate() {
+        buffers.push(gpu.buffer(&format!("trial {name}"), bytes(index).min(limit)).await?);
+    }
+    Ok(buffers)
+}
+
+/// Bits that are moderate numbers both as one float of 32 bits and as two of 16.
+fn patternless(count: usize) -> Vec<u32> {
+    let mixed = |i: usize| {
+        let x = (i as u32).wrapping_mul(0x9e37_79b9);
+        (x ^ (x >> 15)).wrapping_mul(0x85eb_ca6b)
+    };
+    // Sign and mantissa vary, exponents stay: 0x3f80 begins 1.0 as f32, and about 1.9 as f16.
+    (0..count).map(|i| mixed(i) & 0x807f_83ff | 0x3f80_3800).collect()
+}
+
+/// What each of `trials` takes; none where the adapter has no clock fine enough or a tensor does not fit.
+async fn timed(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Vec<(Tile, f64)>, GpuError> {
     let sizes = trials.elements.map(|count| count as u64 * 4);
     if sizes.iter().zip(buffers).any(|(size, buffer)| *size > buffer.bytes) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let slices: Vec<(u32, BufferSlice)> =
         (1..).zip(sizes.iter().zip(buffers).map(|(size, buffer)| buffer.part(0, *size))).collect();
@@ -120,14 +183,14 @@ async fn fastest(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<
     }
     let mut best = vec![f64::INFINITY; trials.launches.len()];
     for _ in 0..ROUNDS {
-        let Some(readings) = Timestamps::measure(gpu, &list).await? else { return Ok(None) };
+        let Some(readings) = Timestamps::measure(gpu, &list).await? else { return Ok(Vec::new()) };
         for (best, reading) in best.iter_mut().zip(readings) {
             *best = best.min(reading.milliseconds);
         }
     }
     // A clock that stands still tells nothing.
     let timed = trials.launches.iter().zip(best).filter(|(_, milliseconds)| *milliseconds > 0.0);
-    Ok(timed.min_by(|a, b| a.1.total_cmp(&b.1)).map(|((tile, ..), _)| *tile))
+    Ok(timed.map(|((tile, ..), milliseconds)| (*tile, milliseconds)).collect())
 }
 
 /// By adapter and driver, and by the version that measured.

@@ -10,7 +10,7 @@ use crate::gpu::{BufferSlice, DispatchList, Gpu, Timestamps, TimestampsReading, 
 use crate::graph::{Caps, GraphError, Layout, Plan, TensorType};
 use crate::mae::{self, MaeVars};
 use crate::nn::{Builder, ParamStore, State, Stream, param_bytes};
-use crate::ops::{self, FIRST_SCALE, LossScaling, Peak, global_norm_partials, push_global_norm};
+use crate::ops::{self, FIRST_SCALE, LossScaling, Peak, TileTime, global_norm_partials, push_global_norm};
 use crate::platform;
 use crate::weights::Tensors;
 
@@ -97,8 +97,8 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Builds forward, backward and optimiser for `recipe`, with weights, pictures and noise by its seed.
-    pub async fn new(gpu: Arc<Gpu>, recipe: &Recipe) -> Result<Bench, TrainError> {
+    /// Forward and backward for `recipe`.
+    fn graph(recipe: &Recipe) -> Result<(Builder, MaeVars), TrainError> {
         let config = &recipe.model;
         let (batch, side) = (recipe.train.batch, config.image_size);
         let mixed = recipe.train.precision == Precision::Mixed;
@@ -109,6 +109,20 @@ impl Bench {
         let masks = mae::given_masks(&mut b.graph, config, noise)?;
         let vars = mae::autoencoder(&mut b, config, image, masks)?;
         b.store_gradients(vars.loss, seed)?;
+        Ok((b, vars))
+    }
+
+    /// What every tile takes for every matrix product of a step.
+    pub async fn tiles(gpu: &Gpu, recipe: &Recipe) -> Result<Vec<TileTime>, TrainError> {
+        Ok(ops::time_tiles(gpu, &Bench::graph(recipe)?.0.graph).await?)
+    }
+
+    /// Builds forward, backward and optimiser for `recipe`, with weights, pictures and noise by its seed.
+    pub async fn new(gpu: Arc<Gpu>, recipe: &Recipe) -> Result<Bench, TrainError> {
+        let config = &recipe.model;
+        let (batch, side) = (recipe.train.batch, config.image_size);
+        let mixed = recipe.train.precision == Precision::Mixed;
+        let (mut b, vars) = Bench::graph(recipe)?;
         ops::tune(&gpu, &mut b.graph, None).await?;
         let roots = [vars.loss];
         let fits = |error: GraphError| TrainError::DoesNotFit {
