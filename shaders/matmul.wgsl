@@ -3,7 +3,7 @@
 // NN: A [m, k], B [k, n]; NT: A [m, k], B [n, k]; TN: A [k, m], B [k, n]; C [m, n], all f32, row-major, batched.
 // A workgroup computes a TILE_M x TILE_N tile of C in steps of TILE_K along k. Its invocations load blocks of 4 x 4 (vec4
 // along the contiguous axis, turned in registers where that axis is k), TURNS each and one step ahead, so that both
-// tiles lie k-major in workgroup memory; then each multiplies QUADS_M x QUADS_N quads of 4 x 4, spread over the tile.
+// tiles lie k-major in workgroup memory, BUFFERS times; then each multiplies QUADS_M x QUADS_N quads of 4 x 4, spread over the tile.
 // Sums run along k one by one whatever the tile, so that all tiles give the same bits. Workgroup z runs over batches
 // and, within a batch, over `splits` parts of k, whose partial products a later launch adds up in order; x and y run over
 // tiles in strips of `strip` rows of tiles, which keeps what neighbours share in the cache.
@@ -28,6 +28,8 @@ const TILE_K: u32 = 16u;
 const QUADS_M: u32 = 2u;
 const QUADS_N: u32 = 2u;
 const TURNS: u32 = 2u;
+// Copies of both tiles in workgroup memory: with two, one is filled while others still read the other.
+const BUFFERS: u32 = 1u;
 
 const WIDE_M: u32 = TILE_M / 4u;
 const WIDE_N: u32 = TILE_N / 4u;
@@ -40,9 +42,11 @@ const BLOCKS: u32 = BLOCKS_A + WIDE_N * DEEP;
 // Row d of blocks lies shifted by the bits of d * TWIST, so that turned blocks are stored to different banks.
 const TWIST: u32 = 8u / DEEP;
 
-// Rows of a tile, k-major: [TILE_K][TILE / 4].
-var<workgroup> tile_a: array<vec4f, TILE_K * WIDE_M>;
-var<workgroup> tile_b: array<vec4f, TILE_K * WIDE_N>;
+// Vectors of a tile, k-major: [TILE_K][TILE / 4].
+const SIZE_A: u32 = TILE_K * WIDE_M;
+const SIZE_B: u32 = TILE_K * WIDE_N;
+var<workgroup> tile_a: array<vec4f, BUFFERS * SIZE_A>;
+var<workgroup> tile_b: array<vec4f, BUFFERS * SIZE_B>;
 
 struct Block {
     r0: vec4f,
@@ -183,13 +187,13 @@ fn load(i: u32, a0: u32, b0: u32, row0: u32, column0: u32, k: u32, k1: u32) -> B
     return Block();
 }
 
-fn store(i: u32, block: Block) {
+fn store(i: u32, block: Block, buffer: u32) {
     if (i < BLOCKS_A) {
         @if(TN) let deep = i / WIDE_M;
         @if(TN) let wide = i % WIDE_M;
         @if(!TN) let deep = i % DEEP;
         @if(!TN) let wide = i / DEEP;
-        let at = deep * 4u * WIDE_M + (wide ^ (deep * TWIST));
+        let at = buffer * SIZE_A + deep * 4u * WIDE_M + (wide ^ (deep * TWIST));
         tile_a[at] = block.r0;
         tile_a[at + WIDE_M] = block.r1;
         tile_a[at + 2u * WIDE_M] = block.r2;
@@ -200,7 +204,7 @@ fn store(i: u32, block: Block) {
         @if(!NT) let wide = j % WIDE_N;
         @if(NT) let deep = j % DEEP;
         @if(NT) let wide = j / DEEP;
-        let at = deep * 4u * WIDE_N + (wide ^ (deep * TWIST));
+        let at = buffer * SIZE_B + deep * 4u * WIDE_N + (wide ^ (deep * TWIST));
         tile_b[at] = block.r0;
         tile_b[at + WIDE_N] = block.r1;
         tile_b[at + 2u * WIDE_N] = block.r2;
@@ -235,10 +239,15 @@ fn main(
     for (var t = 0u; t < TURNS; t++) { // unrolled
         next[t] = load(thread + t * THREADS, a0, b0, row0, column0, k0, k1);
     }
+    var buffer = 0u;
     for (var k = k0; k < k1; k += TILE_K) {
-        workgroupBarrier();
+        // What is stored over was read a step ago where there is one buffer, and where there are two before the barrier
+        // of that step.
+        if (BUFFERS == 1u) {
+            workgroupBarrier();
+        }
         for (var t = 0u; t < TURNS; t++) { // unrolled
-            store(thread + t * THREADS, next[t]);
+            store(thread + t * THREADS, next[t], buffer);
         }
         workgroupBarrier();
         if (k + TILE_K < k1) {
@@ -246,18 +255,21 @@ fn main(
                 next[t] = load(thread + t * THREADS, a0, b0, row0, column0, k + TILE_K, k1);
             }
         }
+        let from_a = buffer * SIZE_A;
+        let from_b = buffer * SIZE_B;
+        buffer = BUFFERS - 1u - buffer;
         @if(SUMS) {
             if (sums_a) {
                 for (var row = 0u; row < TILE_K; row++) { // unrolled
-                    sum_a += tile_a[row * WIDE_M + (thread ^ (row / 4u * TWIST))];
+                    sum_a += tile_a[from_a + row * WIDE_M + (thread ^ (row / 4u * TWIST))];
                 }
             }
         }
         for (var deep = 0u; deep < DEEP; deep += 1u) {
             let twist = deep * TWIST;
             for (var row = 0u; row < 4u; row++) { // unrolled
-                let at_a = (deep * 4u + row) * WIDE_M;
-                let at_b = (deep * 4u + row) * WIDE_N;
+                let at_a = from_a + (deep * 4u + row) * WIDE_M;
+                let at_b = from_b + (deep * 4u + row) * WIDE_N;
                 var y = array<vec4f, QUADS_N>();
                 for (var j = 0u; j < QUADS_N; j++) { // unrolled
                     y[j] = tile_b[at_b + ((j * THREADS_N + thread_n) ^ twist)];

@@ -1,21 +1,22 @@
 // native only
 // Matrix product C = A B on matrix units, as matmul.wgsl: A and B of 16-bit floats, products and sums in f32.
 //
-// A workgroup computes a TILE_M x TILE_N tile of C in steps of TILE_K along k. Its invocations load vectors of four along
-// the rows of A and B, TURNS_A and TURNS_B each and one step ahead, into workgroup memory, in rows as they are; then each
-// subgroup multiplies ROWS x COLUMNS matrices of SIDE x SIDE. What is transposed is so by the order in which a matrix is
-// read. Matrices give no access to their elements, so each is written to workgroup memory before the epilogue. Workgroup
-// z runs over batches and parts of k, x and y over tiles in strips; rows and columns beyond C repeat the last ones and
-// are not written, and what lies beyond the part of k is zero: all as in matmul.wgsl. Rows are whole vectors.
+// A workgroup computes a TILE_M x TILE_N tile of C in steps of TILE_K along k. Its invocations load vectors of four
+// along the rows of A and B, TURNS_A and TURNS_B each and one step ahead, into workgroup memory, in rows as they are and
+// BUFFERS times; then each subgroup multiplies ROWS x COLUMNS matrices of SIDE x SIDE. What is transposed is so by the
+// order in which a matrix is read. Matrices give no access to their elements, so STAGED of them at a time are written to
+// workgroup memory before the epilogue. Workgroup z runs over batches and parts of k, x and y over tiles in strips; rows
+// and columns beyond C repeat the last ones and are not written, and what lies beyond the part of k is zero: all as in
+// matmul.wgsl. Rows are whole vectors.
 //
-// WIDE keeps workgroup memory in vectors of four: Vulkan reads matrices from such, Metal does not. SIDE_16 is for
-// matrices of 16 x 16, which NVIDIA and AMD have; Metal has 8 x 8.
+// WIDE keeps workgroup memory in vectors of four: Vulkan reads matrices from such, Metal does not.
+// SIDE_16 is for matrices of 16 x 16, which NVIDIA and AMD have; Metal has 8 x 8.
 // one of: NN | NT | TN
 // one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT | SUMS
 // never: SUMS+NN | SUMS+NT
 // one of: - | WIDE | WIDE+SIDE_16
 
-import package::lib::product::{params, a4, b4, finish, place};
+import package::lib::product::{params, finish, place};
 @if(SUMS) import package::lib::product::finish_sums;
 
 enable f16;
@@ -24,15 +25,21 @@ enable wgpu_cooperative_matrix;
 const TILE_M: u32 = 64u;
 const TILE_N: u32 = 64u;
 const TILE_K: u32 = 32u;
-// Matrices that a subgroup computes, along m and n.
+// Matrices that a subgroup computes, along m and n, and along k in a step.
 const ROWS: u32 = 2u;
 const COLUMNS: u32 = 2u;
+const DEPTH: u32 = 2u;
+// Matrices of a row that are staged together, and how often.
+const STAGED: u32 = 1u;
+const STAGES: u32 = 2u;
 // Invocations of a subgroup.
 const LANES: u32 = 32u;
 const THREADS: u32 = 128u;
 // Vectors of a step that an invocation loads.
-const TURNS_A: u32 = 4u;
-const TURNS_B: u32 = 4u;
+const TURNS_A: u32 = 2u;
+const TURNS_B: u32 = 2u;
+// Copies of both tiles: with two, one is filled while others still read the other.
+const BUFFERS: u32 = 1u;
 
 @if(SIDE_16) const SIDE: u32 = 16u;
 @if(!SIDE_16) const SIDE: u32 = 8u;
@@ -57,30 +64,38 @@ const SUBGROUPS: u32 = THREADS / LANES;
 // Rows lie two vectors apart, so that a column of them is spread over banks.
 const PITCH_A: u32 = LENGTH_A + 2u;
 const PITCH_B: u32 = LENGTH_B + 2u;
-// Elements of workgroup memory a vector.
+const SIZE_A: u32 = HEIGHT_A * PITCH_A;
+const SIZE_STEP: u32 = SIZE_A + HEIGHT_B * PITCH_B;
+// Rows of sums, in vectors of four, also lie apart.
+const PITCH_SUMS: u32 = STAGED * SIDE / 4u + 1u;
+const SIZE_SUMS: u32 = SUBGROUPS * SIDE * PITCH_SUMS;
+// Rows of A that invocations side by side sum at a time.
+@if(SUMS) const SUMMERS: u32 = THREADS / LENGTH_A;
+@if(SUMS) const SIZE_STAGE: u32 = max(SIZE_SUMS, THREADS);
+@if(!SUMS) const SIZE_STAGE: u32 = SIZE_SUMS;
+// Elements of workgroup memory in a vector.
 @if(WIDE) const UNIT: u32 = 1u;
 @if(!WIDE) const UNIT: u32 = 4u;
 
-@if(WIDE) var<workgroup> tile_a: array<vec4<f16>, HEIGHT_A * PITCH_A>;
-@if(WIDE) var<workgroup> tile_b: array<vec4<f16>, HEIGHT_B * PITCH_B>;
-@if(!WIDE) var<workgroup> tile_a: array<f16, HEIGHT_A * PITCH_A * 4u>;
-@if(!WIDE) var<workgroup> tile_b: array<f16, HEIGHT_B * PITCH_B * 4u>;
-// A matrix of sums for each subgroup.
-var<workgroup> sums: array<f32, SUBGROUPS * SIDE * SIDE>;
+@group(0) @binding(1) var<storage, read> halves_a: array<vec4<f16>>;
+@group(0) @binding(2) var<storage, read> halves_b: array<vec4<f16>>;
+
+@if(WIDE) var<workgroup> memory: array<vec4<f16>, BUFFERS * SIZE_STEP>;
+@if(!WIDE) var<workgroup> memory: array<f16, BUFFERS * SIZE_STEP * 4u>;
+@if(WIDE) var<workgroup> stage: array<vec4f, SIZE_STAGE>;
+@if(!WIDE) var<workgroup> stage: array<f32, SIZE_STAGE * 4u>;
 
 // Vector i of a step of A where the tile starts in row `row0` of C.
 fn next_a(i: u32, a0: u32, row0: u32, k0: u32, k1: u32) -> vec4<f16> {
     @if(TN) {
         let k = k0 + i / LENGTH_A;
         let column = min(row0 + i % LENGTH_A * 4u, params.m - 4u);
-        let v = a4(a0 + min(k, k1 - 1u) * params.m + column, 4u);
-        return vec4<f16>(select(vec4f(), v, k < k1));
+        return select(vec4<f16>(), halves_a[(a0 + min(k, k1 - 1u) * params.m + column) / 4u], k < k1);
     }
     @if(!TN) {
         let k = k0 + i % LENGTH_A * 4u;
         let row = min(row0 + i / LENGTH_A, params.m - 1u);
-        let v = a4(a0 + row * params.k + min(k, k1 - 4u), 4u);
-        return vec4<f16>(select(vec4f(), v, k < k1));
+        return select(vec4<f16>(), halves_a[(a0 + row * params.k + min(k, k1 - 4u)) / 4u], k < k1);
     }
 }
 
@@ -89,52 +104,61 @@ fn next_b(i: u32, b0: u32, column0: u32, k0: u32, k1: u32) -> vec4<f16> {
     @if(NT) {
         let k = k0 + i % LENGTH_B * 4u;
         let row = min(column0 + i / LENGTH_B, params.n - 1u);
-        let v = b4(b0 + row * params.k + min(k, k1 - 4u), 4u);
-        return vec4<f16>(select(vec4f(), v, k < k1));
+        return select(vec4<f16>(), halves_b[(b0 + row * params.k + min(k, k1 - 4u)) / 4u], k < k1);
     }
     @if(!NT) {
         let k = k0 + i / LENGTH_B;
         let column = min(column0 + i % LENGTH_B * 4u, params.n - 4u);
-        let v = b4(b0 + min(k, k1 - 1u) * params.n + column, 4u);
-        return vec4<f16>(select(vec4f(), v, k < k1));
+        return select(vec4<f16>(), halves_b[(b0 + min(k, k1 - 1u) * params.n + column) / 4u], k < k1);
     }
 }
 
-fn store_a(i: u32, v: vec4<f16>) {
-    let at = (i / LENGTH_A * PITCH_A + i % LENGTH_A) * UNIT;
+// Puts vector `at` of the steps.
+fn put(at: u32, v: vec4<f16>) {
     @if(WIDE) {
-        tile_a[at] = v;
+        memory[at] = v;
     }
     @if(!WIDE) {
-        tile_a[at] = v.x;
-        tile_a[at + 1u] = v.y;
-        tile_a[at + 2u] = v.z;
-        tile_a[at + 3u] = v.w;
+        memory[at * 4u] = v.x;
+        memory[at * 4u + 1u] = v.y;
+        memory[at * 4u + 2u] = v.z;
+        memory[at * 4u + 3u] = v.w;
     }
 }
 
-// Vector `at` of the step of A in workgroup memory.
+// Vector `at` of the steps.
 @if(SUMS)
 fn at_a(at: u32) -> vec4f {
     @if(WIDE) {
-        return vec4f(tile_a[at]);
+        return vec4f(memory[at]);
     }
     @if(!WIDE) {
         let first = at * 4u;
-        return vec4f(vec4<f16>(tile_a[first], tile_a[first + 1u], tile_a[first + 2u], tile_a[first + 3u]));
+        return vec4f(vec4<f16>(memory[first], memory[first + 1u], memory[first + 2u], memory[first + 3u]));
     }
 }
 
-fn store_b(i: u32, v: vec4<f16>) {
-    let at = (i / LENGTH_B * PITCH_B + i % LENGTH_B) * UNIT;
+// Puts vector `at` of the sums.
+@if(SUMS)
+fn put_sums(at: u32, v: vec4f) {
     @if(WIDE) {
-        tile_b[at] = v;
+        stage[at] = v;
     }
     @if(!WIDE) {
-        tile_b[at] = v.x;
-        tile_b[at + 1u] = v.y;
-        tile_b[at + 2u] = v.z;
-        tile_b[at + 3u] = v.w;
+        stage[at * 4u] = v.x;
+        stage[at * 4u + 1u] = v.y;
+        stage[at * 4u + 2u] = v.z;
+        stage[at * 4u + 3u] = v.w;
+    }
+}
+
+// Vector `at` of the sums.
+fn sums(at: u32) -> vec4f {
+    @if(WIDE) {
+        return stage[at];
+    }
+    @if(!WIDE) {
+        return vec4f(stage[at * 4u], stage[at * 4u + 1u], stage[at * 4u + 2u], stage[at * 4u + 3u]);
     }
 }
 
@@ -166,8 +190,7 @@ fn main(
             sum[i * COLUMNS + j] = Sum();
         }
     }
-    // The sum over k of four rows of C's share of A, in as many invocations as there are such fours.
-    @if(SUMS) let sums_a = column0 == 0u && thread < LENGTH_A;
+    // The first workgroup of a row of tiles sums its share of A over k: SUMMERS rows at a time, four columns each.
     @if(SUMS) var sum_a = vec4f();
     var a_ahead: array<vec4<f16>, TURNS_A>;
     var b_ahead: array<vec4<f16>, TURNS_B>;
@@ -177,13 +200,21 @@ fn main(
     for (var t = 0u; t < TURNS_B; t++) { // unrolled
         b_ahead[t] = next_b(thread + t * THREADS, b0, column0, k0, k1);
     }
+    var from_a = 0u;
     for (var k = k0; k < k1; k += TILE_K) {
-        workgroupBarrier();
+        let from_b = from_a + SIZE_A;
+        // What is stored over was read a step ago where there is one buffer, and where there are two before the barrier
+        // of that step.
+        if (BUFFERS == 1u) {
+            workgroupBarrier();
+        }
         for (var t = 0u; t < TURNS_A; t++) { // unrolled
-            store_a(thread + t * THREADS, a_ahead[t]);
+            let i = thread + t * THREADS;
+            put(from_a + i / LENGTH_A * PITCH_A + i % LENGTH_A, a_ahead[t]);
         }
         for (var t = 0u; t < TURNS_B; t++) { // unrolled
-            store_b(thread + t * THREADS, b_ahead[t]);
+            let i = thread + t * THREADS;
+            put(from_b + i / LENGTH_B * PITCH_B + i % LENGTH_B, b_ahead[t]);
         }
         workgroupBarrier();
         if (k + TILE_K < k1) {
@@ -195,60 +226,77 @@ fn main(
             }
         }
         @if(SUMS) {
-            if (sums_a) {
-                for (var row = 0u; row < TILE_K; row += 1u) {
-                    sum_a += at_a(row * PITCH_A + thread);
+            if (column0 == 0u) {
+                for (var height = thread / LENGTH_A; height < TILE_K; height += SUMMERS) {
+                    sum_a += at_a(from_a + height * PITCH_A + thread % LENGTH_A);
                 }
             }
         }
-        for (var deep = 0u; deep < TILE_K; deep += SIDE) {
+        for (var d = 0u; d < DEPTH; d++) { // unrolled
             var left: array<Left, ROWS>;
             for (var i = 0u; i < ROWS; i++) { // unrolled
                 @if(TN) {
-                    left[i] = coopLoad<Left>(&tile_a[(deep * PITCH_A + (row + i * SIDE) / 4u) * UNIT], PITCH_A * UNIT);
+                    let at = from_a + d * SIDE * PITCH_A + (row + i * SIDE) / 4u;
+                    left[i] = coopLoad<Left>(&memory[at * UNIT], PITCH_A * UNIT);
                 }
                 @if(!TN) {
-                    left[i] = coopLoadT<Left>(&tile_a[((row + i * SIDE) * PITCH_A + deep / 4u) * UNIT], PITCH_A * UNIT);
+                    let at = from_a + (row + i * SIDE) * PITCH_A + d * SIDE / 4u;
+                    left[i] = coopLoadT<Left>(&memory[at * UNIT], PITCH_A * UNIT);
                 }
             }
             for (var j = 0u; j < COLUMNS; j++) { // unrolled
                 @if(NT) {
-                    let right =
-                        coopLoad<Right>(&tile_b[((column + j * SIDE) * PITCH_B + deep / 4u) * UNIT], PITCH_B * UNIT);
+                    let at = from_b + (column + j * SIDE) * PITCH_B + d * SIDE / 4u;
+                    let right = coopLoad<Right>(&memory[at * UNIT], PITCH_B * UNIT);
                     for (var i = 0u; i < ROWS; i++) { // unrolled
                         sum[i * COLUMNS + j] = coopMultiplyAdd(left[i], right, sum[i * COLUMNS + j]);
                     }
                 }
                 @if(!NT) {
-                    let right =
-                        coopLoadT<Right>(&tile_b[(deep * PITCH_B + (column + j * SIDE) / 4u) * UNIT], PITCH_B * UNIT);
+                    let at = from_b + d * SIDE * PITCH_B + (column + j * SIDE) / 4u;
+                    let right = coopLoadT<Right>(&memory[at * UNIT], PITCH_B * UNIT);
                     for (var i = 0u; i < ROWS; i++) { // unrolled
                         sum[i * COLUMNS + j] = coopMultiplyAdd(left[i], right, sum[i * COLUMNS + j]);
                     }
                 }
             }
         }
+        from_a = (BUFFERS - 1u) * SIZE_STEP - from_a;
     }
 
     @if(SUMS) {
-        if (sums_a) {
-            finish_sums(sum_a, group.z, row0 + thread * 4u);
+        if (column0 == 0u) {
+            workgroupBarrier();
+            if (thread < SUMMERS * LENGTH_A) {
+                put_sums(thread, sum_a);
+            }
+            workgroupBarrier();
+            for (var four = thread; four < TILE_M / 4u; four += THREADS) {
+                var total = vec4f();
+                for (var summer = 0u; summer < SUMMERS; summer += 1u) {
+                    total += sums(summer * LENGTH_A + four);
+                }
+                finish_sums(total, group.z, row0 + four * 4u);
+            }
         }
     }
     let c0 = group.z * params.m * params.n;
-    let own = subgroup * SIDE * SIDE;
+    let own = subgroup * SIDE * PITCH_SUMS;
     for (var i = 0u; i < ROWS; i++) { // unrolled
-        for (var j = 0u; j < COLUMNS; j++) { // unrolled
+        for (var s = 0u; s < STAGES; s++) { // unrolled
             workgroupBarrier();
-            coopStoreT(sum[i * COLUMNS + j], &sums[own], SIDE);
+            for (var j = 0u; j < STAGED; j++) { // unrolled
+                let at = own + j * (SIDE / 4u);
+                coopStoreT(sum[i * COLUMNS + s * STAGED + j], &stage[at * UNIT], PITCH_SUMS * UNIT);
+            }
             workgroupBarrier();
-            for (var v = lane; v < SIDE * SIDE / 4u; v += LANES) {
-                let at = own + v * 4u;
-                let to_row = row0 + row + i * SIDE + v / (SIDE / 4u);
-                let to_column = column0 + column + j * SIDE + v % (SIDE / 4u) * 4u;
+            for (var v = lane; v < SIDE * (STAGED * SIDE / 4u); v += LANES) {
+                let down = v / (STAGED * SIDE / 4u);
+                let right = v % (STAGED * SIDE / 4u);
+                let to_row = row0 + row + i * SIDE + down;
+                let to_column = column0 + column + s * STAGED * SIDE + right * 4u;
                 if (to_row < params.m && to_column < params.n) {
-                    let value = vec4f(sums[at], sums[at + 1u], sums[at + 2u], sums[at + 3u]);
-                    finish(value, c0, to_row, to_column);
+                    finish(sums(own + down * PITCH_SUMS + right), c0, to_row, to_column);
                 }
             }
         }

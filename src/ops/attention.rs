@@ -1,5 +1,6 @@
 //! Multi-head self-attention that never stores its matrix (FlashAttention-2, Dao 2023).
 
+use super::attention_cooperative::{self, Cut};
 use super::cast::cast_call;
 use crate::gpu::KernelKey;
 use crate::graph::{Arg, Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
@@ -46,6 +47,9 @@ const MAX_TILE: usize = 32;
 pub enum Variant {
     /// Through workgroup memory and barriers: for GPUs.
     Shared,
+    /// On matrix units, for 16-bit floats where the adapter has such units: heads that are no whole number of matrices,
+    /// and other adapters, as [`Variant::Shared`].
+    Matrix,
     /// Straight from memory, without barriers: for processors.
     Direct,
     /// By broadcast among the 8 invocations of a subgroup, for processors that have such: heads of up to 80, and larger
@@ -120,6 +124,11 @@ impl Extents {
             return Err(format!("{heads} heads of size {head_size}; expected a multiple of 4 from {least} to {most}"));
         }
         Ok(Extents { batch, tokens, heads, head_size, dtype: qkv.dtype })
+    }
+
+    /// How it is cut for matrix units, where there are such for it.
+    fn cut(self, caps: Caps) -> Option<Cut> {
+        Cut::of(caps, self.tokens, self.head_size, self.dtype)
     }
 
     /// Type of `o` and its gradient.
@@ -198,8 +207,9 @@ fn backward_broadcast(extents: Extents) -> [(KernelKey, [u32; 3]); 2] {
 
 /// What is done for a variant asked for: it, or what stands for it.
 fn variant(asked: Option<Variant>, caps: Caps, extents: Extents) -> Variant {
-    let best = if caps.cpu { Variant::Broadcast } else { Variant::Shared };
+    let best = if caps.cpu { Variant::Broadcast } else { Variant::Matrix };
     match asked.unwrap_or(best) {
+        Variant::Matrix if extents.cut(caps).is_none() => Variant::Shared,
         Variant::Broadcast if caps.subgroup != Some(LANES as u32) || extents.head_size > MOST_BROADCAST => {
             Variant::Direct
         }
@@ -234,7 +244,7 @@ pub(super) fn kernels() -> Vec<KernelKey> {
         let [queries, keys] = backward_broadcast(extents);
         [forward_broadcast(extents).0, queries.0, keys.0]
     });
-    tiled.chain(broadcasts).collect()
+    tiled.chain(broadcasts).chain(attention_cooperative::kernels()).collect()
 }
 
 impl Op for Attention {
@@ -270,17 +280,22 @@ impl Op for Attention {
         let (tokens, heads, scale) = (extents.tokens as u32, extents.heads as u32, extents.scale());
         let (o, lse) = (launcher.output(0), launcher.output(1));
         let args = [launcher.input(0), o, lse];
-        match variant(self.variant, launcher.caps(), extents) {
-            Variant::Broadcast => {
+        let variant = variant(self.variant, launcher.caps(), extents);
+        match (variant, extents.cut(launcher.caps())) {
+            (Variant::Broadcast, _) => {
                 let params = Params { tokens, heads, scale };
                 let (key, workgroups) = forward_broadcast(extents);
                 launcher.call(key, &params, &args, workgroups)
             }
-            Variant::Shared => {
+            (Variant::Matrix, Some(cut)) => {
+                let params = Params { tokens, heads, scale };
+                launcher.call(cut.forward(), &params, &args, extents.workgroups(cut.own()))
+            }
+            (Variant::Shared | Variant::Matrix, _) => {
                 let params = Params { tokens, heads, scale };
                 launcher.call(forward(extents.head_size), &params, &args, extents.workgroups(WORKGROUP))
             }
-            Variant::Direct => {
+            (Variant::Direct, _) => {
                 let params = DirectParams { tokens, heads, vectors: extents.head_size as u32 / 4, scale };
                 let workgroups = extents.workgroups(DIRECT_WORKGROUP);
                 let sums = sums(launcher, extents.output());
@@ -327,21 +342,28 @@ impl Op for AttentionGradient {
         let sums = if variant == Variant::Direct { sums(launcher, ty) } else { None };
         let for_keys = [launcher.input(0), launcher.input(3), launcher.input(2), sums.unwrap_or(dqkv), delta];
         let for_queries = [for_keys.as_slice(), &[launcher.input(1)]].concat();
-        match variant {
-            Variant::Broadcast => {
+        match (variant, extents.cut(launcher.caps())) {
+            (Variant::Broadcast, _) => {
                 let params = GradientParams { tokens, heads, scale };
                 let [(queries, for_query), (keys, for_key)] = backward_broadcast(extents);
                 launcher.call(queries, &params, &for_queries, for_query)?;
                 launcher.call(keys, &params, &for_keys, for_key)
             }
-            Variant::Shared => {
+            (Variant::Matrix, Some(cut)) => {
+                let params = GradientParams { tokens, heads, scale };
+                let workgroups = extents.workgroups(cut.own());
+                let [queries, keys] = cut.backward();
+                launcher.call(queries, &params, &for_queries, workgroups)?;
+                launcher.call(keys, &params, &for_keys, workgroups)
+            }
+            (Variant::Shared | Variant::Matrix, _) => {
                 let params = GradientParams { tokens, heads, scale };
                 let workgroups = extents.workgroups(WORKGROUP);
                 let [queries, keys] = backward(extents.head_size);
                 launcher.call(queries, &params, &for_queries, workgroups)?;
                 launcher.call(keys, &params, &for_keys, workgroups)
             }
-            Variant::Direct => {
+            (Variant::Direct, _) => {
                 let params = GradientDirectParams { tokens, heads, vectors: extents.head_size as u32 / 4, scale };
                 let workgroups = extents.workgroups(DIRECT_WORKGROUP);
                 let keys = KernelKey::new("attention_gradient_direct");

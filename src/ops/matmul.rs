@@ -172,15 +172,16 @@ impl MatMul {
                 .constant("GROUPS", if self.form == Form::TN { rows / 32 } else { rows / 8 })
                 .constant("WAITING", (rows - 4) * columns)
                 .when("SUBGROUPS", true),
-            Tile::Shared { m, n, k, quads_m, quads_n } => KernelKey::new("matmul")
+            Tile::Shared { m, n, k, quads_m, quads_n, buffers } => KernelKey::new("matmul")
                 .constant("TILE_M", m)
                 .constant("TILE_N", n)
                 .constant("TILE_K", k)
                 .constant("QUADS_M", quads_m)
                 .constant("QUADS_N", quads_n)
                 .constant("TURNS", ((m + n) * k / 16).div_ceil(tile.threads(1)))
+                .constant("BUFFERS", buffers)
                 .when("RAGGED", ragged && !scalar),
-            Tile::Matrix { side, m, n, k, rows, columns } => {
+            Tile::Matrix { side, m, n, k, rows, columns, buffers } => {
                 let MatrixUnits { lanes, wide, .. } = units;
                 let threads = tile.threads(lanes);
                 KernelKey::new("matmul_cooperative")
@@ -191,8 +192,12 @@ impl MatMul {
                     .constant("COLUMNS", columns)
                     .constant("LANES", lanes)
                     .constant("THREADS", threads)
+                    .constant("DEPTH", k / side)
+                    .constant("STAGED", tile.staged())
+                    .constant("STAGES", columns / tile.staged())
                     .constant("TURNS_A", m * k / 4 / threads)
                     .constant("TURNS_B", n * k / 4 / threads)
+                    .constant("BUFFERS", buffers)
                     .when("WIDE", wide)
                     .when("SIDE_16", side == 16)
             }
@@ -219,7 +224,7 @@ pub(super) fn kernels() -> Vec<KernelKey> {
         TILES.into_iter().flat_map(|tile| [None].into_iter().chain(known).map(move |units| (tile, units)))
     {
         let wanted = units.map(|units| units.side);
-        if wanted != tile.side() {
+        if wanted != tile.side() || !units.is_none_or(|units| tile.divides(units.lanes)) {
             continue;
         }
         for form in [Form::NN, Form::NT, Form::TN] {
@@ -274,7 +279,7 @@ impl Splits {
     fn of(caps: Caps, e: Extents) -> Splits {
         let (tile_m, tile_n) = if caps.cpu { (32, 32) } else { Tile::USUAL.extent() };
         let groups = e.batch * e.m.div_ceil(tile_m) * e.n.div_ceil(tile_n);
-        let (enough, least) = if caps.cpu { (16, 1024) } else { (1024, 256) };
+        let (enough, least) = if caps.cpu { (16, 1024) } else { (4096, 256) };
         let wanted = (enough / groups.max(1)).clamp(1, (e.k / least).clamp(1, 64));
         let part = e.k.div_ceil(wanted).next_multiple_of(16);
         Splits { count: e.k.div_ceil(part), part }

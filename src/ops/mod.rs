@@ -7,6 +7,7 @@ mod accumulate;
 mod adamw;
 mod add;
 mod attention;
+mod attention_cooperative;
 mod attention_row;
 mod average;
 mod calculus;

@@ -31,6 +31,8 @@ pub enum Tile {
         quads_m: u32,
         /// Quads of columns an invocation.
         quads_n: u32,
+        /// Copies of both tiles in workgroup memory, one or two.
+        buffers: u32,
     },
     /// On matrix units, for operands in 16 bits: a tile of `m` x `n` in steps of `k`, a subgroup computes `rows` x
     /// `columns` matrices.
@@ -47,25 +49,31 @@ pub enum Tile {
         rows: u32,
         /// Matrices of a subgroup along n.
         columns: u32,
+        /// Copies of both tiles in workgroup memory, one or two.
+        buffers: u32,
     },
 }
 
 impl Tile {
     const DIRECT: Tile = Tile::Direct { rows: 16, lanes: 8 };
-    const LARGE: Tile = Tile::Shared { m: 128, n: 128, k: 16, quads_m: 2, quads_n: 2 };
+    const LARGE: Tile = Tile::shared((128, 128, 16), (2, 2), 1);
     /// The one that decides how k is split.
-    pub(super) const USUAL: Tile = Tile::Shared { m: 64, n: 64, k: 16, quads_m: 2, quads_n: 2 };
+    pub(super) const USUAL: Tile = Tile::shared((64, 64, 16), (2, 2), 1);
     /// With more invocations for as many rows and columns.
-    const BUSY: Tile = Tile::Shared { m: 64, n: 64, k: 16, quads_m: 1, quads_n: 1 };
-    const SMALL: Tile = Tile::Shared { m: 32, n: 32, k: 16, quads_m: 1, quads_n: 1 };
+    const BUSY: Tile = Tile::shared((64, 64, 16), (1, 1), 1);
+    const SMALL: Tile = Tile::shared((32, 32, 16), (1, 1), 1);
 
-    const fn matrix(side: u32, (m, n, k): (u32, u32, u32), (rows, columns): (u32, u32)) -> Tile {
-        Tile::Matrix { side, m, n, k, rows, columns }
+    const fn shared((m, n, k): (u32, u32, u32), (quads_m, quads_n): (u32, u32), buffers: u32) -> Tile {
+        Tile::Shared { m, n, k, quads_m, quads_n, buffers }
+    }
+
+    const fn matrix(side: u32, (m, n, k): (u32, u32, u32), (rows, columns): (u32, u32), buffers: u32) -> Tile {
+        Tile::Matrix { side, m, n, k, rows, columns, buffers }
     }
 }
 
 /// The tile shapes that tests and benchmarks go through.
-pub const TILES: [Tile; 22] = [
+pub const TILES: [Tile; 47] = [
     Tile::Broadcast { rows: 64, columns: 2 },
     Tile::Broadcast { rows: 64, columns: 1 },
     Tile::Broadcast { rows: 32, columns: 1 },
@@ -75,19 +83,44 @@ pub const TILES: [Tile; 22] = [
     Tile::USUAL,
     Tile::BUSY,
     Tile::SMALL,
-    Tile::Shared { m: 128, n: 128, k: 8, quads_m: 2, quads_n: 2 },
-    Tile::Shared { m: 128, n: 64, k: 16, quads_m: 2, quads_n: 2 },
-    Tile::Shared { m: 64, n: 128, k: 16, quads_m: 2, quads_n: 2 },
-    Tile::Shared { m: 64, n: 32, k: 16, quads_m: 2, quads_n: 1 },
-    Tile::Shared { m: 32, n: 64, k: 16, quads_m: 1, quads_n: 2 },
-    Tile::matrix(16, (128, 128, 32), (4, 4)),
-    Tile::matrix(16, (128, 128, 32), (4, 2)),
-    Tile::matrix(16, (128, 64, 32), (4, 2)),
-    Tile::matrix(16, (64, 128, 32), (2, 4)),
-    Tile::matrix(16, (64, 64, 32), (2, 2)),
-    Tile::matrix(8, (64, 64, 32), (4, 4)),
-    Tile::matrix(8, (64, 32, 32), (4, 2)),
-    Tile::matrix(8, (32, 32, 32), (2, 2)),
+    Tile::shared((128, 64, 16), (2, 2), 1),
+    Tile::shared((64, 128, 16), (2, 2), 1),
+    Tile::shared((64, 32, 16), (2, 1), 1),
+    Tile::shared((128, 128, 8), (2, 4), 2),
+    Tile::shared((128, 128, 8), (4, 2), 2),
+    Tile::shared((128, 128, 16), (2, 4), 1),
+    Tile::shared((128, 128, 16), (2, 4), 2),
+    Tile::shared((128, 128, 8), (2, 2), 2),
+    Tile::shared((128, 128, 16), (2, 2), 2),
+    Tile::shared((64, 64, 16), (2, 2), 2),
+    Tile::shared((64, 64, 8), (2, 2), 2),
+    Tile::shared((64, 128, 8), (2, 4), 2),
+    Tile::shared((64, 128, 16), (2, 4), 1),
+    Tile::shared((128, 64, 8), (4, 2), 2),
+    Tile::shared((128, 64, 16), (2, 2), 2),
+    Tile::shared((128, 256, 8), (2, 4), 2),
+    Tile::matrix(16, (256, 128, 32), (4, 4), 1),
+    Tile::matrix(16, (128, 256, 32), (4, 4), 1),
+    Tile::matrix(16, (256, 128, 16), (4, 4), 2),
+    Tile::matrix(16, (128, 256, 16), (4, 4), 2),
+    Tile::matrix(16, (128, 128, 32), (4, 4), 1),
+    Tile::matrix(16, (128, 128, 32), (4, 4), 2),
+    Tile::matrix(16, (128, 128, 16), (4, 4), 2),
+    Tile::matrix(16, (128, 128, 64), (4, 4), 1),
+    Tile::matrix(16, (128, 128, 32), (4, 2), 1),
+    Tile::matrix(16, (128, 128, 32), (4, 2), 2),
+    Tile::matrix(16, (128, 128, 32), (2, 4), 1),
+    Tile::matrix(16, (128, 128, 64), (4, 2), 1),
+    Tile::matrix(16, (128, 128, 64), (2, 4), 1),
+    Tile::matrix(16, (256, 128, 32), (4, 2), 1),
+    Tile::matrix(16, (128, 64, 32), (4, 2), 1),
+    Tile::matrix(16, (64, 128, 32), (2, 4), 1),
+    Tile::matrix(16, (128, 64, 64), (4, 2), 1),
+    Tile::matrix(16, (64, 64, 32), (2, 2), 1),
+    Tile::matrix(16, (64, 64, 64), (2, 2), 1),
+    Tile::matrix(8, (64, 64, 32), (4, 4), 1),
+    Tile::matrix(8, (64, 32, 32), (4, 2), 2),
+    Tile::matrix(8, (32, 32, 32), (2, 2), 1),
 ];
 
 impl Tile {
@@ -114,9 +147,13 @@ impl Tile {
     fn workgroup_memory(self, lanes: u32) -> u32 {
         match self {
             Tile::Broadcast { .. } | Tile::Direct { .. } => 0,
-            Tile::Shared { m, n, k, .. } => (m + n) * k * 4,
-            // The longest rows there are, with what lies between them, and the sums.
-            Tile::Matrix { side, m, n, k, .. } => (m + n) * (k + 8) * 2 + self.threads(lanes) / lanes * side * side * 4,
+            Tile::Shared { m, n, k, buffers, .. } => buffers * (m + n) * k * 4,
+            // The longest rows there are, with what lies between them; and what is staged, or sums of columns.
+            Tile::Matrix { side, m, n, k, buffers, .. } => {
+                let steps = buffers * (m + n) * (k + 8) * 2;
+                let threads = self.threads(lanes);
+                steps + (threads / lanes * side * (self.staged() * side + 4) * 4).max(threads * 16)
+            }
         }
     }
 
@@ -128,7 +165,25 @@ impl Tile {
             Tile::Broadcast { .. } => caps.subgroup == Some(8),
             Tile::Direct { .. } => true,
             Tile::Shared { .. } => fits,
-            Tile::Matrix { side, .. } => fits && caps.matrix_units.is_some_and(|units| units.side == side),
+            Tile::Matrix { side, .. } => {
+                fits && caps.matrix_units.is_some_and(|units| units.side == side && self.divides(units.lanes))
+            }
+        }
+    }
+
+    /// Matrices of sums that each subgroup writes to workgroup memory at a time: fewer where there are two buffers.
+    pub(super) fn staged(self) -> u32 {
+        match self {
+            Tile::Matrix { columns, buffers: 1, .. } if columns.is_multiple_of(2) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Whether the vectors of a step can be shared out evenly, where a subgroup has `lanes`.
+    pub(super) fn divides(self, lanes: u32) -> bool {
+        match self {
+            Tile::Matrix { m, n, k, .. } => [m, n].iter().all(|rows| (rows * k / 4).is_multiple_of(self.threads(lanes))),
+            _ => true,
         }
     }
 
@@ -177,10 +232,14 @@ impl std::fmt::Display for Tile {
         match self {
             Tile::Broadcast { rows, columns } => write!(f, "broadcast {rows}x{columns}"),
             Tile::Direct { rows, lanes } => write!(f, "direct {rows}x{lanes}"),
-            Tile::Shared { m, n, k, quads_m, quads_n } => write!(f, "{m}x{n}x{k} quads {quads_m}x{quads_n}"),
-            Tile::Matrix { side, m, n, k, rows, columns } => {
+            Tile::Shared { m, n, k, quads_m, quads_n, .. } => write!(f, "{m}x{n}x{k} quads {quads_m}x{quads_n}"),
+            Tile::Matrix { side, m, n, k, rows, columns, .. } => {
                 write!(f, "{m}x{n}x{k} matrices {rows}x{columns} of {side}x{side}")
             }
+        }?;
+        match self {
+            Tile::Shared { buffers: 2, .. } | Tile::Matrix { buffers: 2, .. } => f.write_str(" twice"),
+            _ => Ok(()),
         }
     }
 }

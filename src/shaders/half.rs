@@ -8,14 +8,16 @@
 pub fn half_stored(source: &str, bindings: &[u32]) -> Result<String, String> {
     let mut text = source.to_owned();
     for binding in bindings {
-        let (name, vector) = declare(&mut text, *binding)?;
-        convert(&mut text, &name, vector)?;
+        if let Some((name, vector)) = declare(&mut text, *binding)? {
+            convert(&mut text, &name, vector)?;
+        }
     }
     Ok(if bindings.is_empty() { text } else { format!("enable f16;\n{text}") })
 }
 
-/// Gives the buffer at `binding` its new type; returns its name and whether its elements are vectors of four.
-fn declare(text: &mut String, binding: u32) -> Result<(String, bool), String> {
+/// Gives the buffer at `binding` its new type; returns its name and whether its elements are vectors of four. A shader
+/// that has 16-bit floats anyway needs nothing.
+fn declare(text: &mut String, binding: u32) -> Result<Option<(String, bool)>, String> {
     let fail = || format!("no buffer of floats at binding {binding}");
     let start = text.find(&format!("@binding({binding})")).ok_or_else(fail)?;
     let length = text[start..].find(';').ok_or_else(fail)?;
@@ -25,11 +27,12 @@ fn declare(text: &mut String, binding: u32) -> Result<(String, bool), String> {
     let (half, vector) = match ty {
         "array<f32>" => ("array<f16>", false),
         "array<vec4f>" => ("array<vec4<f16>>", true),
+        "array<vec4<f16>>" => return Ok(None),
         _ => return Err(fail()),
     };
     let at = start + head.len() + 2;
     text.replace_range(at..at + ty.len(), half);
-    Ok((name, vector))
+    Ok(Some((name, vector)))
 }
 
 /// Converts at every use of `name`.

@@ -1,14 +1,25 @@
 //! Attention and softmax, forward and backward.
 
+use half::f16;
+
 use super::Case;
+use crate::eval::kernels::twins::exact;
 use crate::eval::kernels::twins::attention::{Shape, backward, forward, row, softmax, softmax_gradient};
-use crate::graph::GraphError;
+use crate::graph::{Caps, DType, GraphError, Var};
 use crate::ops::{self, Attention, Softmax, SoftmaxGradient, Variant};
 
 const TOLERANCE: f64 = 2e-5;
+/// Probabilities and results are rounded to 16 bits, by up to 2^-11 each.
+const HALF_TOLERANCE: f64 = 2e-3;
 
-pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
+pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
     let mut cases = Vec::new();
+    if caps.f16 {
+        // Heads that are whole matrices, those that are not; one tile, several, and workgroups that are not full.
+        for shape in [(2, 17, 2, 32), (1, 50, 2, 64), (2, 70, 2, 32), (1, 133, 2, 80), (1, 33, 2, 20)] {
+            cases.push(in_halves(Shape::of(shape))?);
+        }
+    }
     for variant in [Variant::Shared, Variant::Direct, Variant::Broadcast] {
         // Head sizes of the presets and odd ones, tokens that fill no tile.
         for shape in [(2, 5, 3, 12), (2, 37, 2, 32), (1, 70, 2, 64), (1, 33, 1, 80), (1, 67, 1, 128)] {
@@ -34,6 +45,31 @@ fn attention(s: Shape, variant: Variant) -> Result<Case, GraphError> {
     case.near(outputs[0], o);
     case.near(outputs[1], lse);
     for gradient in grads.into_iter().flatten() {
+        case.near(gradient, backward(s, &qkv_exact, &dout_exact));
+    }
+    Ok(case)
+}
+
+/// With everything stored in 16 bits; on matrix units where there are some.
+fn in_halves(s: Shape) -> Result<Case, GraphError> {
+    let Shape { batch, tokens, heads, head } = s;
+    let mut case = Case::new(format!("{batch} x {tokens} tokens, {heads} heads of {head} in 16 bits"), HALF_TOLERANCE);
+    let mut operand = |shape: &[usize]| -> Result<(Var, Vec<f64>), GraphError> {
+        // Numbers that are the same in both formats.
+        let count = shape.iter().product();
+        let values: Vec<f32> = case.random.vec(count).into_iter().map(|x| f16::from_f32(x * 1.5).to_f32()).collect();
+        let var = case.floats(shape, &values);
+        Ok((ops::cast(&mut case.graph, var, DType::F16)?, exact(&values)))
+    };
+    let ((qkv, qkv_exact), (dout, dout_exact)) = (operand(&s.qkv())?, operand(&s.output())?);
+    let outputs = case.graph.add(Attention { heads, variant: Some(Variant::Matrix) }, &[qkv])?;
+    let grads = ops::gradients_from(&mut case.graph, &[(outputs[0], dout)], &[qkv])?;
+    let [o, lse] = forward(s, &qkv_exact);
+    let result = ops::cast(&mut case.graph, outputs[0], DType::F32)?;
+    case.near(result, o);
+    case.near(outputs[1], lse);
+    for gradient in grads.into_iter().flatten() {
+        let gradient = ops::cast(&mut case.graph, gradient, DType::F32)?;
         case.near(gradient, backward(s, &qkv_exact, &dout_exact));
     }
     Ok(case)

@@ -19,7 +19,7 @@ use crate::graph::{Caps, GraphError};
 pub(super) fn all(caps: Caps) -> Result<Vec<Case>, GraphError> {
     let mut cases = elementwise::cases()?;
     cases.extend(products::cases(caps)?);
-    cases.extend(attention::cases()?);
+    cases.extend(attention::cases(caps)?);
     cases.extend(rows::cases()?);
     cases.extend(pictures::cases()?);
     cases.extend(random_choices::cases()?);

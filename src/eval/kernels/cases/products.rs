@@ -46,7 +46,7 @@ pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
             Tile::Broadcast { rows: 32, .. }
                 | Tile::Direct { rows: 8, .. }
                 | Tile::Shared { m: 32, n: 32, .. }
-                | Tile::Matrix { m: 64, n: 64, .. }
+                | Tile::Matrix { m: 64, n: 64, k: 32, .. }
         );
         let shared = matches!(tile, Tile::Shared { .. });
         for form in FORMS {

@@ -1,0 +1,161 @@
+// native only
+// Multi-head attention without its matrix (FlashAttention-2, Dao 2023) on matrix units, as attention.wgsl:
+// o = softmax(scale q kᵀ) v, and the logarithm of the normaliser, lse = ln Σ exp(scale q kᵀ).
+//
+// qkv, o: 16-bit floats, lse [batch, heads, tokens]: f32. A workgroup owns OWN queries of one head, SIDE a subgroup, whose
+// q stay in matrices, and goes over tiles of TILE keys twice: first for the maximum and the sum of exponentials of every
+// row of logits, then for the probabilities, which need no correction any more and are rounded to 16 bits, times the
+// values. Where one tile holds all keys, their logits are computed once. Matrices give no access to their elements, so
+// logits go through workgroup memory, where SHARERS invocations share a row. Tokens along x, heads along y, batch along z.
+//
+// SIDE_16 is for matrices of 16 x 16, which NVIDIA and AMD have.
+// conditions: SIDE_16
+
+import package::lib::matrices::{
+    params, qkv, place, place_out, Left, Right, Sum, SIDE, D4, DEPTH, LANES, SUBGROUPS, THREADS, TILE, WIDTH, OWN, PITCH,
+    PITCH_SUMS, PITCH_OUT, PITCH_WEIGHTS, SHARERS,
+};
+
+enable f16;
+enable wgpu_cooperative_matrix;
+
+// Below any logit, and exp(LOWEST - logit) is zero without overflow on the way.
+const LOWEST: f32 = -1.0e30;
+
+@group(0) @binding(2) var<storage, read_write> o: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> lse: array<f32>;
+
+// Keys, then values of a tile, or own queries before; probabilities; logits, or results after; maximum and sum of each
+// invocation's share of a row.
+var<workgroup> keys: array<vec4<f16>, max(TILE, OWN) * PITCH>;
+var<workgroup> values: array<vec4<f16>, TILE * PITCH>;
+var<workgroup> weights: array<vec4<f16>, OWN * PITCH_WEIGHTS>;
+var<workgroup> sums: array<vec4f, OWN * max(PITCH_SUMS, PITCH_OUT)>;
+var<workgroup> shares: array<vec2f, THREADS>;
+
+// Part `part` of the tokens from `first` on.
+fn load_keys(thread: u32, batch: u32, head: u32, part: u32, first: u32, count: u32) {
+    for (var i = thread; i < count * D4; i += THREADS) {
+        let token = min(first + i / D4, params.tokens - 1u);
+        keys[i / D4 * PITCH + i % D4] = qkv[place(batch, token, part, head) + i % D4];
+    }
+}
+
+fn load_values(thread: u32, batch: u32, head: u32, first: u32) {
+    for (var i = thread; i < TILE * D4; i += THREADS) {
+        let token = min(first + i / D4, params.tokens - 1u);
+        values[i / D4 * PITCH + i % D4] = qkv[place(batch, token, 2u, head) + i % D4];
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+    let head = group.y;
+    let batch = group.z;
+    let subgroup = thread / LANES;
+    let lane = thread % LANES;
+    let first_own = group.x * OWN;
+
+    // What lies beyond the last token repeats it; it gets no weight, and is not written.
+    load_keys(thread, batch, head, 0u, first_own, OWN);
+    workgroupBarrier();
+    var queries: array<Left, DEPTH>;
+    var result: array<Sum, DEPTH>;
+    for (var d = 0u; d < DEPTH; d++) { // unrolled
+        queries[d] = coopLoadT<Left>(&keys[subgroup * SIDE * PITCH + d * (SIDE / 4u)], PITCH);
+        result[d] = Sum();
+    }
+    // This invocation's row of the subgroup's, and its share of it.
+    let row = lane / SHARERS;
+    let share = lane % SHARERS;
+    let own_sums = subgroup * SIDE * PITCH_SUMS;
+    let own_weights = subgroup * SIDE * PITCH_WEIGHTS;
+
+    var most = LOWEST;
+    var total = 0.0;
+    for (var first = 0u; first < params.tokens; first += TILE) {
+        workgroupBarrier();
+        load_keys(thread, batch, head, 1u, first, TILE);
+        workgroupBarrier();
+        for (var j = 0u; j < WIDTH; j++) { // unrolled
+            var logits = Sum();
+            for (var d = 0u; d < DEPTH; d++) { // unrolled
+                let k = coopLoad<Right>(&keys[j * SIDE * PITCH + d * (SIDE / 4u)], PITCH);
+                logits = coopMultiplyAdd(queries[d], k, logits);
+            }
+            coopStoreT(logits, &sums[own_sums + j * (SIDE / 4u)], PITCH_SUMS);
+        }
+        workgroupBarrier();
+        for (var v = share; v < TILE / 4u; v += SHARERS) {
+            let columns = vec4u(first + v * 4u) + vec4u(0u, 1u, 2u, 3u);
+            let products = sums[own_sums + row * PITCH_SUMS + v] * params.scale;
+            let logits = select(vec4f(LOWEST), products, columns < vec4u(params.tokens));
+            let larger = max(most, max(max(logits.x, logits.y), max(logits.z, logits.w)));
+            let powers = exp(logits - larger);
+            total = total * exp(most - larger) + powers.x + powers.y + powers.z + powers.w;
+            most = larger;
+        }
+    }
+    shares[thread] = vec2f(most, total);
+    workgroupBarrier();
+    // The same order in each of them, so the same bits.
+    let first_share = thread - share;
+    for (var i = 0u; i < SHARERS; i += 1u) {
+        most = max(most, shares[first_share + i].x);
+    }
+    total = 0.0;
+    for (var i = 0u; i < SHARERS; i += 1u) {
+        total += shares[first_share + i].y * exp(shares[first_share + i].x - most);
+    }
+    let row_lse = most + log(total);
+    let token = first_own + subgroup * SIDE + row;
+    if (share == 0u && token < params.tokens) {
+        lse[(batch * params.heads + head) * params.tokens + token] = row_lse;
+    }
+
+    let single = params.tokens <= TILE;
+    for (var first = 0u; first < params.tokens; first += TILE) {
+        workgroupBarrier();
+        load_values(thread, batch, head, first);
+        if (!single) {
+            load_keys(thread, batch, head, 1u, first, TILE);
+            workgroupBarrier();
+            for (var j = 0u; j < WIDTH; j++) { // unrolled
+                var logits = Sum();
+                for (var d = 0u; d < DEPTH; d++) { // unrolled
+                    let k = coopLoad<Right>(&keys[j * SIDE * PITCH + d * (SIDE / 4u)], PITCH);
+                    logits = coopMultiplyAdd(queries[d], k, logits);
+                }
+                coopStoreT(logits, &sums[own_sums + j * (SIDE / 4u)], PITCH_SUMS);
+            }
+            workgroupBarrier();
+        }
+        for (var v = share; v < TILE / 4u; v += SHARERS) {
+            let columns = vec4u(first + v * 4u) + vec4u(0u, 1u, 2u, 3u);
+            let powers = exp(sums[own_sums + row * PITCH_SUMS + v] * params.scale - row_lse);
+            let inside = select(vec4f(), powers, columns < vec4u(params.tokens));
+            weights[own_weights + row * PITCH_WEIGHTS + v] = vec4<f16>(inside);
+        }
+        workgroupBarrier();
+        for (var j = 0u; j < WIDTH; j++) { // unrolled
+            let p = coopLoadT<Left>(&weights[own_weights + j * (SIDE / 4u)], PITCH_WEIGHTS);
+            for (var d = 0u; d < DEPTH; d++) { // unrolled
+                let v = coopLoadT<Right>(&values[j * SIDE * PITCH + d * (SIDE / 4u)], PITCH);
+                result[d] = coopMultiplyAdd(p, v, result[d]);
+            }
+        }
+    }
+
+    workgroupBarrier();
+    let own_out = subgroup * SIDE * PITCH_OUT;
+    for (var d = 0u; d < DEPTH; d++) { // unrolled
+        coopStoreT(result[d], &sums[own_out + d * (SIDE / 4u)], PITCH_OUT);
+    }
+    workgroupBarrier();
+    for (var i = lane; i < SIDE * D4; i += LANES) {
+        let to_token = first_own + subgroup * SIDE + i / D4;
+        if (to_token < params.tokens) {
+            o[place_out(batch, to_token, head) + i % D4] = sums[own_out + i / D4 * PITCH_OUT + i % D4];
+        }
+    }
+}

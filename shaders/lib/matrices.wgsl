@@ -1,0 +1,54 @@
+// What the attention kernels on matrix units share: sizes of matrices, their uniform, queries, keys and values, and
+// workgroup memory: 16-bit floats in vectors of four, and sums.
+//
+// qkv [batch, tokens, 3, heads, 4 D4], o and dout [batch, tokens, heads, 4 D4], 16-bit floats.
+
+@if(SIDE_16) const SIDE: u32 = 16u;
+@if(!SIDE_16) const SIDE: u32 = 8u;
+@if(SIDE_16) alias Left = coop_mat16x16<f16, A>;
+@if(SIDE_16) alias Right = coop_mat16x16<f16, B>;
+@if(SIDE_16) alias Sum = coop_mat16x16<f32, C>;
+@if(!SIDE_16) alias Left = coop_mat8x8<f16, A>;
+@if(!SIDE_16) alias Right = coop_mat8x8<f16, B>;
+@if(!SIDE_16) alias Sum = coop_mat8x8<f32, C>;
+
+// Vectors of four in a head, and matrices.
+const D4: u32 = 16u;
+const DEPTH: u32 = 4u;
+// Invocations of a subgroup, and subgroups of a workgroup.
+const LANES: u32 = 32u;
+const SUBGROUPS: u32 = 4u;
+const THREADS: u32 = 128u;
+// Tokens of the other side that are handled together, and matrices of these.
+const TILE: u32 = 32u;
+const WIDTH: u32 = 2u;
+
+// Tokens that a workgroup owns, SIDE each subgroup.
+const OWN: u32 = SUBGROUPS * SIDE;
+// Rows lie 16 bytes apart, so that a column of them is spread over banks: those of a head, of sums over a tile or over a
+// head, and of weights of a tile.
+const PITCH: u32 = D4 + 2u;
+const PITCH_SUMS: u32 = TILE / 4u + 1u;
+const PITCH_OUT: u32 = D4 + 1u;
+const PITCH_WEIGHTS: u32 = TILE / 4u + 2u;
+// Invocations that share a row of sums.
+const SHARERS: u32 = LANES / SIDE;
+
+struct Params {
+    tokens: u32,
+    heads: u32,
+    scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> qkv: array<vec4<f16>>;
+
+// First vector of head `head` of token `token` in qkv: part 0 query, 1 key, 2 value.
+fn place(batch: u32, token: u32, part: u32, head: u32) -> u32 {
+    return (((batch * params.tokens + token) * 3u + part) * params.heads + head) * D4;
+}
+
+// The same in o and dout.
+fn place_out(batch: u32, token: u32, head: u32) -> u32 {
+    return ((batch * params.tokens + token) * params.heads + head) * D4;
+}
