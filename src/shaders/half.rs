@@ -25,6 +25,9 @@ fn declare(text: &mut String, binding: u32) -> Result<(String, bool), String> {
     let (half, vector) = match ty {
         "array<f32>" => ("array<f16>", false),
         "array<vec4f>" => ("array<vec4<f16>>", true),
+        // Of `lib/vector`.
+        "array<Vector>" if text.contains("alias Vector = vec4f;") => ("array<vec4<f16>>", true),
+        "array<Vector>" => ("array<f16>", false),
         _ => return Err(fail()),
     };
     let at = start + head.len() + 2;

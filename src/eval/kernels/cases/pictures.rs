@@ -10,7 +10,7 @@ pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
     for order in [PatchOrder::RowColumnChannel, PatchOrder::ChannelRowColumn] {
         cases.push(patches(order)?);
     }
-    for shape in [[3, 5, 7], [2, 40, 75]] {
+    for shape in [[3, 5, 7], [2, 40, 75], [3, 5, 8], [2, 40, 300]] {
         cases.push(normalised(shape)?);
     }
     cases.extend([preview(false)?, preview(true)?, patch_error(false)?, patch_error(true)?]);

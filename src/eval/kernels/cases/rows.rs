@@ -9,14 +9,16 @@ const TOLERANCE: f64 = 2e-5;
 
 pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
     let mut cases = Vec::new();
-    for shape in [[5, 13], [70, 130]] {
+    // Rows of odd widths, of those that are held, and of one that is not; and so many that their sums take two launches.
+    for shape in [[5, 13], [70, 130], [300, 6], [7, 8], [300, 260], [3, 512], [5, 644], [9, 1000], [2, 1280], [5, 1300]]
+    {
         cases.extend([layer_norm(shape, false)?, layer_norm(shape, true)?]);
     }
     cases.extend([gather(1)?, gather(3)?, put_back(false)?, put_back(true)?, slice()?, pad()?, concat(1)?, concat(3)?]);
     for shape in [[5, 13], [70, 130]] {
         cases.push(cosine_row(shape)?);
     }
-    for shape in [[2, 5, 3], [3, 45, 70]] {
+    for shape in [[2, 5, 3], [3, 45, 70], [2, 7, 4], [3, 45, 260], [5, 9, 1028], [2, 1500, 8]] {
         cases.push(masked_mse(shape)?);
     }
     Ok(cases)
