@@ -1,10 +1,14 @@
 // Rows of a followed by rows of b: y[batch] = [a[batch], b[batch]].
 //
-// a [1 or batches, a_rows, width], b [batches, b_rows, width], y [batches, a_rows + b_rows, width], f32.
-// One invocation an element of y.
+// a [1 or batches, a_rows, width], b [batches, b_rows, width], y [batches, a_rows + b_rows, width], f32, in
+// vectors. One invocation a vector of y.
+// conditions: SCALAR
 
-const WORKGROUP: u32 = 64u;
+import package::lib::vector::Vector;
 
+const WORKGROUP: u32 = 256u;
+
+// Length and width count vectors.
 struct Params {
     length: u32,
     row: u32,
@@ -15,9 +19,9 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> a: array<Vector>;
+@group(0) @binding(2) var<storage, read> b: array<Vector>;
+@group(0) @binding(3) var<storage, read_write> y: array<Vector>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {

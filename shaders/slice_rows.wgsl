@@ -1,11 +1,14 @@
 // A range of rows: y[b, i] = x[b, start + i]; with PAD the reverse, y[b, start + i] = x[b, i] and zero elsewhere.
 //
-// `outer` is the larger tensor [batches, outer, width], `inner` the smaller [batches, inner, width], f32.
-// One invocation an element of y.
-// conditions: PAD
+// `outer` is the larger tensor [batches, outer, width], `inner` the smaller [batches, inner, width], f32, in vectors.
+// One invocation a vector of y.
+// conditions: PAD SCALAR
 
-const WORKGROUP: u32 = 64u;
+import package::lib::vector::Vector;
 
+const WORKGROUP: u32 = 256u;
+
+// Length and width count vectors.
 struct Params {
     length: u32,
     row: u32,
@@ -16,8 +19,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Vector>;
+@group(0) @binding(2) var<storage, read_write> y: array<Vector>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -35,7 +38,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     @if(PAD) {
         let batch = line / params.outer;
         let place = line % params.outer;
-        var value = 0.0;
+        var value = Vector();
         if (place >= params.start && place < params.start + params.inner) {
             value = x[(batch * params.inner + place - params.start) * params.width + column];
         }

@@ -1,5 +1,6 @@
 //! Tokens put before tokens: a class token before patches.
 
+use super::rows::vectors;
 use super::{column_sum, slice_rows};
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
@@ -50,18 +51,19 @@ impl Op for ConcatRows {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let (a, b) = (launcher.input_type(0).shape.clone(), launcher.input_type(1).shape.clone());
-        let length = launcher.output_type(0).len();
-        let (workgroups, row) = launcher.spread(length, 64);
+        let (width, scalar) = vectors(launcher.output_type(0).last());
+        let length = launcher.output_type(0).rows() * width;
+        let (workgroups, row) = launcher.spread(length, 256);
         let params = Params {
             length: length as u32,
             row,
             a_rows: a[1] as u32,
             b_rows: b[1] as u32,
-            width: a[2] as u32,
+            width: width as u32,
             a_batches: a[0] as u32,
         };
         let args = [launcher.input(0), launcher.input(1), launcher.output(0)];
-        launcher.call(KernelKey::new("concat_rows"), &params, &args, workgroups)
+        launcher.call(KernelKey::new("concat_rows").when("SCALAR", scalar), &params, &args, workgroups)
     }
 }
 

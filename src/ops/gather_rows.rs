@@ -1,5 +1,6 @@
 //! Tokens picked by index, and put back: both directions are gathers, so no atomics are needed.
 
+use super::rows::vectors;
 use super::{ColumnSum, column_sum};
 use crate::gpu::KernelKey;
 use crate::graph::{DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
@@ -75,22 +76,24 @@ impl Op for GatherRows {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let x = launcher.input_type(0).shape.clone();
-        let length = launcher.output_type(0).len();
+        let (width, scalar) = vectors(launcher.output_type(0).last());
+        let length = launcher.output_type(0).rows() * width;
         let picked = launcher.input_type(1).last() as u32;
-        let (workgroups, row) = launcher.spread(length, 64);
+        let (workgroups, row) = launcher.spread(length, 256);
         let params = Params {
             length: length as u32,
             row,
             rows: x[1] as u32,
             picked,
-            width: x[2] as u32,
+            width: width as u32,
             x_batches: x[0] as u32,
         };
         let mut args = vec![launcher.input(0), launcher.input(1), launcher.output(0)];
         if self.fill {
             args.push(launcher.input(3));
         }
-        launcher.call(KernelKey::new("gather_rows").when("FILL", self.fill), &params, &args, workgroups)
+        let key = KernelKey::new("gather_rows").when("FILL", self.fill).when("SCALAR", scalar);
+        launcher.call(key, &params, &args, workgroups)
     }
 }
 

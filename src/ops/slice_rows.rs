@@ -1,5 +1,6 @@
 //! A range of tokens of each batch element, and its reverse, padding with zeros.
 
+use super::rows::vectors;
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
@@ -49,17 +50,18 @@ impl Op for SliceRows {
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
-        let length = launcher.output_type(0).len();
-        let (workgroups, row) = launcher.spread(length, 64);
+        let (width, scalar) = vectors(launcher.output_type(0).last());
+        let length = launcher.output_type(0).rows() * width;
+        let (workgroups, row) = launcher.spread(length, 256);
         let params = Params {
             length: length as u32,
             row,
             outer: self.total as u32,
             inner: self.count as u32,
             start: self.start as u32,
-            width: launcher.output_type(0).last() as u32,
+            width: width as u32,
         };
-        let key = KernelKey::new("slice_rows").when("PAD", self.pad);
+        let key = KernelKey::new("slice_rows").when("PAD", self.pad).when("SCALAR", scalar);
         launcher.call(key, &params, &[launcher.input(0), launcher.output(0)], workgroups)
     }
 }
