@@ -8,7 +8,7 @@ use crate::ops::{self, Cast, ColumnSum, GeluGradient};
 const TOLERANCE: f64 = 1e-5;
 
 pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
-    let mut cases = vec![gelu()?, fill()?, cast(35)?, cast(1028)?];
+    let mut cases = vec![gelu()?, fill()?, cast(35)?, cast(1028)?, cast(5000)?];
     // Few rows and many; the last has so many columns that none is shared.
     for (rows, columns) in [(130, 67), (300, 67), (3, 68), (130, 68), (1000, 132), (3, 131_076)] {
         cases.push(column_sum(rows, columns)?);
@@ -16,7 +16,16 @@ pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
     for (rows, columns) in [(45, 5), (45, 8), (200, 72)] {
         cases.push(masked_column_sum(rows, columns)?);
     }
-    for (a, b) in [(vec![1027], vec![1027]), (vec![2, 7, 13], vec![13]), (vec![5, 3, 3], vec![1, 3, 3])] {
+    let shapes = [
+        (vec![1027], vec![1027]),
+        (vec![1028], vec![1028]),
+        (vec![2, 7, 13], vec![13]),
+        (vec![2, 7, 20], vec![20]),
+        (vec![5, 3, 3], vec![1, 3, 3]),
+        // Whole vectors in all, but not in what repeats.
+        (vec![4, 6], vec![6]),
+    ];
+    for (a, b) in shapes {
         let mut case = Case::new(format!("{a:?} + {b:?}"), TOLERANCE);
         let ((x, x_exact), (y, y_exact)) = (case.noise(&a, 1.0), case.noise(&b, 1.0));
         let sum = ops::add(&mut case.graph, x, y)?;
