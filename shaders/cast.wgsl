@@ -24,9 +24,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let first = (group.y * params.groups + group.x) * (WORKGROUP * AHEAD) + thread;
     var ahead: array<Vector, AHEAD>;
     for (var k = 0u; k < AHEAD; k++) { // unrolled
-        if (first + k * WORKGROUP < params.length) {
-            ahead[k] = x[first + k * WORKGROUP];
-        }
+        // Past the end, the last is read once more: no load waits for a branch.
+        ahead[k] = x[min(first + k * WORKGROUP, params.length - 1u)];
     }
     for (var k = 0u; k < AHEAD; k++) { // unrolled
         if (first + k * WORKGROUP < params.length) {

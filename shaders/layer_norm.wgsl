@@ -37,13 +37,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     @if(HELD) var held: array<Vector, HELD_VECTORS>;
     var sum = Vector();
     @if(HELD) {
+        // No load waits for a branch: past the end of a row the last vector is read once more, and not counted.
         for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
-            if (first + k * LANES < params.width) {
-                held[k] = x[base + first + k * LANES];
-            }
+            held[k] = x[base + min(first + k * LANES, params.width - 1u)];
         }
         for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
-            sum += held[k];
+            sum += select(Vector(), held[k], first + k * LANES < params.width);
         }
     }
     @if(!HELD) {
@@ -56,9 +55,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     @if(HELD) {
         for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
             held[k] -= Vector(mean);
-            if (first + k * LANES < params.width) {
-                squares += held[k] * held[k];
-            }
+            squares += select(Vector(), held[k] * held[k], first + k * LANES < params.width);
         }
     }
     @if(!HELD) {

@@ -41,27 +41,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         var h: array<Vector, HELD_VECTORS>;
         var g: array<Vector, HELD_VECTORS>;
         @if(RESIDUAL) var rest: array<Vector, HELD_VECTORS>;
-        // All loads are under way before the first is waited for.
+        // All loads are under way before the first is waited for, and none waits for a branch: past the end of a row the
+        // last vector is read once more, and not counted.
         for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
-            let i = first + k * LANES;
-            if (i < params.width) {
-                h[k] = x[base + i];
-                g[k] = dy[base + i];
-                @if(RESIDUAL) {
-                    rest[k] = residual[base + i];
-                }
+            let i = min(first + k * LANES, params.width - 1u);
+            h[k] = x[base + i];
+            g[k] = dy[base + i] * gamma[i];
+            @if(RESIDUAL) {
+                rest[k] = residual[base + i];
             }
         }
         var sum = Vector();
         var product = Vector();
         for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
-            let i = first + k * LANES;
-            if (i < params.width) {
-                h[k] = (h[k] - mean) * r;
-                g[k] *= gamma[i];
-                sum += g[k];
-                product += g[k] * h[k];
-            }
+            let inside = first + k * LANES < params.width;
+            h[k] = (h[k] - mean) * r;
+            sum += select(Vector(), g[k], inside);
+            product += select(Vector(), g[k] * h[k], inside);
         }
         let means = row_sums(vec2f(total(sum), total(product)), thread) / f32(params.width * NUMBERS);
         if (number >= params.rows) {

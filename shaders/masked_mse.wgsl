@@ -9,7 +9,7 @@
 import package::lib::rows::{WORKGROUP, LANES, row_of, first_of, row_sum, workgroup_sums};
 import package::lib::vector::{Vector, NUMBERS, total};
 
-// Elements that an invocation loads at once, so that enough are under way.
+// Elements that an invocation loads at once, so that enough are under way; past the end the last is read once more.
 @if(ROWS && !DIRECT) const AHEAD: u32 = 6u;
 @if(ROWS && DIRECT) const AHEAD: u32 = 1u;
 @if(!ROWS && !GRADIENT) const AHEAD: u32 = 16u;
@@ -62,13 +62,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         for (var start = first_of(thread); start < params.width; start += LANES * AHEAD) {
             var ahead: array<Vector, AHEAD>;
             for (var k = 0u; k < AHEAD; k++) { // unrolled
-                let i = start + k * LANES;
-                if (i < params.width) {
-                    ahead[k] = pred[base + i] - truth[base + i];
-                }
+                let i = base + min(start + k * LANES, params.width - 1u);
+                ahead[k] = pred[i] - truth[i];
             }
             for (var k = 0u; k < AHEAD; k++) { // unrolled
-                sum += ahead[k] * ahead[k];
+                sum += select(Vector(), ahead[k] * ahead[k], start + k * LANES < params.width);
             }
         }
         let all = row_sum(total(sum), thread);
@@ -81,13 +79,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         for (var start = thread; start < params.rows; start += WORKGROUP * AHEAD) {
             var ahead: array<vec2f, AHEAD>;
             for (var k = 0u; k < AHEAD; k++) { // unrolled
-                let row = start + k * WORKGROUP;
-                if (row < params.rows) {
-                    ahead[k] = mask[row] * vec2f(per_row[row], 1.0);
-                }
+                let row = min(start + k * WORKGROUP, params.rows - 1u);
+                ahead[k] = mask[row] * vec2f(per_row[row], 1.0);
             }
             for (var k = 0u; k < AHEAD; k++) { // unrolled
-                sum += ahead[k];
+                sum += select(vec2f(), ahead[k], start + k * WORKGROUP < params.rows);
             }
         }
         let all = workgroup_sums(sum, thread);
