@@ -40,7 +40,7 @@ pub struct LayerNormGradient {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerNormColumns;
 
-/// How many vectors of a row an invocation may hold, to read it once: of a row's 32 invocations.
+/// How many vectors each of a row's 32 invocations may hold, so that the row is read once.
 const HELD: [usize; 5] = [2, 4, 6, 8, 10];
 
 /// `shader` for rows of `width` numbers, and the vectors of such a row.
@@ -52,7 +52,7 @@ fn rows_key(shader: &'static str, direct: bool, width: usize) -> (KernelKey, u32
     (key, vectors as u32)
 }
 
-/// Every kernel that holds rows.
+/// Every kernel that holds rows, for the widest of its rows.
 pub(super) fn kernels() -> Vec<KernelKey> {
     let of_width = |held: usize| {
         let [forward, backward] = ["layer_norm", "layer_norm_gradient"].map(|name| rows_key(name, false, 128 * held).0);

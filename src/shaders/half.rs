@@ -101,6 +101,17 @@ mod tests {
     }
 
     #[test]
+    fn vectors_are_what_they_stand_for() {
+        let source =
+            "@group(0) @binding(1)\nvar<storage, read_write> x: array<Vector>;\n\nfn main() {\n    x[0] = x[1];\n}\n";
+        for (vector, half) in [("vec4f", "vec4<f16>"), ("f32", "f16")] {
+            let text = half_stored(&format!("alias Vector = {vector};\n{source}"), &[1]).expect("a buffer of floats");
+            assert!(text.contains(&format!("x: array<{half}>;")), "{text}");
+            assert!(text.contains(&format!("x[0] = {half}({vector}(x[1]));")), "{text}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_converted_is_an_error() {
         let source = "@group(0) @binding(1)\nvar<storage, read_write> x: array<f32>;\n\n@group(0) @binding(2)\n\
             var<storage, read> n: array<u32>;\n\nfn main() {\n    x[0] += 1.0;\n}\n";
