@@ -1,18 +1,22 @@
 // Exponential average of weights over a flat shard: average[i] = past average[i] + (1 - past) weights[i].
 //
-// weights, average [length] f32; schedule [4] f32, of which the last is `past`, the weight of the average so far.
-// One invocation an element.
+// weights, average [length] f32, in vectors; schedule [4] f32, of which the last is `past`, the weight of the average so
+// far. One invocation a vector.
+// conditions: SCALAR
+
+import package::lib::vector::Vector;
 
 const WORKGROUP: u32 = 256u;
 
+// The length counts vectors.
 struct Params {
     length: u32,
     row: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> weights: array<f32>;
-@group(0) @binding(2) var<storage, read_write> average: array<f32>;
+@group(0) @binding(1) var<storage, read> weights: array<Vector>;
+@group(0) @binding(2) var<storage, read_write> average: array<Vector>;
 @group(0) @binding(3) var<storage, read> schedule: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)

@@ -1,12 +1,14 @@
-// Sums over rows: y[strip, c] = sum of x[r, c] over the rows r of the strip, in order.
+// Sums over rows: y[strip, c] = sum of x[r, c] over the rows r of the strip.
 //
-// x [rows, columns], y [strips, columns] f32. One invocation a column of one strip of `strip` rows; a second launch over
-// the partial sums finishes, so the order of additions is fixed. With MASKED only rows whose index is at least `limit`
-// count: index [rows] u32.
-// conditions: MASKED
+// x [rows, columns], y [strips, columns] f32, in vectors. COLUMNS vectors of one strip of `strip` rows a workgroup, or
+// with DIRECT one an invocation; a second launch over the partial sums finishes, so the order of additions is fixed. With
+// MASKED only rows whose index is at least `limit` count: index [rows] u32.
+// conditions: DIRECT SCALAR MASKED
 
-const WORKGROUP: u32 = 64u;
+import package::lib::columns::{WORKGROUP, COLUMNS, SHARES, AHEAD, shares_sum};
+import package::lib::vector::Vector;
 
+// Columns counts vectors.
 struct Params {
     rows: u32,
     columns: u32,
@@ -15,26 +17,38 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Vector>;
+@group(0) @binding(2) var<storage, read_write> y: array<Vector>;
 @if(MASKED) @group(0) @binding(3) var<storage, read> index: array<u32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
-    let column = id.x;
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+    let own = group.x * COLUMNS + thread % COLUMNS;
+    // Past the last column, all of it but the writing is done once more: barriers are for all.
+    let column = min(own, params.columns - 1u);
     let first = group.y * params.strip;
-    if (column >= params.columns || first >= params.rows) {
-        return;
-    }
     let end = min(first + params.strip, params.rows);
-    var sum = 0.0;
-    for (var r = first; r < end; r += 1u) {
-        @if(MASKED) {
-            if (index[r] < params.limit) {
-                continue;
+    var sum = Vector();
+    for (var start = first + thread / COLUMNS; start < end; start += SHARES * AHEAD) {
+        var ahead: array<Vector, AHEAD>;
+        @if(MASKED) var counts: array<bool, AHEAD>;
+        for (var k = 0u; k < AHEAD; k++) { // unrolled
+            let row = min(start + k * SHARES, end - 1u);
+            ahead[k] = x[row * params.columns + column];
+            @if(MASKED) {
+                counts[k] = index[row] >= params.limit;
             }
         }
-        sum += x[r * params.columns + column];
+        for (var k = 0u; k < AHEAD; k++) { // unrolled
+            @if(MASKED) let inside = start + k * SHARES < end && counts[k];
+            @if(!MASKED) let inside = start + k * SHARES < end;
+            if (inside) {
+                sum += ahead[k];
+            }
+        }
     }
-    y[group.y * params.columns + column] = sum;
+    sum = shares_sum(sum, thread);
+    if (thread < COLUMNS && own < params.columns) {
+        y[group.y * params.columns + own] = sum;
+    }
 }

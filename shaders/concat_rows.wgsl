@@ -1,13 +1,16 @@
 // Rows of a followed by rows of b: y[batch] = [a[batch], b[batch]].
 //
-// a [1 or batches, a_rows, width], b [batches, b_rows, width], y [batches, a_rows + b_rows, width], f32.
-// One invocation an element of y.
+// a [1 or batches, a_rows, width], b [batches, b_rows, width], y [batches, a_rows + b_rows, width], f32, in vectors.
+// One invocation a vector of y: COLUMNS of ROWS rows a workgroup, batch elements along z, so that none divides.
+// conditions: SCALAR
 
-const WORKGROUP: u32 = 64u;
+import package::lib::vector::Vector;
 
+const COLUMNS: u32 = 32u;
+const ROWS: u32 = 8u;
+
+// The width counts vectors.
 struct Params {
-    length: u32,
-    row: u32,
     a_rows: u32,
     b_rows: u32,
     width: u32,
@@ -15,23 +18,24 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> a: array<Vector>;
+@group(0) @binding(2) var<storage, read> b: array<Vector>;
+@group(0) @binding(3) var<storage, read_write> y: array<Vector>;
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(COLUMNS, ROWS)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let i = id.y * params.row + id.x;
-    if (id.x >= params.row || i >= params.length) {
+    let column = id.x;
+    let row = id.y;
+    let batch = id.z;
+    let rows = params.a_rows + params.b_rows;
+    if (column >= params.width || row >= rows) {
         return;
     }
-    let line = i / params.width;
-    let column = i % params.width;
-    let batch = line / (params.a_rows + params.b_rows);
-    let place = line % (params.a_rows + params.b_rows);
-    if (place < params.a_rows) {
-        y[i] = a[((batch % params.a_batches) * params.a_rows + place) * params.width + column];
+    let at = (batch * rows + row) * params.width + column;
+    if (row < params.a_rows) {
+        let a_batch = select(batch, 0u, params.a_batches == 1u);
+        y[at] = a[(a_batch * params.a_rows + row) * params.width + column];
     } else {
-        y[i] = b[(batch * params.b_rows + place - params.a_rows) * params.width + column];
+        y[at] = b[(batch * params.b_rows + row - params.a_rows) * params.width + column];
     }
 }

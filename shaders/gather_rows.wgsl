@@ -1,14 +1,17 @@
 // Rows of x picked by index: y[b, k] = x[b, index[b, k]], or the fill row where the index is out of range.
 //
-// x [1 or batches, rows, width], index [batches, picked] u32, y [batches, picked, width] f32; fill [width] with FILL,
-// zero without. One invocation an element of y.
-// conditions: FILL
+// x [1 or batches, rows, width], y [batches, picked, width] f32, in vectors, index [batches, picked] u32; fill [width] in
+// vectors with FILL, zero without.
+// One invocation a vector of y: COLUMNS of ROWS rows a workgroup, batch elements along z, so that none divides.
+// conditions: FILL SCALAR
 
-const WORKGROUP: u32 = 64u;
+import package::lib::vector::Vector;
 
+const COLUMNS: u32 = 32u;
+const ROWS: u32 = 8u;
+
+// The width counts vectors.
 struct Params {
-    length: u32,
-    row: u32,
     rows: u32,
     picked: u32,
     width: u32,
@@ -16,25 +19,26 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Vector>;
 @group(0) @binding(2) var<storage, read> index: array<u32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@if(FILL) @group(0) @binding(4) var<storage, read> fill: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Vector>;
+@if(FILL) @group(0) @binding(4) var<storage, read> fill: array<Vector>;
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(COLUMNS, ROWS)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let i = id.y * params.row + id.x;
-    if (id.x >= params.row || i >= params.length) {
+    let column = id.x;
+    let row = id.y;
+    let batch = id.z;
+    if (column >= params.width || row >= params.picked) {
         return;
     }
-    let line = i / params.width;
-    let column = i % params.width;
-    let picked = index[line];
+    let line = batch * params.picked + row;
+    let source = index[line];
     @if(FILL) var value = fill[column];
-    @if(!FILL) var value = 0.0;
-    if (picked < params.rows) {
-        let batch = (line / params.picked) % params.x_batches;
-        value = x[(batch * params.rows + picked) * params.width + column];
+    @if(!FILL) var value = Vector();
+    if (source < params.rows) {
+        let x_batch = select(batch, 0u, params.x_batches == 1u);
+        value = x[(x_batch * params.rows + source) * params.width + column];
     }
-    y[i] = value;
+    y[line * params.width + column] = value;
 }

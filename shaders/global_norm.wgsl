@@ -1,7 +1,7 @@
 // L2 norm over all gradients, and the factor that clips it.
 //
 // With SQUARES: partial[workgroup] = sum of squares of a strip of gradients [length / 4] vec4f; invocations stride over
-// the strip, then a tree in workgroup memory; length and strip count vectors. Without (one workgroup): norm =
+// the strip, then sum up in workgroup memory; length and strip count vectors. Without (one workgroup): norm =
 // (sqrt(sum of partials), clip factor, 1 if finite).
 // With SCALED, gradients are those of the loss times `scale` = scaling[0] * micro_batches, where scaling is (gradient
 // of one loss, steps since the last change): the norm is that of the unscaled ones, the factor undoes the scale as well,
@@ -9,7 +9,7 @@
 // Fixed order throughout, so the same bits every time.
 // one of: - | SQUARES | SCALED
 
-import package::lib::rows::{WORKGROUP, row_sum};
+import package::lib::rows::{WORKGROUP, workgroup_sums};
 
 const EXPONENT: u32 = 0x7f800000u;
 // Steps in a row with finite gradients after which the scale grows, and its bounds.
@@ -44,7 +44,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             sum += partial[i];
         }
     }
-    let all = row_sum(sum, thread);
+    let all = workgroup_sums(vec2f(sum, 0.0), thread).x;
     if (thread == 0u) {
         @if(SQUARES) {
             partial[params.offset + group.x] = all;

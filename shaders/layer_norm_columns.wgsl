@@ -1,10 +1,15 @@
-// Gradients of gamma and beta of layer normalisation, summed over a strip of rows.
+// Gradients of gamma and beta of layer normalisation, summed over a strip of rows, or with FINISH the sum of such sums.
 //
-// x, dy [rows, width], stats [rows, 2] (mean, r), dgamma, dbeta [strips, width], all f32.
-// One invocation a column of one strip; rows in order, so the sums have the same bits every time.
+// x, dy [rows, width] in vectors, stats [rows] vec2f (mean, r); dgamma, dbeta [strips, width] in vectors, all f32. With
+// FINISH, partial_gamma and partial_beta [rows, width] are what was summed before. COLUMNS vectors of one strip a
+// workgroup; the order of additions is fixed, so the sums have the same bits every time.
+// With DIRECT, for processors, an invocation a vector of one strip and no barriers.
+// conditions: DIRECT SCALAR FINISH
 
-const WORKGROUP: u32 = 64u;
+import package::lib::columns::{WORKGROUP, COLUMNS, SHARES, AHEAD, shares_sum};
+import package::lib::vector::Vector;
 
+// The width counts vectors.
 struct Params {
     rows: u32,
     width: u32,
@@ -12,27 +17,56 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> stats: array<f32>;
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dgamma: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dbeta: array<f32>;
+@if(!FINISH) @group(0) @binding(1) var<storage, read> x: array<Vector>;
+@if(!FINISH) @group(0) @binding(2) var<storage, read> dy: array<Vector>;
+@if(!FINISH) @group(0) @binding(5) var<storage, read> stats: array<vec2f>;
+@if(FINISH) @group(0) @binding(1) var<storage, read> partial_gamma: array<Vector>;
+@if(FINISH) @group(0) @binding(2) var<storage, read> partial_beta: array<Vector>;
+@group(0) @binding(3) var<storage, read_write> dgamma: array<Vector>;
+@group(0) @binding(4) var<storage, read_write> dbeta: array<Vector>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
-    let column = id.x;
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+    let own = group.x * COLUMNS + thread % COLUMNS;
+    // Past the last column, all of it but the writing is done once more: barriers are for all.
+    let column = min(own, params.width - 1u);
     let first = group.y * params.strip;
-    if (column >= params.width || first >= params.rows) {
-        return;
-    }
     let end = min(first + params.strip, params.rows);
-    var sums = vec2f();
-    for (var row = first; row < end; row += 1u) {
-        let at = row * params.width + column;
-        let h = (x[at] - stats[row * 2u]) * stats[row * 2u + 1u];
-        sums += vec2f(dy[at] * h, dy[at]);
+    var of_gamma = Vector();
+    var of_beta = Vector();
+    for (var start = first + thread / COLUMNS; start < end; start += SHARES * AHEAD) {
+        var a: array<Vector, AHEAD>;
+        var b: array<Vector, AHEAD>;
+        @if(!FINISH) var moments: array<vec2f, AHEAD>;
+        for (var k = 0u; k < AHEAD; k++) { // unrolled
+            let row = min(start + k * SHARES, end - 1u);
+            @if(!FINISH) {
+                a[k] = x[row * params.width + column];
+                b[k] = dy[row * params.width + column];
+                moments[k] = stats[row];
+            }
+            @if(FINISH) {
+                a[k] = partial_gamma[row * params.width + column];
+                b[k] = partial_beta[row * params.width + column];
+            }
+        }
+        for (var k = 0u; k < AHEAD; k++) { // unrolled
+            if (start + k * SHARES < end) {
+                @if(!FINISH) {
+                    of_gamma += b[k] * (a[k] - Vector(moments[k].x)) * moments[k].y;
+                }
+                @if(FINISH) {
+                    of_gamma += a[k];
+                }
+                of_beta += b[k];
+            }
+        }
     }
-    let out = group.y * params.width + column;
-    dgamma[out] = sums.x;
-    dbeta[out] = sums.y;
+    of_gamma = shares_sum(of_gamma, thread);
+    of_beta = shares_sum(of_beta, thread);
+    if (thread < COLUMNS && own < params.width) {
+        let out = group.y * params.width + own;
+        dgamma[out] = of_gamma;
+        dbeta[out] = of_beta;
+    }
 }

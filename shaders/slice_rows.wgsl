@@ -1,14 +1,16 @@
 // A range of rows: y[b, i] = x[b, start + i]; with PAD the reverse, y[b, start + i] = x[b, i] and zero elsewhere.
 //
-// `outer` is the larger tensor [batches, outer, width], `inner` the smaller [batches, inner, width], f32.
-// One invocation an element of y.
-// conditions: PAD
+// `outer` is the larger tensor [batches, outer, width], `inner` the smaller [batches, inner, width], f32, in vectors.
+// One invocation a vector of y: COLUMNS of ROWS rows a workgroup, batch elements along z, so that none divides.
+// conditions: PAD SCALAR
 
-const WORKGROUP: u32 = 64u;
+import package::lib::vector::Vector;
 
+const COLUMNS: u32 = 32u;
+const ROWS: u32 = 8u;
+
+// The width counts vectors.
 struct Params {
-    length: u32,
-    row: u32,
     outer: u32,
     inner: u32,
     start: u32,
@@ -16,29 +18,28 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Vector>;
+@group(0) @binding(2) var<storage, read_write> y: array<Vector>;
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(COLUMNS, ROWS)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let i = id.y * params.row + id.x;
-    if (id.x >= params.row || i >= params.length) {
+    let column = id.x;
+    let row = id.y;
+    let batch = id.z;
+    @if(PAD) let rows = params.outer;
+    @if(!PAD) let rows = params.inner;
+    if (column >= params.width || row >= rows) {
         return;
     }
-    let line = i / params.width;
-    let column = i % params.width;
+    let at = (batch * rows + row) * params.width + column;
     @if(!PAD) {
-        let batch = line / params.inner;
-        let source = batch * params.outer + params.start + line % params.inner;
-        y[i] = x[source * params.width + column];
+        y[at] = x[(batch * params.outer + params.start + row) * params.width + column];
     }
     @if(PAD) {
-        let batch = line / params.outer;
-        let place = line % params.outer;
-        var value = 0.0;
-        if (place >= params.start && place < params.start + params.inner) {
-            value = x[(batch * params.inner + place - params.start) * params.width + column];
+        var value = Vector();
+        if (row >= params.start && row < params.start + params.inner) {
+            value = x[(batch * params.inner + row - params.start) * params.width + column];
         }
-        y[i] = value;
+        y[at] = value;
     }
 }

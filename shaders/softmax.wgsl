@@ -1,11 +1,11 @@
 // Softmax of each row, y = exp(x - max x) / Σ exp(x - max x), or with GRADIENT dx = y (dy - Σ y dy).
 //
-// x, y, dy, dx [rows, columns] f32. A workgroup a row: invocations take every WORKGROUP-th element, keep a running
-// maximum and sum, and merge them in a tree, so that the order is fixed. With DIRECT, for short rows and processors, an
-// invocation a row. Rows run over workgroups in x and y, `groups` of them along x.
+// x, y, dy, dx [rows, columns] f32. LANES invocations a row: they take every LANES-th element, keep a running maximum and
+// sum, and merge them in a tree, so that the order is fixed. With DIRECT, for short rows and processors, an invocation a
+// row. Rows run over workgroups in x and y, `groups` of them along x.
 // conditions: GRADIENT DIRECT
 
-import package::lib::rows::{WORKGROUP, STRIDE, row_of, first_of, row_sum};
+import package::lib::rows::{WORKGROUP, LANES, row_of, first_of, row_sum};
 
 // Below any element that gets weight.
 const LOWEST: f32 = -3.0e38;
@@ -36,14 +36,14 @@ fn merge(a: vec2f, b: vec2f) -> vec2f {
 fn merge_row(own: vec2f, thread: u32) -> vec2f {
     @if(!DIRECT) {
         partial[thread] = own;
-        for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        for (var half = LANES / 2u; half > 0u; half /= 2u) {
             workgroupBarrier();
-            if (thread < half) {
+            if (thread % LANES < half) {
                 partial[thread] = merge(partial[thread], partial[thread + half]);
             }
         }
         workgroupBarrier();
-        return partial[0];
+        return partial[thread / LANES * LANES];
     }
     @if(DIRECT) {
         return own;
@@ -53,28 +53,26 @@ fn merge_row(own: vec2f, thread: u32) -> vec2f {
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let row = row_of(group, params.groups, thread);
-    if (row >= params.rows) {
-        return;
-    }
+    // Past the last row there is nothing to do but to reach the barriers.
+    let end = select(0u, (row + 1u) * params.columns, row < params.rows);
     let start = row * params.columns + first_of(thread);
-    let end = (row + 1u) * params.columns;
     @if(!GRADIENT) {
         var own = vec2f(LOWEST, 0.0);
-        for (var i = start; i < end; i += STRIDE) {
+        for (var i = start; i < end; i += LANES) {
             own = merge(own, vec2f(input[i], 1.0));
         }
         let all = merge_row(own, thread);
-        for (var i = start; i < end; i += STRIDE) {
+        for (var i = start; i < end; i += LANES) {
             output[i] = exp(input[i] - all.x) / all.y;
         }
     }
     @if(GRADIENT) {
         var own = 0.0;
-        for (var i = start; i < end; i += STRIDE) {
+        for (var i = start; i < end; i += LANES) {
             own += input[i] * dy[i];
         }
         let all = row_sum(own, thread);
-        for (var i = start; i < end; i += STRIDE) {
+        for (var i = start; i < end; i += LANES) {
             output[i] = input[i] * (dy[i] - all);
         }
     }

@@ -147,14 +147,29 @@ fn rows() {
         });
         check(&format!("GELU {shape:?}"), &[x], &|g, v| ops::gelu(g, v[0]));
     }
-    let x = noise(&mut random, &[2, 3, 20], true);
-    let fill = noise(&mut random, &[1, 1, 20], false);
-    let index = words(&[2, 5], &[0, 9, 2, 1, 9, 9, 1, 0, 9, 2]);
-    let inverse = words(&[2, 3], &[0, 3, 2, 2, 1, 4]);
-    check("gather", &[x, index, inverse, fill], &|g, v| ops::gather_rows(g, v[0], v[1], v[2], Some(v[3])));
-    let pred = noise(&mut random, &[2, 6, 12], true);
-    let mut target = noise(&mut random, &[2, 6, 12], false);
-    target.3 = false;
-    let mask = (TensorType::f32(&[2, 6]), Data::F32((0..12).map(|i| f32::from(i % 3 > 0)).collect()), false, false);
-    check("masked mean square error", &[pred, target, mask], &|g, v| Ok(ops::masked_mse(g, v[0], v[1], v[2])?.loss));
+    for shape in [[2, 5, 768], [1, 3, 1300]] {
+        let x = noise(&mut random, &shape, true);
+        let (gamma, beta) = (noise(&mut random, &[shape[2]], false), noise(&mut random, &[shape[2]], false));
+        check(&format!("wide layer norm {shape:?}"), &[x, gamma, beta], &|g, v| {
+            ops::layer_norm(g, v[0], v[1], v[2], 1e-6)
+        });
+    }
+    // Vectors, and numbers one by one.
+    for width in [20, 21] {
+        let x = noise(&mut random, &[2, 3, width], true);
+        let fill = noise(&mut random, &[1, 1, width], false);
+        let index = words(&[2, 5], &[0, 9, 2, 1, 9, 9, 1, 0, 9, 2]);
+        let inverse = words(&[2, 3], &[0, 3, 2, 2, 1, 4]);
+        check(&format!("gather {width}"), &[x, index, inverse, fill], &|g, v| {
+            ops::gather_rows(g, v[0], v[1], v[2], Some(v[3]))
+        });
+        let pred = noise(&mut random, &[2, 6, width], true);
+        let mut target = noise(&mut random, &[2, 6, width], false);
+        target.3 = false;
+        let mask: Vec<f32> = (0..12).map(|i| f32::from(i % 3 > 0)).collect();
+        let mask = (TensorType::f32(&[2, 6]), Data::F32(mask), false, false);
+        check(&format!("masked mean square error {width}"), &[pred, target, mask], &|g, v| {
+            Ok(ops::masked_mse(g, v[0], v[1], v[2])?.loss)
+        });
+    }
 }

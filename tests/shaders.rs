@@ -19,10 +19,13 @@ fn all_kernels() -> Vec<Linked> {
 /// Every linked shader that may store floats in 16 bits, with all of them so stored.
 fn half_kernels() -> Vec<Linked> {
     // What passes over shards of weights and gradients changes them in place, and these are 32-bit floats always.
-    let linked = shaders::all().into_iter().filter(|shader| !["accumulate", "average"].contains(&shader.name.as_str()));
+    let linked = shaders::all()
+        .into_iter()
+        .filter(|shader| !["accumulate", "average"].iter().any(|name| shader.name.starts_with(name)));
     let stored = linked.filter_map(|Linked { name, source }| {
-        let declared =
-            |line: &str| line.starts_with("var<storage") && (line.contains("f32>;") || line.contains("vec4f>;"));
+        let declared = |line: &str| {
+            line.starts_with("var<storage") && ["f32>;", "vec4f>;", "Vector>;"].iter().any(|ty| line.contains(ty))
+        };
         let bindings: Vec<u32> = source
             .lines()
             .zip(source.lines().skip(1))

@@ -1,32 +1,26 @@
-// Rows and their sums: a workgroup a row, whose invocations take every STRIDE-th element and add up what they have in a
-// tree in workgroup memory, so that the order is fixed. With DIRECT, for processors, an invocation a row, no barriers.
+// Rows and their sums: LANES invocations a row, which take every LANES-th element and add up what they have in workgroup
+// memory, all in the same order; several rows a workgroup. With DIRECT, for processors, an invocation a row, no barriers.
 
-const WORKGROUP: u32 = 64u;
-@if(!DIRECT) const STRIDE: u32 = WORKGROUP;
-@if(DIRECT) const STRIDE: u32 = 1u;
+@if(!DIRECT) const WORKGROUP: u32 = 128u;
+@if(DIRECT) const WORKGROUP: u32 = 64u;
+@if(!DIRECT) const LANES: u32 = 32u;
+@if(DIRECT) const LANES: u32 = 1u;
+// LANES / 4 and LANES / 2.
+@if(!DIRECT) const ROW_QUARTERS: u32 = 8u;
+@if(!DIRECT) const ROW_HALVES: u32 = 16u;
 
 @if(!DIRECT) var<workgroup> partial_sums: array<f32, WORKGROUP>;
 @if(!DIRECT) var<workgroup> partial_pairs: array<vec2f, WORKGROUP>;
 
-// The row of an invocation; rows run over workgroups in x and y, `groups` of them along x.
+// The row of an invocation, which may lie past the last one; rows run over workgroups in x and y, `groups` of them
+// along x.
 fn row_of(group: vec3u, groups: u32, thread: u32) -> u32 {
-    let number = group.y * groups + group.x;
-    @if(!DIRECT) {
-        return number;
-    }
-    @if(DIRECT) {
-        return number * WORKGROUP + thread;
-    }
+    return (group.y * groups + group.x) * (WORKGROUP / LANES) + thread / LANES;
 }
 
 // The first element of its row that an invocation takes.
 fn first_of(thread: u32) -> u32 {
-    @if(!DIRECT) {
-        return thread;
-    }
-    @if(DIRECT) {
-        return 0u;
-    }
+    return thread % LANES;
 }
 
 // Sum of `value` over the invocations of a row, the same bits in each of them; all of a workgroup must call it.
@@ -35,14 +29,15 @@ fn row_sum(value: f32, thread: u32) -> f32 {
         // The sum before may still be read.
         workgroupBarrier();
         partial_sums[thread] = value;
-        for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-            workgroupBarrier();
-            if (thread < half) {
-                partial_sums[thread] += partial_sums[thread + half];
-            }
-        }
         workgroupBarrier();
-        return partial_sums[0];
+        let first = thread / LANES * LANES;
+        // Each adds up all of them: that takes one barrier, where a tree would take one a level.
+        var sum = vec4f();
+        for (var q = 0u; q < ROW_QUARTERS; q++) { // unrolled
+            let at = first + 4u * q;
+            sum += vec4f(partial_sums[at], partial_sums[at + 1u], partial_sums[at + 2u], partial_sums[at + 3u]);
+        }
+        return (sum.x + sum.y) + (sum.z + sum.w);
     }
     @if(DIRECT) {
         return value;
@@ -54,16 +49,29 @@ fn row_sums(values: vec2f, thread: u32) -> vec2f {
     @if(!DIRECT) {
         workgroupBarrier();
         partial_pairs[thread] = values;
-        for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-            workgroupBarrier();
-            if (thread < half) {
-                partial_pairs[thread] += partial_pairs[thread + half];
-            }
-        }
         workgroupBarrier();
-        return partial_pairs[0];
+        let first = thread / LANES * LANES;
+        var sums = vec4f();
+        for (var q = 0u; q < ROW_HALVES; q++) { // unrolled
+            sums += vec4f(partial_pairs[first + 2u * q], partial_pairs[first + 2u * q + 1u]);
+        }
+        return sums.xy + sums.zw;
     }
     @if(DIRECT) {
         return values;
     }
+}
+
+// The same over all invocations of a workgroup.
+@if(!DIRECT)
+fn workgroup_sums(values: vec2f, thread: u32) -> vec2f {
+    let own = row_sums(values, thread);
+    workgroupBarrier();
+    partial_pairs[thread] = own;
+    workgroupBarrier();
+    var sums = vec2f();
+    for (var row = 0u; row < WORKGROUP; row += LANES) {
+        sums += partial_pairs[row];
+    }
+    return sums;
 }

@@ -1,5 +1,6 @@
 //! Sums of gradients over micro-batches.
 
+use super::rows::vectors;
 use super::shard::spread;
 use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey};
 
@@ -16,9 +17,9 @@ pub fn push_accumulate(
     sum: &BufferSlice,
     first: bool,
 ) -> Result<(), GpuError> {
-    let length = (x.bytes / 4) as usize;
+    let (length, scalar) = vectors((x.bytes / 4) as usize);
     let (workgroups, row) = spread(gpu, length, 256);
     let params = Params { length: length as u32, row };
-    let key = KernelKey::new("accumulate").when("FIRST", first);
+    let key = KernelKey::new("accumulate").when("FIRST", first).when("SCALAR", scalar);
     list.push(gpu, "accumulate", &key, bytemuck::bytes_of(&params), &[(1, x.clone()), (2, sum.clone())], workgroups)
 }

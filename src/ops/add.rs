@@ -1,6 +1,7 @@
 //! Sum of two tensors; the second may be repeated along the leading axes (a bias, a position table).
 
 use super::column_sum;
+use super::rows::vectors;
 use crate::gpu::KernelKey;
 use crate::graph::{DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
@@ -51,11 +52,13 @@ impl Op for Add {
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
-        let length = launcher.output_type(0).len();
+        let numbers = launcher.input_type(1).len();
+        let (period, scalar) = vectors(numbers);
+        let length = launcher.output_type(0).len() / numbers.max(1) * period;
         let (workgroups, row) = launcher.spread(length, 256);
-        let params = Params { length: length as u32, row, period: launcher.input_type(1).len() as u32 };
+        let params = Params { length: length as u32, row, period: period as u32 };
         let args = [launcher.input(0), launcher.input(1), launcher.output(0)];
-        launcher.call(KernelKey::new("add"), &params, &args, workgroups)
+        launcher.call(KernelKey::new("add").when("SCALAR", scalar), &params, &args, workgroups)
     }
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {

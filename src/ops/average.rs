@@ -1,5 +1,6 @@
 //! Exponential averages of weights over steps.
 
+use super::rows::vectors;
 use super::shard::spread;
 use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey};
 
@@ -22,9 +23,10 @@ pub fn push_average(
     average: &BufferSlice,
     schedule: &BufferSlice,
 ) -> Result<(), GpuError> {
-    let length = (weights.bytes / 4) as usize;
+    let (length, scalar) = vectors((weights.bytes / 4) as usize);
     let (workgroups, row) = spread(gpu, length, 256);
     let params = Params { length: length as u32, row };
     let buffers = [(1, weights.clone()), (2, average.clone()), (3, schedule.clone())];
-    list.push(gpu, "average", &KernelKey::new("average"), bytemuck::bytes_of(&params), &buffers, workgroups)
+    let key = KernelKey::new("average").when("SCALAR", scalar);
+    list.push(gpu, "average", &key, bytemuck::bytes_of(&params), &buffers, workgroups)
 }

@@ -1,11 +1,12 @@
 //! Tensors in another element type.
 
+use super::rows::vectors;
 use crate::gpu::KernelKey;
 use crate::graph::{Arg, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "cast" { length: u32, row: u32 }
+    Params in "cast" { length: u32, groups: u32 }
 );
 
 /// `x` with elements of another floating-point type, rounded to nearest where it is the narrower one.
@@ -46,11 +47,10 @@ impl Op for Cast {
 
 /// The launch that casts `x` of `length` elements into `y`, for use inside other ops.
 pub(super) fn cast_call(launcher: &mut Launcher<'_>, x: Arg, y: Arg, length: usize) -> Result<(), GraphError> {
-    let vectors = length.is_multiple_of(4);
-    let length = if vectors { length / 4 } else { length };
-    let (workgroups, row) = launcher.spread(length, 256);
-    let params = Params { length: length as u32, row };
-    launcher.call(KernelKey::new("cast").when("VECTORS", vectors), &params, &[x, y], workgroups)
+    let (length, scalar) = vectors(length);
+    let (workgroups, _) = launcher.spread(length, 256 * 4);
+    let params = Params { length: length as u32, groups: workgroups[0] };
+    launcher.call(KernelKey::new("cast").when("SCALAR", scalar), &params, &[x, y], workgroups)
 }
 
 /// `x` in elements of type `to`: `x` itself where it is of that type.

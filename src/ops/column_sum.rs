@@ -1,7 +1,8 @@
 //! Sum over leading axes: the gradient of anything that was repeated along them.
 
+use super::rows::vectors;
 use crate::gpu::KernelKey;
-use crate::graph::{Arg, Graph, GraphError, Launcher, Op, TensorType, Var};
+use crate::graph::{Arg, Caps, Graph, GraphError, Launcher, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
@@ -54,9 +55,41 @@ impl Op for ColumnSum {
     }
 }
 
-/// Rows a strip: strips of about sqrt(rows) make both stages of a sum equally long.
-pub(super) fn strips(rows: usize) -> usize {
-    if rows <= 64 { rows } else { ((rows as f64).sqrt().ceil() as usize).next_multiple_of(16) }
+/// How kernels that share `shaders/lib/columns.wgsl` go over rows of a number of vectors.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ColumnGroups {
+    cpu: bool,
+    direct: bool,
+    /// Workgroups along a row.
+    pub groups: u32,
+}
+
+impl ColumnGroups {
+    /// For rows of `vectors`.
+    pub(super) fn of(caps: Caps, vectors: usize) -> Self {
+        // Where columns alone make enough invocations, none needs to be shared.
+        let direct = caps.cpu || vectors >= 32_768;
+        let groups = vectors.div_ceil(if direct { 64 } else { 16 }) as u32;
+        ColumnGroups { cpu: caps.cpu, direct, groups }
+    }
+
+    /// `shader` in the kind that suits.
+    pub(super) fn key(&self, shader: &'static str) -> KernelKey {
+        KernelKey::new(shader).when("DIRECT", self.direct)
+    }
+
+    /// Rows of a strip, so that there are enough workgroups for a large GPU and yet few partial sums.
+    pub(super) fn strip(&self, rows: usize) -> usize {
+        if self.cpu {
+            // Strips of about sqrt(rows) make both stages of a sum equally long.
+            if rows <= 64 { rows } else { ((rows as f64).sqrt().ceil() as usize).next_multiple_of(16) }
+        } else if self.direct || rows <= 256 {
+            rows
+        } else {
+            // A workgroup has 64 rows under way at a time.
+            (rows * self.groups as usize).div_ceil(1024).next_multiple_of(64).min(rows)
+        }
+    }
 }
 
 /// Launches that sum `x` `[rows, columns]` over its rows into `y` `[columns]`, for use inside other ops.
@@ -67,18 +100,19 @@ pub(super) fn column_sum_calls(
     (rows, columns): (usize, usize),
     masked: Option<(Arg, u32)>,
 ) -> Result<(), GraphError> {
-    let strip = strips(rows);
+    let (vectors, scalar) = vectors(columns);
+    let split = ColumnGroups::of(launcher.caps(), vectors);
+    let strip = split.strip(rows);
     let strips = rows.div_ceil(strip);
-    let x_groups = columns.div_ceil(64) as u32;
     let limit = masked.map_or(0, |(_, limit)| limit);
-    let params = Params { rows: rows as u32, columns: columns as u32, strip: strip as u32, limit };
-    let key = KernelKey::new("column_sum").when("MASKED", masked.is_some());
+    let params = Params { rows: rows as u32, columns: vectors as u32, strip: strip as u32, limit };
+    let key = split.key("column_sum").when("SCALAR", scalar);
     let target = if strips == 1 { y } else { launcher.scratch(TensorType::f32(&[strips, columns])) };
     let args: Vec<Arg> = [x, target].into_iter().chain(masked.map(|(index, _)| index)).collect();
-    launcher.call(key, &params, &args, [x_groups, strips as u32, 1])?;
+    launcher.call(key.clone().when("MASKED", masked.is_some()), &params, &args, [split.groups, strips as u32, 1])?;
     if strips > 1 {
-        let params = Params { rows: strips as u32, columns: columns as u32, strip: strips as u32, limit: 0 };
-        launcher.call(KernelKey::new("column_sum"), &params, &[target, y], [x_groups, 1, 1])?;
+        let params = Params { rows: strips as u32, columns: vectors as u32, strip: strips as u32, limit: 0 };
+        launcher.call(key, &params, &[target, y], [split.groups, 1, 1])?;
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! Tokens put before tokens: a class token before patches.
 
+use super::rows::{batched_groups, vectors};
 use super::{column_sum, slice_rows};
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "concat_rows" { length: u32, row: u32, a_rows: u32, b_rows: u32, width: u32, a_batches: u32 }
+    Params in "concat_rows" { a_rows: u32, b_rows: u32, width: u32, a_batches: u32 }
 );
 
 /// `a [1 or B, M, D]` and `b [B, N, D]` to `[B, M + N, D]`, of the element type of `b`; one `a` serves all batch elements.
@@ -50,18 +51,11 @@ impl Op for ConcatRows {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let (a, b) = (launcher.input_type(0).shape.clone(), launcher.input_type(1).shape.clone());
-        let length = launcher.output_type(0).len();
-        let (workgroups, row) = launcher.spread(length, 64);
-        let params = Params {
-            length: length as u32,
-            row,
-            a_rows: a[1] as u32,
-            b_rows: b[1] as u32,
-            width: a[2] as u32,
-            a_batches: a[0] as u32,
-        };
+        let (width, scalar) = vectors(launcher.output_type(0).last());
+        let params = Params { a_rows: a[1] as u32, b_rows: b[1] as u32, width: width as u32, a_batches: a[0] as u32 };
         let args = [launcher.input(0), launcher.input(1), launcher.output(0)];
-        launcher.call(KernelKey::new("concat_rows"), &params, &args, workgroups)
+        let key = KernelKey::new("concat_rows").when("SCALAR", scalar);
+        launcher.call(key, &params, &args, batched_groups(launcher.output_type(0)))
     }
 }
 

@@ -1,12 +1,13 @@
 //! Tokens picked by index, and put back: both directions are gathers, so no atomics are needed.
 
+use super::rows::{batched_groups, vectors};
 use super::{ColumnSum, column_sum};
 use crate::gpu::KernelKey;
 use crate::graph::{DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "gather_rows" { length: u32, row: u32, rows: u32, picked: u32, width: u32, x_batches: u32 }
+    Params in "gather_rows" { rows: u32, picked: u32, width: u32, x_batches: u32 }
 );
 
 /// `y[b, k] = x[b, index[b, k]]`, or the `fill` row (zeros without one) where the index is out of range.
@@ -75,22 +76,15 @@ impl Op for GatherRows {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let x = launcher.input_type(0).shape.clone();
-        let length = launcher.output_type(0).len();
+        let (width, scalar) = vectors(launcher.output_type(0).last());
         let picked = launcher.input_type(1).last() as u32;
-        let (workgroups, row) = launcher.spread(length, 64);
-        let params = Params {
-            length: length as u32,
-            row,
-            rows: x[1] as u32,
-            picked,
-            width: x[2] as u32,
-            x_batches: x[0] as u32,
-        };
+        let params = Params { rows: x[1] as u32, picked, width: width as u32, x_batches: x[0] as u32 };
         let mut args = vec![launcher.input(0), launcher.input(1), launcher.output(0)];
         if self.fill {
             args.push(launcher.input(3));
         }
-        launcher.call(KernelKey::new("gather_rows").when("FILL", self.fill), &params, &args, workgroups)
+        let key = KernelKey::new("gather_rows").when("FILL", self.fill).when("SCALAR", scalar);
+        launcher.call(key, &params, &args, batched_groups(launcher.output_type(0)))
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Add;
-use super::column_sum::{column_sum_calls, strips};
+use super::column_sum::ColumnGroups;
+use super::rows::{row_groups, vectors};
 use crate::gpu::KernelKey;
 use crate::graph::{Absorption, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
@@ -39,10 +40,25 @@ pub struct LayerNormGradient {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerNormColumns;
 
-/// Workgroups for one row each, or for 64 rows each on processors, as (workgroups, workgroups of one line).
-fn row_groups(launcher: &Launcher<'_>, rows: usize) -> ([u32; 3], u32) {
-    let (workgroups, invocations) = launcher.spread(rows, if launcher.caps().cpu { 64 } else { 1 });
-    (workgroups, if launcher.caps().cpu { invocations / 64 } else { invocations })
+/// How many vectors each of a row's 32 invocations may hold, so that the row is read once.
+const HELD: [usize; 5] = [2, 4, 6, 8, 10];
+
+/// `shader` for rows of `width` numbers, and the vectors of such a row.
+fn rows_key(shader: &'static str, direct: bool, width: usize) -> (KernelKey, u32) {
+    let (vectors, scalar) = vectors(width);
+    let held = HELD.into_iter().find(|held| vectors <= 32 * held).filter(|_| !direct && !scalar);
+    let key = KernelKey::new(shader).when("DIRECT", direct).when("SCALAR", scalar).when("HELD", held.is_some());
+    let key = held.into_iter().fold(key, |key, held| key.constant("HELD_VECTORS", held as u32));
+    (key, vectors as u32)
+}
+
+/// Every kernel that holds rows, for the widest of its rows.
+pub(super) fn kernels() -> Vec<KernelKey> {
+    let of_width = |held: usize| {
+        let [forward, backward] = ["layer_norm", "layer_norm_gradient"].map(|name| rows_key(name, false, 128 * held).0);
+        [forward, backward.clone(), backward.when("RESIDUAL", true)]
+    };
+    HELD.into_iter().flat_map(of_width).collect()
 }
 
 impl Op for LayerNorm {
@@ -85,9 +101,10 @@ impl Op for LayerNorm {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let (rows, width) = (launcher.input_type(0).rows(), launcher.input_type(0).last());
-        let (workgroups, groups) = row_groups(launcher, rows);
-        let params = Params { rows: rows as u32, width: width as u32, groups, eps: self.eps };
-        let key = KernelKey::new("layer_norm").when("DIRECT", launcher.caps().cpu);
+        let direct = launcher.caps().cpu;
+        let (workgroups, groups) = row_groups(launcher, rows, direct);
+        let (key, width) = rows_key("layer_norm", direct, width);
+        let params = Params { rows: rows as u32, width, groups, eps: self.eps };
         let args = [launcher.input(0), launcher.input(1), launcher.input(2), launcher.output(0), launcher.output(1)];
         launcher.call(key, &params, &args, workgroups)
     }
@@ -108,10 +125,11 @@ impl Op for LayerNormGradient {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let (rows, width) = (launcher.input_type(0).rows(), launcher.input_type(0).last());
-        let (workgroups, groups) = row_groups(launcher, rows);
-        let params = GradientParams { rows: rows as u32, width: width as u32, groups };
-        let key =
-            KernelKey::new("layer_norm_gradient").when("DIRECT", launcher.caps().cpu).when("RESIDUAL", self.residual);
+        let direct = launcher.caps().cpu;
+        let (workgroups, groups) = row_groups(launcher, rows, direct);
+        let (key, width) = rows_key("layer_norm_gradient", direct, width);
+        let params = GradientParams { rows: rows as u32, width, groups };
+        let key = key.when("RESIDUAL", self.residual);
         let mut args: Vec<_> = (0..4).map(|index| launcher.input(index)).collect();
         args.push(launcher.output(0));
         if self.residual {
@@ -143,21 +161,23 @@ impl Op for LayerNormColumns {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let (rows, width) = (launcher.input_type(0).rows(), launcher.input_type(0).last());
-        let strip = strips(rows);
+        let (vectors, scalar) = vectors(width);
+        let columns = ColumnGroups::of(launcher.caps(), vectors);
+        let strip = columns.strip(rows);
         let count = rows.div_ceil(strip);
-        let partial = TensorType::f32(&[count, width]);
+        let key = columns.key("layer_norm_columns").when("SCALAR", scalar);
+        let outputs = [launcher.output(0), launcher.output(1)];
         let targets = match count {
-            1 => [launcher.output(0), launcher.output(1)],
-            _ => [launcher.scratch(partial.clone()), launcher.scratch(partial)],
+            1 => outputs,
+            _ => [(); 2].map(|()| launcher.scratch(TensorType::f32(&[count, width]))),
         };
-        let params = ColumnsParams { rows: rows as u32, width: width as u32, strip: strip as u32 };
-        let args = [launcher.input(0), launcher.input(1), launcher.input(2), targets[0], targets[1]];
-        let workgroups = [width.div_ceil(64) as u32, count as u32, 1];
-        launcher.call(KernelKey::new("layer_norm_columns"), &params, &args, workgroups)?;
+        let params = ColumnsParams { rows: rows as u32, width: vectors as u32, strip: strip as u32 };
+        let args = [launcher.input(0), launcher.input(2), targets[0], targets[1], launcher.input(1)];
+        launcher.call(key.clone(), &params, &args, [columns.groups, count as u32, 1])?;
         if count > 1 {
-            for (index, target) in targets.into_iter().enumerate() {
-                column_sum_calls(launcher, target, launcher.output(index), (count, width), None)?;
-            }
+            let params = ColumnsParams { rows: count as u32, width: vectors as u32, strip: count as u32 };
+            let args = [targets[0], targets[1], outputs[0], outputs[1]];
+            launcher.call(key.when("FINISH", true), &params, &args, [columns.groups, 1, 1])?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Mean square error over the rows that a mask selects: the loss of He et al. 2021, section 3.
 
+use super::rows::{row_groups, vectors};
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
@@ -64,10 +65,11 @@ impl Op for MaskedMse {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let (rows, width) = (launcher.input_type(0).rows(), launcher.input_type(0).last());
-        let cpu = launcher.caps().cpu;
-        let (workgroups, line) = launcher.spread(rows, if cpu { 64 } else { 1 });
-        let params = Params { rows: rows as u32, width: width as u32, groups: if cpu { line / 64 } else { line } };
-        let key = KernelKey::new("masked_mse").when("ROWS", true).when("DIRECT", cpu);
+        let direct = launcher.caps().cpu;
+        let (workgroups, groups) = row_groups(launcher, rows, direct);
+        let (vectors, scalar) = vectors(width);
+        let params = Params { rows: rows as u32, width: vectors as u32, groups };
+        let key = KernelKey::new("masked_mse").when("ROWS", true).when("DIRECT", direct).when("SCALAR", scalar);
         let args = [(1, launcher.input(0)), (2, launcher.input(1)), (4, launcher.output(1))];
         launcher.call_at(key, &params, &args, workgroups)?;
         let args = [(3, launcher.input(2)), (4, launcher.output(1)), (5, launcher.output(0)), (6, launcher.output(2))];
@@ -90,11 +92,14 @@ impl Op for MaskedMseGradient {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let (rows, width) = (launcher.input_type(0).rows(), launcher.input_type(0).last());
-        let (workgroups, line) = launcher.spread(rows * width, 64);
-        let params = Params { rows: rows as u32, width: width as u32, groups: line / 64 };
+        let direct = launcher.caps().cpu;
+        let (workgroups, groups) = row_groups(launcher, rows, direct);
+        let (vectors, scalar) = vectors(width);
+        let params = Params { rows: rows as u32, width: vectors as u32, groups };
         let mut args = vec![(1, launcher.input(0)), (2, launcher.input(1)), (3, launcher.input(2))];
         args.extend([(5, launcher.input(3)), (6, launcher.input(4)), (7, launcher.output(0))]);
-        launcher.call_at(KernelKey::new("masked_mse").when("GRADIENT", true), &params, &args, workgroups)
+        let key = KernelKey::new("masked_mse").when("GRADIENT", true).when("DIRECT", direct).when("SCALAR", scalar);
+        launcher.call_at(key, &params, &args, workgroups)
     }
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {

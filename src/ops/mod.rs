@@ -33,6 +33,7 @@ mod patchify;
 mod peak;
 mod preview;
 mod resample;
+mod rows;
 mod shard;
 mod slice_rows;
 mod softmax;

@@ -1,5 +1,6 @@
 //! Targets normalised patch by patch (`norm_pix_loss`; He et al. 2021, section 3, "Reconstruction target").
 
+use super::rows::{row_groups, vectors};
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
 
@@ -31,9 +32,10 @@ impl Op for NormalisePatches {
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let (rows, width) = (launcher.input_type(0).rows(), launcher.input_type(0).last());
         let direct = launcher.caps().cpu;
-        let (workgroups, groups) = launcher.spread(if direct { rows.div_ceil(64) } else { rows }, 1);
-        let params = Params { rows: rows as u32, width: width as u32, groups };
-        let key = KernelKey::new("normalise_patches").when("DIRECT", direct);
+        let (workgroups, groups) = row_groups(launcher, rows, direct);
+        let (vectors, scalar) = vectors(width);
+        let params = Params { rows: rows as u32, width: vectors as u32, groups };
+        let key = KernelKey::new("normalise_patches").when("DIRECT", direct).when("SCALAR", scalar);
         launcher.call(key, &params, &[launcher.input(0), launcher.output(0), launcher.output(1)], workgroups)
     }
 

@@ -51,8 +51,16 @@ impl Patchify {
         [channels, height, width]: [usize; 3],
         back: bool,
     ) -> Result<(), GraphError> {
-        let length = launcher.output_type(0).len();
-        let (workgroups, row) = launcher.spread(length, 64);
+        let channels_first = self.order == PatchOrder::ChannelRowColumn;
+        let scalar = !self.patch.is_multiple_of(4) || !(channels_first || channels == 3);
+        // Numbers of an invocation.
+        let at_once = match (scalar, channels_first) {
+            (true, _) => 1,
+            (false, true) => 4,
+            (false, false) => 4 * channels,
+        };
+        let length = launcher.output_type(0).len() / at_once;
+        let (workgroups, row) = launcher.spread(length, 256);
         let params = Params {
             length: length as u32,
             row,
@@ -61,9 +69,8 @@ impl Patchify {
             width: width as u32,
             side: self.patch as u32,
         };
-        let key = KernelKey::new("patchify")
-            .when("BACK", back)
-            .when("CHANNELS_FIRST", self.order == PatchOrder::ChannelRowColumn);
+        let key =
+            KernelKey::new("patchify").when("BACK", back).when("CHANNELS_FIRST", channels_first).when("SCALAR", scalar);
         launcher.call(key, &params, &[launcher.input(0), launcher.output(0)], workgroups)
     }
 }

@@ -1,11 +1,12 @@
 //! A range of tokens of each batch element, and its reverse, padding with zeros.
 
+use super::rows::{batched_groups, vectors};
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "slice_rows" { length: u32, row: u32, outer: u32, inner: u32, start: u32, width: u32 }
+    Params in "slice_rows" { outer: u32, inner: u32, start: u32, width: u32 }
 );
 
 /// `[B, N, D]` to `[B, count, D]`, rows from `start` on; reversed (`pad`), `[B, count, D]` to `[B, total, D]`.
@@ -49,18 +50,15 @@ impl Op for SliceRows {
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
-        let length = launcher.output_type(0).len();
-        let (workgroups, row) = launcher.spread(length, 64);
+        let (width, scalar) = vectors(launcher.output_type(0).last());
         let params = Params {
-            length: length as u32,
-            row,
             outer: self.total as u32,
             inner: self.count as u32,
             start: self.start as u32,
-            width: launcher.output_type(0).last() as u32,
+            width: width as u32,
         };
-        let key = KernelKey::new("slice_rows").when("PAD", self.pad);
-        launcher.call(key, &params, &[launcher.input(0), launcher.output(0)], workgroups)
+        let key = KernelKey::new("slice_rows").when("PAD", self.pad).when("SCALAR", scalar);
+        launcher.call(key, &params, &[launcher.input(0), launcher.output(0)], batched_groups(launcher.output_type(0)))
     }
 }
 

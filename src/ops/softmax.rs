@@ -1,6 +1,7 @@
 //! Softmax over the last axis.
 
 use super::Variant;
+use super::rows::row_groups;
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
@@ -9,8 +10,8 @@ uniform!(
     Params in "softmax" { rows: u32, columns: u32, groups: u32 }
 );
 
-/// Invocations of a workgroup.
-const WORKGROUP: u32 = 64;
+/// Invocations that share a row.
+const LANES: usize = 32;
 
 /// `y = exp(x - max x) / Σ exp(x - max x)` over the last axis; any shape and length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +30,11 @@ pub struct SoftmaxGradient {
 fn softmax_calls(launcher: &mut Launcher<'_>, variant: Option<Variant>, gradient: bool) -> Result<(), GraphError> {
     let ty = launcher.input_type(0);
     let (rows, columns) = (ty.rows(), ty.last());
-    // Rows that leave invocations of a workgroup idle are cheaper with one invocation each.
-    let by_default = if columns < WORKGROUP as usize { Variant::Direct } else { Variant::of(launcher.caps()) };
+    // Rows that leave invocations idle are cheaper with one invocation each.
+    let by_default = if columns < LANES { Variant::Direct } else { Variant::of(launcher.caps()) };
     let direct = variant.unwrap_or(by_default) != Variant::Shared;
-    let (workgroups, _) = launcher.spread(rows, if direct { WORKGROUP } else { 1 });
-    let params = Params { rows: rows as u32, columns: columns as u32, groups: workgroups[0] };
+    let (workgroups, groups) = row_groups(launcher, rows, direct);
+    let params = Params { rows: rows as u32, columns: columns as u32, groups };
     let key = KernelKey::new("softmax").when("GRADIENT", gradient).when("DIRECT", direct);
     let mut args = vec![launcher.input(0), launcher.output(0)];
     args.extend(gradient.then(|| launcher.input(1)));

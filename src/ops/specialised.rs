@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::{attention, matmul};
+use super::{attention, layer_norm, matmul};
 use crate::gpu::KernelKey;
 
 /// Every kernel for which an op sets module constants: matrix products in every tile of [`super::TILES`], attention for
-/// every head size. All other kernels are the linked shaders as they are ([`crate::shaders::all`]).
+/// every head size, layer norms for what an invocation holds of a row. All other kernels are the linked shaders as they are ([`crate::shaders::all`]).
 pub fn specialised() -> Vec<KernelKey> {
     let mut seen = HashSet::new();
     // Tiles may differ and yet name one kernel.
-    attention::kernels().into_iter().chain(matmul::kernels()).filter(|key| seen.insert(key.clone())).collect()
+    let kernels = [attention::kernels(), layer_norm::kernels(), matmul::kernels()];
+    kernels.into_iter().flatten().filter(|key| seen.insert(key.clone())).collect()
 }

@@ -28,6 +28,9 @@ fn declare(text: &mut String, binding: u32) -> Result<Option<(String, bool)>, St
         "array<f32>" => ("array<f16>", false),
         "array<vec4f>" => ("array<vec4<f16>>", true),
         "array<vec4<f16>>" => return Ok(None),
+        // Of `lib/vector`.
+        "array<Vector>" if text.contains("alias Vector = vec4f;") => ("array<vec4<f16>>", true),
+        "array<Vector>" => ("array<f16>", false),
         _ => return Err(fail()),
     };
     let at = start + head.len() + 2;
@@ -98,6 +101,17 @@ mod tests {
         let line = "y[i + 1u] = vec4<f16>(vec4f(f32(x[u32(f32(x[0]))]), vec4f(y[i]).x, ax[0], s.x[0]));";
         assert!(text.contains(line), "{text}");
         assert_eq!(half_stored(source, &[]).expect("nothing to do"), source);
+    }
+
+    #[test]
+    fn vectors_are_what_they_stand_for() {
+        let source =
+            "@group(0) @binding(1)\nvar<storage, read_write> x: array<Vector>;\n\nfn main() {\n    x[0] = x[1];\n}\n";
+        for (vector, half) in [("vec4f", "vec4<f16>"), ("f32", "f16")] {
+            let text = half_stored(&format!("alias Vector = {vector};\n{source}"), &[1]).expect("a buffer of floats");
+            assert!(text.contains(&format!("x: array<{half}>;")), "{text}");
+            assert!(text.contains(&format!("x[0] = {half}({vector}(x[1]));")), "{text}");
+        }
     }
 
     #[test]

@@ -8,8 +8,24 @@ use crate::ops::{self, Cast, ColumnSum, GeluGradient};
 const TOLERANCE: f64 = 1e-5;
 
 pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
-    let mut cases = vec![gelu()?, column_sum()?, masked_column_sum()?, fill()?, cast(35)?, cast(1028)?];
-    for (a, b) in [(vec![1027], vec![1027]), (vec![2, 7, 13], vec![13]), (vec![5, 3, 3], vec![1, 3, 3])] {
+    let mut cases = vec![gelu()?, fill()?, cast(35)?, cast(1028)?, cast(5000)?];
+    // Few rows and many; the last has so many columns that none is shared.
+    for (rows, columns) in [(130, 67), (300, 67), (3, 68), (130, 68), (1000, 132), (3, 131_076)] {
+        cases.push(column_sum(rows, columns)?);
+    }
+    for (rows, columns) in [(45, 5), (45, 8), (200, 72)] {
+        cases.push(masked_column_sum(rows, columns)?);
+    }
+    let shapes = [
+        (vec![1027], vec![1027]),
+        (vec![1028], vec![1028]),
+        (vec![2, 7, 13], vec![13]),
+        (vec![2, 7, 20], vec![20]),
+        (vec![5, 3, 3], vec![1, 3, 3]),
+        // Whole vectors in all, but not in what repeats.
+        (vec![4, 6], vec![6]),
+    ];
+    for (a, b) in shapes {
         let mut case = Case::new(format!("{a:?} + {b:?}"), TOLERANCE);
         let ((x, x_exact), (y, y_exact)) = (case.noise(&a, 1.0), case.noise(&b, 1.0));
         let sum = ops::add(&mut case.graph, x, y)?;
@@ -39,22 +55,22 @@ fn gelu() -> Result<Case, GraphError> {
     Ok(case)
 }
 
-fn column_sum() -> Result<Case, GraphError> {
-    // Enough rows for two stages.
-    let mut case = Case::new("[130, 67] to [67]", TOLERANCE);
-    let (x, exact) = case.noise(&[130, 67], 1.0);
-    let y = ops::column_sum(&mut case.graph, x, &[67])?;
-    case.near(y, twins::column_sum(&exact, 67, |_| true));
+fn column_sum(rows: usize, columns: usize) -> Result<Case, GraphError> {
+    let mut case = Case::new(format!("[{rows}, {columns}] to [{columns}]"), TOLERANCE);
+    let (x, exact) = case.noise(&[rows, columns], 1.0);
+    let y = ops::column_sum(&mut case.graph, x, &[columns])?;
+    case.near(y, twins::column_sum(&exact, columns, |_| true));
     Ok(case)
 }
 
-fn masked_column_sum() -> Result<Case, GraphError> {
-    let mut case = Case::new("[2, 45, 5] to [5], rows of index 7 and more", TOLERANCE);
-    let (x, exact) = case.noise(&[2, 45, 5], 1.0);
-    let index: Vec<u32> = (0..90).map(|_| case.random.below(15) as u32).collect();
-    let rows = case.words(&[2, 45], &index);
-    let y = case.graph.add1(ColumnSum { shape: vec![5], limit: Some(7) }, &[x, rows])?;
-    case.near(y, twins::column_sum(&exact, 5, |row| index[row] >= 7));
+fn masked_column_sum(rows: usize, columns: usize) -> Result<Case, GraphError> {
+    let what = format!("[2, {rows}, {columns}] to [{columns}], rows of index 7 and more");
+    let mut case = Case::new(what, TOLERANCE);
+    let (x, exact) = case.noise(&[2, rows, columns], 1.0);
+    let index: Vec<u32> = (0..2 * rows).map(|_| case.random.below(15) as u32).collect();
+    let rows = case.words(&[2, rows], &index);
+    let y = case.graph.add1(ColumnSum { shape: vec![columns], limit: Some(7) }, &[x, rows])?;
+    case.near(y, twins::column_sum(&exact, columns, |row| index[row] >= 7));
     Ok(case)
 }
 

@@ -14,8 +14,12 @@ const TOLERANCE: f64 = 1e-5;
 
 /// Every pass over shards.
 pub(in super::super) async fn optimiser(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
-    let mut reports = accumulate(gpu).await?;
-    reports.extend(average(gpu).await?);
+    let mut reports = Vec::new();
+    // Vectors, and numbers one by one.
+    for length in [1028, 1027] {
+        reports.extend(accumulate(gpu, length).await?);
+        reports.extend(average(gpu, length).await?);
+    }
     for max_norm in [0.0, 0.5] {
         reports.extend(norm_and_adamw(gpu, max_norm).await?);
     }
@@ -29,9 +33,8 @@ pub(super) async fn holding<T: bytemuck::NoUninit>(gpu: &Gpu, values: &[T]) -> R
     Ok(slice)
 }
 
-async fn accumulate(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
+async fn accumulate(gpu: &Gpu, length: usize) -> Result<Vec<KernelReport>, GraphError> {
     let mut random = Random(1);
-    let length = 1027;
     let (x, y) = (random.vec(length), random.vec(length));
     let (x_slice, y_slice) = (holding(gpu, &x).await?, holding(gpu, &y).await?);
     let sum = holding(gpu, &garbage(&mut random, length)).await?;
@@ -42,12 +45,11 @@ async fn accumulate(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
     let got: Vec<u32> = gpu.read_one("sum", &sum).await?;
     gpu.check()?;
     let want: Vec<u32> = x.iter().zip(&y).map(|(x, y)| (x + y).to_bits()).collect();
-    Ok(report(&list, "[1027] + [1027]", share_wrong(&got, &want), 0.0))
+    Ok(report(&list, &format!("[{length}] + [{length}]"), share_wrong(&got, &want), 0.0))
 }
 
-async fn average(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
+async fn average(gpu: &Gpu, length: usize) -> Result<Vec<KernelReport>, GraphError> {
     let mut random = Random(3);
-    let length = 1027;
     let (weights, before) = (random.vec(length), random.vec(length));
     let weights_slice = holding(gpu, &weights).await?;
     let average = holding(gpu, &before).await?;
@@ -59,7 +61,7 @@ async fn average(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
     gpu.check()?;
     let want = twins::average(&twins::exact(&weights), &twins::exact(&before), 0.75);
     let worst = got.iter().zip(&want).map(|(got, want)| (f64::from(*got) - want).abs()).fold(0.0, f64::max);
-    Ok(report(&list, "[1027], past 0.75", worst, TOLERANCE))
+    Ok(report(&list, &format!("[{length}], past 0.75"), worst, TOLERANCE))
 }
 
 /// The norm of gradients of a scaled loss: unscaled again, and the scale after finite gradients and after others.

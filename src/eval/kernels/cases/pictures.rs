@@ -8,9 +8,10 @@ use crate::ops::{self, PANELS, PIXEL_MEAN, PIXEL_STD, PatchOrder, PixelNorm};
 pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
     let mut cases = Vec::new();
     for order in [PatchOrder::RowColumnChannel, PatchOrder::ChannelRowColumn] {
-        cases.push(patches(order)?);
+        cases.extend([patches([2, 3, 9, 6], 3, order)?, patches([2, 3, 24, 16], 8, order)?]);
+        cases.push(patches([2, 2, 8, 12], 4, order)?);
     }
-    for shape in [[3, 5, 7], [2, 40, 75]] {
+    for shape in [[3, 5, 7], [2, 40, 75], [3, 5, 8], [2, 40, 300]] {
         cases.push(normalised(shape)?);
     }
     cases.extend([preview(false)?, preview(true)?, patch_error(false)?, patch_error(true)?]);
@@ -21,17 +22,17 @@ pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
 }
 
 /// Cut, and put together again.
-fn patches(order: PatchOrder) -> Result<Case, GraphError> {
-    let shape @ [b, c, h, w] = [2, 3, 9, 6];
-    let mut case = Case::new(format!("{shape:?} in patches of 3, {order:?}"), 0.0);
+fn patches(shape: [usize; 4], side: usize, order: PatchOrder) -> Result<Case, GraphError> {
+    let [b, c, h, w] = shape;
+    let mut case = Case::new(format!("{shape:?} in patches of {side}, {order:?}"), 0.0);
     let pixels = case.random.vec(b * c * h * w);
-    let sources = twins::patch_sources(shape, 3, order);
+    let sources = twins::patch_sources(shape, side, order);
     let mut joined = vec![0.0; pixels.len()];
     sources.iter().zip(&pixels).for_each(|(at, x)| joined[*at] = *x);
     let image = case.floats(&shape, &pixels);
-    let patches = case.floats(&[b, h * w / 9, 9 * c], &pixels);
-    let cut = ops::patchify(&mut case.graph, image, 3, order)?;
-    let whole = ops::unpatchify(&mut case.graph, patches, 3, order, [c, h, w])?;
+    let patches = case.floats(&[b, h * w / (side * side), side * side * c], &pixels);
+    let cut = ops::patchify(&mut case.graph, image, side, order)?;
+    let whole = ops::unpatchify(&mut case.graph, patches, side, order, [c, h, w])?;
     case.floats_are(cut, &sources.iter().map(|at| pixels[*at]).collect::<Vec<f32>>());
     case.floats_are(whole, &joined);
     Ok(case)

@@ -9,14 +9,19 @@ const TOLERANCE: f64 = 2e-5;
 
 pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
     let mut cases = Vec::new();
-    for shape in [[5, 13], [70, 130]] {
+    // Rows of odd widths, of those that are held, and of one that is not; and so many that their sums take two launches.
+    for shape in [[5, 13], [70, 130], [300, 6], [7, 8], [300, 260], [3, 512], [5, 644], [9, 1000], [2, 1280], [5, 1300]]
+    {
         cases.extend([layer_norm(shape, false)?, layer_norm(shape, true)?]);
     }
-    cases.extend([gather(1)?, gather(3)?, put_back(false)?, put_back(true)?, slice()?, pad()?, concat(1)?, concat(3)?]);
+    for width in [7, 12] {
+        cases.extend([gather(1, width)?, gather(3, width)?, put_back(false, width)?, put_back(true, width)?]);
+        cases.extend([slice(width)?, pad(width)?, concat(1, width)?, concat(3, width)?]);
+    }
     for shape in [[5, 13], [70, 130]] {
         cases.push(cosine_row(shape)?);
     }
-    for shape in [[2, 5, 3], [3, 45, 70]] {
+    for shape in [[2, 5, 3], [3, 45, 70], [2, 7, 4], [3, 45, 260], [5, 9, 1028], [2, 1500, 8]] {
         cases.push(masked_mse(shape)?);
     }
     Ok(cases)
@@ -69,8 +74,8 @@ fn orders(case: &mut Case, b: usize, n: usize) -> [Vec<u32>; 2] {
     [order, inverse]
 }
 
-fn gather(x_batches: usize) -> Result<Case, GraphError> {
-    let (b, n, k, d) = (3, 11, 4, 5);
+fn gather(x_batches: usize, d: usize) -> Result<Case, GraphError> {
+    let (b, n, k) = (3, 11, 4);
     let mut case = Case::new(format!("[{x_batches}, {n}, {d}] by [{b}, {k}]"), 0.0);
     let [order, inverse] = orders(&mut case, b, n);
     let index: Vec<u32> = order.chunks(n).flat_map(|order| order[..k].to_vec()).collect();
@@ -82,8 +87,8 @@ fn gather(x_batches: usize) -> Result<Case, GraphError> {
 }
 
 /// Picked rows put back, with a fill row or zeros where there was none.
-fn put_back(filled: bool) -> Result<Case, GraphError> {
-    let (b, n, k, d) = (2, 13, 5, 7);
+fn put_back(filled: bool, d: usize) -> Result<Case, GraphError> {
+    let (b, n, k) = (2, 13, 5);
     let rest = if filled { "filled" } else { "zeros" };
     let mut case = Case::new(format!("[{b}, {k}, {d}] by [{b}, {n}], else {rest}"), 0.0);
     let [order, inverse] = orders(&mut case, b, n);
@@ -96,27 +101,27 @@ fn put_back(filled: bool) -> Result<Case, GraphError> {
     Ok(case)
 }
 
-fn slice() -> Result<Case, GraphError> {
-    let mut case = Case::new("[3, 9, 5] to [3, 4, 5]", 0.0);
-    let (x, exact) = case.noise(&[3, 9, 5], 1.0);
+fn slice(width: usize) -> Result<Case, GraphError> {
+    let mut case = Case::new(format!("[3, 9, {width}] to [3, 4, {width}]"), 0.0);
+    let (x, exact) = case.noise(&[3, 9, width], 1.0);
     let y = ops::slice_rows(&mut case.graph, x, 2, 4)?;
-    case.floats_are(y, &narrow(&twins::slice_rows(&exact, [9, 5], 2, 4)));
+    case.floats_are(y, &narrow(&twins::slice_rows(&exact, [9, width], 2, 4)));
     Ok(case)
 }
 
-fn pad() -> Result<Case, GraphError> {
-    let mut case = Case::new("[3, 4, 5] to [3, 9, 5]", 0.0);
-    let (x, exact) = case.noise(&[3, 4, 5], 1.0);
+fn pad(width: usize) -> Result<Case, GraphError> {
+    let mut case = Case::new(format!("[3, 4, {width}] to [3, 9, {width}]"), 0.0);
+    let (x, exact) = case.noise(&[3, 4, width], 1.0);
     let y = case.graph.add1(SliceRows { start: 2, count: 4, total: 9, pad: true }, &[x])?;
-    case.floats_are(y, &narrow(&twins::pad_rows(&exact, [4, 5], 2, 9)));
+    case.floats_are(y, &narrow(&twins::pad_rows(&exact, [4, width], 2, 9)));
     Ok(case)
 }
 
-fn concat(a_batches: usize) -> Result<Case, GraphError> {
-    let mut case = Case::new(format!("[{a_batches}, 2, 7] before [3, 5, 7]"), 0.0);
-    let ((a, a_exact), (b, b_exact)) = (case.noise(&[a_batches, 2, 7], 1.0), case.noise(&[3, 5, 7], 1.0));
+fn concat(a_batches: usize, width: usize) -> Result<Case, GraphError> {
+    let mut case = Case::new(format!("[{a_batches}, 2, {width}] before [3, 5, {width}]"), 0.0);
+    let ((a, a_exact), (b, b_exact)) = (case.noise(&[a_batches, 2, width], 1.0), case.noise(&[3, 5, width], 1.0));
     let y = ops::concat_rows(&mut case.graph, a, b)?;
-    case.floats_are(y, &narrow(&twins::concat_rows(&a_exact, 2 * 7, &b_exact, 5 * 7)));
+    case.floats_are(y, &narrow(&twins::concat_rows(&a_exact, 2 * width, &b_exact, 5 * width)));
     Ok(case)
 }
 
