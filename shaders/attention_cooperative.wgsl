@@ -12,8 +12,8 @@
 // conditions: SIDE_16
 
 import package::lib::matrices::{
-    params, qkv, place, place_out, Left, Right, Sum, SIDE, D4, DEPTH, LANES, SUBGROUPS, THREADS, TILE, WIDTH, OWN, PITCH,
-    PITCH_SUMS, PITCH_OUT, PITCH_WEIGHTS, SHARERS,
+    params, qkv, place, place_out, Left, Right, Sum, SIDE, D4, DEPTH, LANES, SUBGROUPS, THREADS, TILE, WIDTH, TURNS, OWN,
+    PITCH, PITCH_SUMS, PITCH_OUT, PITCH_WEIGHTS, SHARERS,
 };
 
 enable f16;
@@ -33,19 +33,9 @@ var<workgroup> weights: array<vec4<f16>, OWN * PITCH_WEIGHTS>;
 var<workgroup> sums: array<vec4f, OWN * max(PITCH_SUMS, PITCH_OUT)>;
 var<workgroup> shares: array<vec2f, THREADS>;
 
-// Part `part` of the tokens from `first` on.
-fn load_keys(thread: u32, batch: u32, head: u32, part: u32, first: u32, count: u32) {
-    for (var i = thread; i < count * D4; i += THREADS) {
-        let token = min(first + i / D4, params.tokens - 1u);
-        keys[i / D4 * PITCH + i % D4] = qkv[place(batch, token, part, head) + i % D4];
-    }
-}
-
-fn load_values(thread: u32, batch: u32, head: u32, first: u32) {
-    for (var i = thread; i < TILE * D4; i += THREADS) {
-        let token = min(first + i / D4, params.tokens - 1u);
-        values[i / D4 * PITCH + i % D4] = qkv[place(batch, token, 2u, head) + i % D4];
-    }
+// Vector i of part `part` of the tile that starts with token `first`.
+fn ahead(i: u32, batch: u32, head: u32, part: u32, first: u32) -> vec4<f16> {
+    return qkv[place(batch, min(first + i / D4, params.tokens - 1u), part, head) + i % D4];
 }
 
 @compute @workgroup_size(THREADS)
@@ -57,7 +47,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let first_own = group.x * OWN;
 
     // What lies beyond the last token repeats it; it gets no weight, and is not written.
-    load_keys(thread, batch, head, 0u, first_own, OWN);
+    for (var i = thread; i < OWN * D4; i += THREADS) {
+        keys[i / D4 * PITCH + i % D4] = ahead(i, batch, head, 0u, first_own);
+    }
     workgroupBarrier();
     var queries: array<Left, DEPTH>;
     var result: array<Sum, DEPTH>;
@@ -73,10 +65,25 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
     var most = LOWEST;
     var total = 0.0;
+    // The next tile is read while the one before is worked on.
+    var k_ahead: array<vec4<f16>, TURNS>;
+    for (var t = 0u; t < TURNS; t++) { // unrolled
+        k_ahead[t] = ahead(thread + t * THREADS, batch, head, 1u, 0u);
+    }
     for (var first = 0u; first < params.tokens; first += TILE) {
         workgroupBarrier();
-        load_keys(thread, batch, head, 1u, first, TILE);
+        for (var t = 0u; t < TURNS; t++) { // unrolled
+            let i = thread + t * THREADS;
+            if (i < TILE * D4) {
+                keys[i / D4 * PITCH + i % D4] = k_ahead[t];
+            }
+        }
         workgroupBarrier();
+        if (first + TILE < params.tokens) {
+            for (var t = 0u; t < TURNS; t++) { // unrolled
+                k_ahead[t] = ahead(thread + t * THREADS, batch, head, 1u, first + TILE);
+            }
+        }
         for (var j = 0u; j < WIDTH; j++) { // unrolled
             var logits = Sum();
             for (var d = 0u; d < DEPTH; d++) { // unrolled
@@ -95,6 +102,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             total = total * exp(most - larger) + powers.x + powers.y + powers.z + powers.w;
             most = larger;
         }
+    }
+    // Both kinds of the first tile again.
+    var v_ahead: array<vec4<f16>, TURNS>;
+    for (var t = 0u; t < TURNS; t++) { // unrolled
+        k_ahead[t] = ahead(thread + t * THREADS, batch, head, 1u, 0u);
+        v_ahead[t] = ahead(thread + t * THREADS, batch, head, 2u, 0u);
     }
     shares[thread] = vec2f(most, total);
     workgroupBarrier();
@@ -116,9 +129,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let single = params.tokens <= TILE;
     for (var first = 0u; first < params.tokens; first += TILE) {
         workgroupBarrier();
-        load_values(thread, batch, head, first);
+        for (var t = 0u; t < TURNS; t++) { // unrolled
+            let i = thread + t * THREADS;
+            if (i < TILE * D4) {
+                keys[i / D4 * PITCH + i % D4] = k_ahead[t];
+                values[i / D4 * PITCH + i % D4] = v_ahead[t];
+            }
+        }
+        if (first + TILE < params.tokens) {
+            for (var t = 0u; t < TURNS; t++) { // unrolled
+                k_ahead[t] = ahead(thread + t * THREADS, batch, head, 1u, first + TILE);
+                v_ahead[t] = ahead(thread + t * THREADS, batch, head, 2u, first + TILE);
+            }
+        }
         if (!single) {
-            load_keys(thread, batch, head, 1u, first, TILE);
             workgroupBarrier();
             for (var j = 0u; j < WIDTH; j++) { // unrolled
                 var logits = Sum();

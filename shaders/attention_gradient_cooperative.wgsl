@@ -14,8 +14,8 @@
 // conditions: QUERIES SIDE_16
 
 import package::lib::matrices::{
-    params, qkv, place, place_out, Left, Right, Sum, SIDE, D4, DEPTH, LANES, SUBGROUPS, THREADS, TILE, WIDTH, OWN, PITCH,
-    PITCH_SUMS, PITCH_OUT, PITCH_WEIGHTS, SHARERS,
+    params, qkv, place, place_out, Left, Right, Sum, SIDE, D4, DEPTH, LANES, SUBGROUPS, THREADS, TILE, WIDTH, TURNS, OWN,
+    PITCH, PITCH_SUMS, PITCH_OUT, PITCH_WEIGHTS, SHARERS,
 };
 
 enable f16;
@@ -37,8 +37,8 @@ var<workgroup> weights_t: array<vec4<f16>, OWN * PITCH_WEIGHTS>;
 var<workgroup> sums: array<vec4f, OWN * max(2u * PITCH_SUMS, PITCH_OUT)>;
 @if(QUERIES) var<workgroup> shares: array<f32, THREADS>;
 // lse and delta of a tile's queries.
-@if(!QUERIES) var<workgroup> tile_lse: array<vec4f, TILE / 4u>;
-@if(!QUERIES) var<workgroup> tile_delta: array<vec4f, TILE / 4u>;
+@if(!QUERIES) var<workgroup> tile_lse: array<f32, TILE>;
+@if(!QUERIES) var<workgroup> tile_delta: array<f32, TILE>;
 
 // Vector d of the first, or second, of a token's vectors on the side that is owned: query and gradient, or key and value.
 fn own_x(batch: u32, token: u32, head: u32, d: u32) -> vec4<f16> {
@@ -135,21 +135,38 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         }
     }
 
+    // The next tile, read while the one before is worked on.
+    var x_ahead: array<vec4<f16>, TURNS>;
+    var y_ahead: array<vec4<f16>, TURNS>;
+    for (var t = 0u; t < TURNS; t++) { // unrolled
+        let i = thread + t * THREADS;
+        x_ahead[t] = other_x(batch, min(i / D4, last), head, i % D4);
+        y_ahead[t] = other_y(batch, min(i / D4, last), head, i % D4);
+    }
     for (var first = 0u; first < params.tokens; first += TILE) {
         workgroupBarrier();
-        for (var i = thread; i < TILE * D4; i += THREADS) {
-            let token = min(first + i / D4, last);
-            tile[i / D4 * PITCH + i % D4] = other_x(batch, token, head, i % D4);
-            tile[FROM_Y + i / D4 * PITCH + i % D4] = other_y(batch, token, head, i % D4);
+        for (var t = 0u; t < TURNS; t++) { // unrolled
+            let i = thread + t * THREADS;
+            if (i < TILE * D4) {
+                tile[i / D4 * PITCH + i % D4] = x_ahead[t];
+                tile[FROM_Y + i / D4 * PITCH + i % D4] = y_ahead[t];
+            }
         }
         @if(!QUERIES) {
-            for (var i = thread; i < TILE / 4u; i += THREADS) {
-                let rows = min(vec4u(first + i * 4u) + vec4u(0u, 1u, 2u, 3u), vec4u(last)) + statistics;
-                tile_lse[i] = vec4f(lse[rows.x], lse[rows.y], lse[rows.z], lse[rows.w]);
-                tile_delta[i] = vec4f(delta[rows.x], delta[rows.y], delta[rows.z], delta[rows.w]);
+            for (var i = thread; i < TILE; i += THREADS) {
+                tile_lse[i] = lse[statistics + min(first + i, last)];
+                tile_delta[i] = delta[statistics + min(first + i, last)];
             }
         }
         workgroupBarrier();
+        if (first + TILE < params.tokens) {
+            for (var t = 0u; t < TURNS; t++) { // unrolled
+                let i = thread + t * THREADS;
+                let token = min(first + TILE + i / D4, last);
+                x_ahead[t] = other_x(batch, token, head, i % D4);
+                y_ahead[t] = other_y(batch, token, head, i % D4);
+            }
+        }
         for (var j = 0u; j < WIDTH; j++) { // unrolled
             var logits = Sum();
             var slopes = Sum();
@@ -168,8 +185,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             let columns = vec4u(first + v * 4u) + vec4u(0u, 1u, 2u, 3u);
             @if(QUERIES) let lses = vec4f(own_lse);
             @if(QUERIES) let deltas = vec4f(own_delta);
-            @if(!QUERIES) let lses = tile_lse[v];
-            @if(!QUERIES) let deltas = tile_delta[v];
+            @if(!QUERIES) let w = v * 4u;
+            @if(!QUERIES) let lses = vec4f(tile_lse[w], tile_lse[w + 1u], tile_lse[w + 2u], tile_lse[w + 3u]);
+            @if(!QUERIES) let deltas =
+                vec4f(tile_delta[w], tile_delta[w + 1u], tile_delta[w + 2u], tile_delta[w + 3u]);
             let powers = exp(sums[at] * params.scale - lses);
             let p = select(vec4f(), powers, columns < vec4u(params.tokens));
             weights_t[to] = vec4<f16>(p * (sums[SLOPES + at] - deltas));

@@ -19,7 +19,9 @@
 // never: SUMS+NN | SUMS+NT
 // one of: - | RAGGED | SCALAR
 
-import package::lib::product::{params, a4, b4, finish, place};
+import package::lib::product::{params, finish, place};
+@if(RAGGED || SCALAR) import package::lib::product::{a4, b4};
+@if(!RAGGED && !SCALAR) import package::lib::product::{a, b};
 @if(SUMS) import package::lib::product::finish_sums;
 
 const TILE_M: u32 = 64u;
@@ -30,10 +32,11 @@ const QUADS_N: u32 = 2u;
 const TURNS: u32 = 2u;
 // Copies of both tiles in workgroup memory: with two, one is filled while others still read the other.
 const BUFFERS: u32 = 1u;
+// Blocks along k in a tile.
+const DEEP: u32 = 4u;
 
 const WIDE_M: u32 = TILE_M / 4u;
 const WIDE_N: u32 = TILE_N / 4u;
-const DEEP: u32 = TILE_K / 4u;
 const THREADS_M: u32 = WIDE_M / QUADS_M;
 const THREADS_N: u32 = WIDE_N / QUADS_N;
 const THREADS: u32 = THREADS_M * THREADS_N;
@@ -65,33 +68,21 @@ fn turned(t: Block) -> Block {
 }
 
 // What lies beyond k1 is zero: `v` holds elements from k on along k.
+@if(RAGGED || SCALAR)
 fn along(v: vec4f, k: u32, k1: u32) -> vec4f {
-    @if(RAGGED || SCALAR) {
-        return select(vec4f(), v, vec4u(0u, 1u, 2u, 3u) < vec4u(k1 - min(k, k1)));
-    }
-    @if(!RAGGED && !SCALAR) {
-        return v;
-    }
+    return select(vec4f(), v, vec4u(0u, 1u, 2u, 3u) < vec4u(k1 - min(k, k1)));
 }
 
 // The same where all of `v` lies at k.
+@if(RAGGED || SCALAR)
 fn across(v: vec4f, k: u32, k1: u32) -> vec4f {
-    @if(RAGGED || SCALAR) {
-        return select(vec4f(), v, k < k1);
-    }
-    @if(!RAGGED && !SCALAR) {
-        return v;
-    }
+    return select(vec4f(), v, k < k1);
 }
 
 // The last place along k that may be read, k itself where all of them may.
+@if(RAGGED || SCALAR)
 fn inside(k: u32, k1: u32, step: u32) -> u32 {
-    @if(RAGGED || SCALAR) {
-        return min(k, k1 - min(k1, step));
-    }
-    @if(!RAGGED && !SCALAR) {
-        return k;
-    }
+    return min(k, k1 - min(k1, step));
 }
 
 // The first of four columns of `count`, as far right as four can be read together.
@@ -105,25 +96,25 @@ fn fitting(column: u32, count: u32) -> u32 {
 }
 
 // Four elements of A along m at k.
-@if(TN)
+@if(TN && (RAGGED || SCALAR))
 fn across_a(a0: u32, column: u32, k: u32, k1: u32) -> vec4f {
     return across(a4(a0 + inside(k, k1, 1u) * params.m + column, params.m - column), k, k1);
 }
 
 // Four elements of row `row` of A from k on.
-@if(!TN)
+@if(!TN && (RAGGED || SCALAR))
 fn along_a(a0: u32, row: u32, k: u32, k1: u32) -> vec4f {
     @if(SCALAR) let first = inside(k, k1, 1u);
     @if(!SCALAR) let first = inside(k, k1, 4u);
     return along(a4(a0 + min(row, params.m - 1u) * params.k + first, params.k - first), k, k1);
 }
 
-@if(!NT)
+@if(!NT && (RAGGED || SCALAR))
 fn across_b(b0: u32, column: u32, k: u32, k1: u32) -> vec4f {
     return across(b4(b0 + inside(k, k1, 1u) * params.n + column, params.n - column), k, k1);
 }
 
-@if(NT)
+@if(NT && (RAGGED || SCALAR))
 fn along_b(b0: u32, row: u32, k: u32, k1: u32) -> vec4f {
     @if(SCALAR) let first = inside(k, k1, 1u);
     @if(!SCALAR) let first = inside(k, k1, 4u);
@@ -131,6 +122,7 @@ fn along_b(b0: u32, row: u32, k: u32, k1: u32) -> vec4f {
 }
 
 // Block i of A where the tile starts in row `row0`, k-major.
+@if(RAGGED || SCALAR)
 fn block_a(i: u32, a0: u32, row0: u32, k0: u32, k1: u32) -> Block {
     @if(TN) {
         let column = fitting(row0 + i % WIDE_M * 4u, params.m);
@@ -154,6 +146,7 @@ fn block_a(i: u32, a0: u32, row0: u32, k0: u32, k1: u32) -> Block {
     }
 }
 
+@if(RAGGED || SCALAR)
 fn block_b(i: u32, b0: u32, column0: u32, k0: u32, k1: u32) -> Block {
     @if(!NT) {
         let column = fitting(column0 + i % WIDE_N * 4u, params.n);
@@ -177,14 +170,66 @@ fn block_b(i: u32, b0: u32, column0: u32, k0: u32, k1: u32) -> Block {
     }
 }
 
-fn load(i: u32, a0: u32, b0: u32, row0: u32, column0: u32, k: u32, k1: u32) -> Block {
-    if (i < BLOCKS_A) {
-        return block_a(i, a0, row0, k, k1);
+// Block i of the step at k; `first` is where its vectors lie in the first step.
+fn load(i: u32, first: vec4u, a0: u32, b0: u32, row0: u32, column0: u32, k: u32, k1: u32) -> Block {
+    @if(RAGGED || SCALAR) {
+        if (i < BLOCKS_A) {
+            return block_a(i, a0, row0, k, k1);
+        }
+        if (i < BLOCKS) {
+            return block_b(i - BLOCKS_A, b0, column0, k, k1);
+        }
     }
-    if (i < BLOCKS) {
-        return block_b(i - BLOCKS_A, b0, column0, k, k1);
+    @if(!RAGGED && !SCALAR) {
+        if (i < BLOCKS_A) {
+            @if(TN) let at = first + k * (params.m / 4u);
+            @if(!TN) let at = first + k / 4u;
+            let block = Block(a[at.x], a[at.y], a[at.z], a[at.w]);
+            @if(TN) {
+                return block;
+            }
+            @if(!TN) {
+                return turned(block);
+            }
+        }
+        if (i < BLOCKS) {
+            @if(!NT) let at = first + k * (params.n / 4u);
+            @if(NT) let at = first + k / 4u;
+            let block = Block(b[at.x], b[at.y], b[at.z], b[at.w]);
+            @if(!NT) {
+                return block;
+            }
+            @if(NT) {
+                return turned(block);
+            }
+        }
     }
     return Block();
+}
+
+// Where the four vectors of block i lie in a step at k = 0, found once.
+@if(!RAGGED && !SCALAR)
+fn first_of(i: u32, a0: u32, b0: u32, row0: u32, column0: u32) -> vec4u {
+    let each = vec4u(0u, 1u, 2u, 3u);
+    if (i < BLOCKS_A) {
+        @if(TN) {
+            let column = fitting(row0 + i % WIDE_M * 4u, params.m);
+            return (a0 + (i / WIDE_M * 4u + each) * params.m + column) / 4u;
+        }
+        @if(!TN) {
+            let rows = min(row0 + i / DEEP * 4u + each, vec4u(params.m - 1u));
+            return (a0 + rows * params.k) / 4u + i % DEEP;
+        }
+    }
+    let j = i - BLOCKS_A;
+    @if(!NT) {
+        let column = fitting(column0 + j % WIDE_N * 4u, params.n);
+        return (b0 + (j / WIDE_N * 4u + each) * params.n + column) / 4u;
+    }
+    @if(NT) {
+        let rows = min(column0 + j / DEEP * 4u + each, vec4u(params.n - 1u));
+        return (b0 + rows * params.k) / 4u + j % DEEP;
+    }
 }
 
 fn store(i: u32, block: Block, buffer: u32) {
@@ -235,9 +280,13 @@ fn main(
     // The sum over k of four rows of C's share of A, in as many invocations as there are such fours.
     @if(SUMS) let sums_a = column0 == 0u && thread < WIDE_M;
     @if(SUMS) var sum_a = vec4f();
+    var first = array<vec4u, TURNS>();
     var next = array<Block, TURNS>();
     for (var t = 0u; t < TURNS; t++) { // unrolled
-        next[t] = load(thread + t * THREADS, a0, b0, row0, column0, k0, k1);
+        @if(!RAGGED && !SCALAR) {
+            first[t] = first_of(thread + t * THREADS, a0, b0, row0, column0);
+        }
+        next[t] = load(thread + t * THREADS, first[t], a0, b0, row0, column0, k0, k1);
     }
     var buffer = 0u;
     for (var k = k0; k < k1; k += TILE_K) {
@@ -252,7 +301,7 @@ fn main(
         workgroupBarrier();
         if (k + TILE_K < k1) {
             for (var t = 0u; t < TURNS; t++) { // unrolled
-                next[t] = load(thread + t * THREADS, a0, b0, row0, column0, k + TILE_K, k1);
+                next[t] = load(thread + t * THREADS, first[t], a0, b0, row0, column0, k + TILE_K, k1);
             }
         }
         let from_a = buffer * SIZE_A;
@@ -265,7 +314,7 @@ fn main(
                 }
             }
         }
-        for (var deep = 0u; deep < DEEP; deep += 1u) {
+        for (var deep = 0u; deep < DEEP; deep++) { // unrolled
             let twist = deep * TWIST;
             for (var row = 0u; row < 4u; row++) { // unrolled
                 let at_a = from_a + (deep * 4u + row) * WIDE_M;
@@ -277,10 +326,10 @@ fn main(
                 for (var i = 0u; i < QUADS_M; i++) { // unrolled
                     let x = tile_a[at_a + ((i * THREADS_M + thread_m) ^ twist)];
                     for (var j = 0u; j < QUADS_N; j++) { // unrolled
-                        sum[i * 4u * QUADS_N + j] += x.x * y[j];
-                        sum[(i * 4u + 1u) * QUADS_N + j] += x.y * y[j];
-                        sum[(i * 4u + 2u) * QUADS_N + j] += x.z * y[j];
-                        sum[(i * 4u + 3u) * QUADS_N + j] += x.w * y[j];
+                        sum[i * 4u * QUADS_N + j] = fma(vec4f(x.x), y[j], sum[i * 4u * QUADS_N + j]);
+                        sum[(i * 4u + 1u) * QUADS_N + j] = fma(vec4f(x.y), y[j], sum[(i * 4u + 1u) * QUADS_N + j]);
+                        sum[(i * 4u + 2u) * QUADS_N + j] = fma(vec4f(x.z), y[j], sum[(i * 4u + 2u) * QUADS_N + j]);
+                        sum[(i * 4u + 3u) * QUADS_N + j] = fma(vec4f(x.w), y[j], sum[(i * 4u + 3u) * QUADS_N + j]);
                     }
                 }
             }

@@ -6,14 +6,15 @@
 // BUFFERS times; then each subgroup multiplies ROWS x COLUMNS matrices of SIDE x SIDE. What is transposed is so by the
 // order in which a matrix is read. Matrices give no access to their elements, so STAGED of them at a time are written to
 // workgroup memory before the epilogue. Workgroup z runs over batches and parts of k, x and y over tiles in strips; rows
-// and columns beyond C repeat the last ones and are not written, and what lies beyond the part of k is zero: all as in
-// matmul.wgsl. Rows are whole vectors.
+// and columns beyond C repeat the last ones and are not written: all as in matmul.wgsl. Rows are whole vectors.
+// RAGGED is for parts of k that are no multiple of TILE_K: what lies beyond is zero.
 //
 // WIDE keeps workgroup memory in vectors of four: Vulkan reads matrices from such, Metal does not.
 // SIDE_16 is for matrices of 16 x 16, which NVIDIA and AMD have; Metal has 8 x 8.
 // one of: NN | NT | TN
 // one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT | SUMS
 // never: SUMS+NN | SUMS+NT
+// one of: - | RAGGED
 // one of: - | WIDE | WIDE+SIDE_16
 
 import package::lib::product::{params, finish, place};
@@ -85,31 +86,83 @@ const SIZE_SUMS: u32 = SUBGROUPS * SIDE * PITCH_SUMS;
 @if(WIDE) var<workgroup> stage: array<vec4f, SIZE_STAGE>;
 @if(!WIDE) var<workgroup> stage: array<f32, SIZE_STAGE * 4u>;
 
-// Vector i of a step of A where the tile starts in row `row0` of C.
-fn next_a(i: u32, a0: u32, row0: u32, k0: u32, k1: u32) -> vec4<f16> {
+// Where vector i of the first step of A lies, where the tile starts in row `row0` of C.
+fn first_a(i: u32, a0: u32, row0: u32) -> u32 {
     @if(TN) {
-        let k = k0 + i / LENGTH_A;
-        let column = min(row0 + i % LENGTH_A * 4u, params.m - 4u);
-        return select(vec4<f16>(), halves_a[(a0 + min(k, k1 - 1u) * params.m + column) / 4u], k < k1);
+        return (a0 + i / LENGTH_A * params.m + min(row0 + i % LENGTH_A * 4u, params.m - 4u)) / 4u;
     }
     @if(!TN) {
-        let k = k0 + i % LENGTH_A * 4u;
-        let row = min(row0 + i / LENGTH_A, params.m - 1u);
-        return select(vec4<f16>(), halves_a[(a0 + row * params.k + min(k, k1 - 4u)) / 4u], k < k1);
+        return (a0 + min(row0 + i / LENGTH_A, params.m - 1u) * params.k) / 4u + i % LENGTH_A;
     }
 }
 
-// Vector i of a step of B where the tile starts in column `column0` of C.
-fn next_b(i: u32, b0: u32, column0: u32, k0: u32, k1: u32) -> vec4<f16> {
+// The same for B, where the tile starts in column `column0` of C.
+fn first_b(i: u32, b0: u32, column0: u32) -> u32 {
     @if(NT) {
-        let k = k0 + i % LENGTH_B * 4u;
-        let row = min(column0 + i / LENGTH_B, params.n - 1u);
-        return select(vec4<f16>(), halves_b[(b0 + row * params.k + min(k, k1 - 4u)) / 4u], k < k1);
+        return (b0 + min(column0 + i / LENGTH_B, params.n - 1u) * params.k) / 4u + i % LENGTH_B;
     }
     @if(!NT) {
-        let k = k0 + i / LENGTH_B;
-        let column = min(column0 + i % LENGTH_B * 4u, params.n - 4u);
-        return select(vec4<f16>(), halves_b[(b0 + min(k, k1 - 1u) * params.n + column) / 4u], k < k1);
+        return (b0 + i / LENGTH_B * params.n + min(column0 + i % LENGTH_B * 4u, params.n - 4u)) / 4u;
+    }
+}
+
+// How far the step at k lies from the first one, in vectors.
+fn beyond_a(k: u32) -> u32 {
+    @if(TN) {
+        return k * (params.m / 4u);
+    }
+    @if(!TN) {
+        return k / 4u;
+    }
+}
+
+fn beyond_b(k: u32) -> u32 {
+    @if(NT) {
+        return k / 4u;
+    }
+    @if(!NT) {
+        return k * (params.n / 4u);
+    }
+}
+
+// How deep along k in its step vector i lies.
+@if(RAGGED)
+fn depth_a(i: u32) -> u32 {
+    @if(TN) {
+        return i / LENGTH_A;
+    }
+    @if(!TN) {
+        return i % LENGTH_A * 4u;
+    }
+}
+
+@if(RAGGED)
+fn depth_b(i: u32) -> u32 {
+    @if(NT) {
+        return i % LENGTH_B * 4u;
+    }
+    @if(!NT) {
+        return i / LENGTH_B;
+    }
+}
+
+// Vector i of the step of A at k, where `first` is its place in the first step; anything where it lies beyond k1.
+fn next_a(i: u32, first: u32, k: u32, k1: u32) -> vec4<f16> {
+    @if(RAGGED) {
+        // From the start of A where it does not reach so far.
+        return halves_a[select(0u, first + beyond_a(k), k + depth_a(i) < k1)];
+    }
+    @if(!RAGGED) {
+        return halves_a[first + beyond_a(k)];
+    }
+}
+
+fn next_b(i: u32, first: u32, k: u32, k1: u32) -> vec4<f16> {
+    @if(RAGGED) {
+        return halves_b[select(0u, first + beyond_b(k), k + depth_b(i) < k1)];
+    }
+    @if(!RAGGED) {
+        return halves_b[first + beyond_b(k)];
     }
 }
 
@@ -192,13 +245,17 @@ fn main(
     }
     // The first workgroup of a row of tiles sums its share of A over k: SUMMERS rows at a time, four columns each.
     @if(SUMS) var sum_a = vec4f();
+    var from_a0: array<u32, TURNS_A>;
+    var from_b0: array<u32, TURNS_B>;
     var a_ahead: array<vec4<f16>, TURNS_A>;
     var b_ahead: array<vec4<f16>, TURNS_B>;
     for (var t = 0u; t < TURNS_A; t++) { // unrolled
-        a_ahead[t] = next_a(thread + t * THREADS, a0, row0, k0, k1);
+        from_a0[t] = first_a(thread + t * THREADS, a0, row0);
+        a_ahead[t] = next_a(thread + t * THREADS, from_a0[t], k0, k1);
     }
     for (var t = 0u; t < TURNS_B; t++) { // unrolled
-        b_ahead[t] = next_b(thread + t * THREADS, b0, column0, k0, k1);
+        from_b0[t] = first_b(thread + t * THREADS, b0, column0);
+        b_ahead[t] = next_b(thread + t * THREADS, from_b0[t], k0, k1);
     }
     var from_a = 0u;
     for (var k = k0; k < k1; k += TILE_K) {
@@ -208,21 +265,26 @@ fn main(
         if (BUFFERS == 1u) {
             workgroupBarrier();
         }
+        // Only here is anything done with what was loaded, so that products need not wait for it.
         for (var t = 0u; t < TURNS_A; t++) { // unrolled
             let i = thread + t * THREADS;
-            put(from_a + i / LENGTH_A * PITCH_A + i % LENGTH_A, a_ahead[t]);
+            @if(RAGGED) let v = select(vec4<f16>(), a_ahead[t], k + depth_a(i) < k1);
+            @if(!RAGGED) let v = a_ahead[t];
+            put(from_a + i / LENGTH_A * PITCH_A + i % LENGTH_A, v);
         }
         for (var t = 0u; t < TURNS_B; t++) { // unrolled
             let i = thread + t * THREADS;
-            put(from_b + i / LENGTH_B * PITCH_B + i % LENGTH_B, b_ahead[t]);
+            @if(RAGGED) let v = select(vec4<f16>(), b_ahead[t], k + depth_b(i) < k1);
+            @if(!RAGGED) let v = b_ahead[t];
+            put(from_b + i / LENGTH_B * PITCH_B + i % LENGTH_B, v);
         }
         workgroupBarrier();
         if (k + TILE_K < k1) {
             for (var t = 0u; t < TURNS_A; t++) { // unrolled
-                a_ahead[t] = next_a(thread + t * THREADS, a0, row0, k + TILE_K, k1);
+                a_ahead[t] = next_a(thread + t * THREADS, from_a0[t], k + TILE_K, k1);
             }
             for (var t = 0u; t < TURNS_B; t++) { // unrolled
-                b_ahead[t] = next_b(thread + t * THREADS, b0, column0, k + TILE_K, k1);
+                b_ahead[t] = next_b(thread + t * THREADS, from_b0[t], k + TILE_K, k1);
             }
         }
         @if(SUMS) {

@@ -22,6 +22,8 @@ const THREADS: u32 = 128u;
 // Tokens of the other side that are handled together, and matrices of these.
 const TILE: u32 = 32u;
 const WIDTH: u32 = 2u;
+// Vectors of a tile that an invocation loads, for each of both vectors of a token.
+const TURNS: u32 = 4u;
 
 // Tokens that a workgroup owns, SIDE each subgroup.
 const OWN: u32 = SUBGROUPS * SIDE;

@@ -58,6 +58,7 @@ impl Cut {
             .constant("THREADS", self.threads())
             .constant("TILE", TILE)
             .constant("WIDTH", TILE / side)
+            .constant("TURNS", (TILE * head_size / 4).div_ceil(self.threads()))
             .when("SIDE_16", side == 16)
     }
 

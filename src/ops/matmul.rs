@@ -39,6 +39,9 @@ pub enum Form {
 /// Most rows that tiles are measured with: more of them only repeat what was seen.
 const MOST_ROWS: usize = 8192;
 
+/// What every part of a split k but the last is a multiple of: the deepest step of any tile.
+const PART: usize = 64;
+
 /// Rows of tiles that are worked on together, for what they share of B.
 const STRIP: u32 = 8;
 
@@ -155,7 +158,7 @@ impl MatMul {
 
     /// Whether the last step along k is not a whole one.
     fn is_ragged(&self, tile: Tile, e: &Extents) -> bool {
-        matches!(tile, Tile::Shared { k, .. } if !e.k.is_multiple_of(k as usize))
+        matches!(tile, Tile::Shared { k, .. } | Tile::Matrix { k, .. } if !e.k.is_multiple_of(k as usize))
     }
 
     fn key(&self, units: Option<MatrixUnits>, tile: Tile, scalar: bool, ragged: bool) -> KernelKey {
@@ -180,6 +183,7 @@ impl MatMul {
                 .constant("QUADS_N", quads_n)
                 .constant("TURNS", ((m + n) * k / 16).div_ceil(tile.threads(1)))
                 .constant("BUFFERS", buffers)
+                .constant("DEEP", k / 4)
                 .when("RAGGED", ragged && !scalar),
             Tile::Matrix { side, m, n, k, rows, columns, buffers } => {
                 let MatrixUnits { lanes, wide, .. } = units;
@@ -198,6 +202,7 @@ impl MatMul {
                     .constant("TURNS_A", m * k / 4 / threads)
                     .constant("TURNS_B", n * k / 4 / threads)
                     .constant("BUFFERS", buffers)
+                    .when("RAGGED", ragged)
                     .when("WIDE", wide)
                     .when("SIDE_16", side == 16)
             }
@@ -231,7 +236,7 @@ pub(super) fn kernels() -> Vec<KernelKey> {
             for epilogue in Epilogue::of(form) {
                 let op = MatMul { form, batched: false, tile: None, epilogue };
                 let scalar = (!wants_vectors(tile)).then_some((true, false));
-                let ragged = matches!(tile, Tile::Shared { .. }).then_some((false, true));
+                let ragged = matches!(tile, Tile::Shared { .. } | Tile::Matrix { .. }).then_some((false, true));
                 let kinds = [(false, false)].into_iter().chain(scalar).chain(ragged);
                 keys.extend(kinds.map(|(scalar, ragged)| op.key(units, tile, scalar, ragged)));
             }
@@ -274,14 +279,14 @@ struct Splits {
 }
 
 impl Splits {
-    const NONE: fn(Extents) -> Splits = |e| Splits { count: 1, part: e.k.next_multiple_of(16) };
+    const NONE: fn(Extents) -> Splits = |e| Splits { count: 1, part: e.k.next_multiple_of(PART) };
 
     fn of(caps: Caps, e: Extents) -> Splits {
         let (tile_m, tile_n) = if caps.cpu { (32, 32) } else { Tile::USUAL.extent() };
         let groups = e.batch * e.m.div_ceil(tile_m) * e.n.div_ceil(tile_n);
         let (enough, least) = if caps.cpu { (16, 1024) } else { (4096, 256) };
         let wanted = (enough / groups.max(1)).clamp(1, (e.k / least).clamp(1, 64));
-        let part = e.k.div_ceil(wanted).next_multiple_of(16);
+        let part = e.k.div_ceil(wanted).next_multiple_of(PART);
         Splits { count: e.k.div_ceil(part), part }
     }
 }
