@@ -1,5 +1,6 @@
 //! Multi-head self-attention that never stores its matrix (FlashAttention-2, Dao 2023).
 
+use super::attention_tiled::GradientTiles;
 use super::cast::cast_call;
 use crate::gpu::KernelKey;
 use crate::graph::{Arg, Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
@@ -169,12 +170,6 @@ fn forward(head_size: usize) -> KernelKey {
     tiled("attention", head_size, 0)
 }
 
-/// Both launches of [`AttentionGradient`] likewise: queries first, for the other one reads what it writes.
-fn backward(head_size: usize) -> [KernelKey; 2] {
-    let shader = "attention_gradient";
-    [tiled(shader, head_size, 0).when("QUERIES", true), tiled(shader, head_size, 2)]
-}
-
 /// A kernel that broadcasts and keeps `arrays` vectors a token, and its workgroups.
 fn broadcast(shader: &'static str, extents: Extents, arrays: usize) -> (KernelKey, [u32; 3]) {
     let own = own_tokens(extents, arrays);
@@ -214,6 +209,7 @@ fn sums(launcher: &mut Launcher<'_>, ty: TensorType) -> Option<Arg> {
 
 /// Every kernel that is made for one head size, and some of those that are also made for a number of tokens.
 pub(super) fn kernels() -> Vec<KernelKey> {
+    let backward = |size| GradientTiles::every(size).flat_map(GradientTiles::kernels);
     let tiled = HEAD_SIZES.step_by(4).flat_map(|size| std::iter::once(forward(size)).chain(backward(size)));
     // Tokens and heads of the presets, and of the self-test.
     let shapes = [
@@ -336,8 +332,9 @@ impl Op for AttentionGradient {
             }
             Variant::Shared => {
                 let params = GradientParams { tokens, heads, scale };
-                let workgroups = extents.workgroups(WORKGROUP);
-                let [queries, keys] = backward(extents.head_size);
+                let tiles = GradientTiles::of(extents.tokens, extents.head_size);
+                let [queries, keys] = tiles.kernels();
+                let workgroups = extents.workgroups(tiles.own);
                 launcher.call(queries, &params, &for_queries, workgroups)?;
                 launcher.call(keys, &params, &for_keys, workgroups)
             }

@@ -8,6 +8,7 @@ mod adamw;
 mod add;
 mod attention;
 mod attention_row;
+mod attention_tiled;
 mod average;
 mod calculus;
 mod cast;
