@@ -16,7 +16,7 @@
 // conditions: QUERIES
 
 import package::lib::heads::{params, qkv, D4, place, place_out};
-import package::lib::heads_tiled::{TEAM, WIDE, PITCH, row_of, column_of, near_place, far_place};
+import package::lib::heads_tiled::{WIDE, PITCH, row_of, column_of, near_place, far_place};
 
 // Own tokens of an invocation in products along a head, and in sums over tokens.
 const ROWS: u32 = 4u;
@@ -30,6 +30,7 @@ const FAR_TURNS: u32 = 4u;
 // Vec4s along a head that are multiplied in one go, a divisor of WIDE.
 const STEPS: u32 = 4u;
 
+const TEAM: u32 = 32u;
 const THREADS: u32 = 2u * TEAM;
 const THREADS_M: u32 = TEAM / WIDE;
 const SUM_THREADS_M: u32 = TEAM / ACROSS;

@@ -3,8 +3,6 @@
 
 import package::lib::heads::D4;
 
-// Invocations that make one matrix together.
-const TEAM: u32 = 32u;
 // Vec4s of a near row, 2, 4 or 8: a chunk of a head, or one number for each of 4 WIDE tokens.
 const WIDE: u32 = 4u;
 
