@@ -2,82 +2,230 @@
 // the normaliser, lse = ln Σ exp(scale q kᵀ).
 //
 // qkv [batch, tokens, 3, heads, 4 D4], o [batch, tokens, heads, 4 D4], lse [batch, heads, tokens], all f32.
-// One invocation a query, with query and output in registers and a running maximum and sum over the keys in order,
-// GROUP at a time. A workgroup takes WORKGROUP queries of one head and reads tiles of TILE keys and values through
-// workgroup memory. Tokens along x, heads along y, batch along z.
+// A workgroup takes OWN queries of one head and goes over the keys in order, in tiles of OTHER, as products of small
+// matrices in register tiles from workgroup memory:
+// 1. Logits, OWN x OTHER, ROWS x 4 an invocation, with keys whole in workgroup memory and queries in chunks of WIDE
+//    vec4s.
+// 2. One invocation a query takes its logits, where the chunks were, into its running maximum and sum, and makes weights
+//    of them; meanwhile values are where the keys were.
+// 3. Weights times values, SUM_ROWS queries and SUM_COLUMNS vec4s an invocation, in registers until the end.
+// Tokens along x, heads along y, batch along z.
 
-import package::lib::heads::{params, qkv, D4, GROUP, place, place_out};
+import package::lib::heads::{params, qkv, D4, place, place_out};
+import package::lib::heads_tiled::{WIDE, PITCH, row_of, column_of, near_place, far_place};
 
-const WORKGROUP: u32 = 64u;
-// Rows of a tile, a multiple of GROUP.
-const TILE: u32 = 16u;
+const THREADS: u32 = 64u;
+// Queries of an invocation in products along a head, and in sums over tokens.
+const ROWS: u32 = 4u;
+const SUM_ROWS: u32 = 7u;
+// Vec4s of a head of an invocation in sums, and invocations side by side along a head.
+const SUM_COLUMNS: u32 = 2u;
+const ACROSS: u32 = 8u;
+// Vec4s that an invocation brings to workgroup memory: of a chunk, of a tile.
+const NEAR_TURNS: u32 = 4u;
+const FAR_TURNS: u32 = 4u;
+// Vec4s along a head that are multiplied in one go, a divisor of WIDE.
+const STEPS: u32 = 4u;
+
+const THREADS_M: u32 = THREADS / WIDE;
+const SUM_THREADS_M: u32 = THREADS / ACROSS;
+const OWN: u32 = SUM_ROWS * SUM_THREADS_M;
+const OTHER: u32 = 4u * WIDE;
+// Queries that the products have room for, at least OWN.
+const SPAN: u32 = ROWS * THREADS_M;
+// Whether chunks of WIDE make up a head.
+const WHOLE: bool = D4 % WIDE == 0u;
 // Below any logit, and exp(LOWEST - logit) is zero without overflow on the way.
 const LOWEST: f32 = -1.0e30;
 
 @group(0) @binding(2) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;
 
-var<workgroup> tile_k: array<vec4f, TILE * D4>;
-var<workgroup> tile_v: array<vec4f, TILE * D4>;
+// Near: queries, later logits, then weights. Far: keys, later values.
+const NEAR: u32 = SPAN * WIDE;
+const FAR: u32 = OTHER * PITCH;
+var<workgroup> tile: array<vec4f, NEAR + FAR>;
+// What each query's sums are to be multiplied with.
+var<workgroup> factor: array<f32, OWN>;
 
-@compute @workgroup_size(WORKGROUP)
+// Vec4 i of the chunk of queries that begins with vec4 `chunk`; `head` is where token 0 has its query. What lies beyond
+// the last token, or the head, repeats it.
+fn load_near(i: u32, head: u32, first: u32, chunk: u32) -> vec4f {
+    let token = min(first + i / WIDE, params.tokens - 1u);
+    return qkv[head + token * (3u * params.heads * D4) + min(chunk + i % WIDE, D4 - 1u)];
+}
+
+fn store_near(i: u32, query: vec4f) {
+    if (i < NEAR) {
+        tile[near_place(i / WIDE, i % WIDE)] = query;
+    }
+}
+
+// Vec4 i of the tile of keys, or values, that begins with token `first`; `head` is where token 0 has its own.
+fn load_far(i: u32, head: u32, first: u32) -> vec4f {
+    let token = min(first + i / D4, params.tokens - 1u);
+    return qkv[head + token * (3u * params.heads * D4) + i % D4];
+}
+
+fn store_far(i: u32, vector: vec4f) {
+    if (i < OTHER * D4) {
+        tile[NEAR + far_place(i / D4, i % D4)] = vector;
+    }
+}
+
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let token = group.x * WORKGROUP + thread;
+    let first_own = group.x * OWN;
     let head = group.y;
     let batch = group.z;
-    // Invocations beyond the last token repeat it, for the barriers, and write nothing.
-    let last = params.tokens - 1u;
-    let own = min(token, last);
-    let from_q = place(batch, own, 0u, head);
-    var q: array<vec4f, D4>;
-    var sum: array<vec4f, D4>;
-    for (var d = 0u; d < D4; d += 1u) {
-        q[d] = qkv[from_q + d] * params.scale;
-        sum[d] = vec4f();
-    }
+    let queries = place(batch, 0u, 0u, head);
+    let keys = place(batch, 0u, 1u, head);
+    let values = place(batch, 0u, 2u, head);
+    let thread_m = row_of(thread, WIDE);
+    let thread_n = column_of(thread, WIDE);
+    let sum_m = row_of(thread, ACROSS);
+    let sum_n = column_of(thread, ACROSS);
+
+    // Of query `thread`.
     var most = LOWEST;
     var total = 0.0;
-    for (var first = 0u; first < params.tokens; first += TILE) {
-        let count = min(TILE, params.tokens - first);
-        // Whole groups are filled: what lies beyond the last token repeats it and gets no weight.
-        let filled = (count + GROUP - 1u) / GROUP * GROUP * D4;
-        workgroupBarrier();
-        for (var i = thread; i < filled; i += WORKGROUP) {
-            let row = min(first + i / D4, last);
-            tile_k[i] = qkv[place(batch, row, 1u, head) + i % D4];
-            tile_v[i] = qkv[place(batch, row, 2u, head) + i % D4];
+    var sum = array<vec4f, SUM_ROWS * SUM_COLUMNS>();
+    for (var first = 0u; first < params.tokens; first += OTHER) {
+        let count = min(OTHER, params.tokens - first);
+        var near = array<vec4f, NEAR_TURNS>();
+        var far = array<vec4f, FAR_TURNS>();
+        for (var turn = 0u; turn < FAR_TURNS; turn++) { // unrolled
+            far[turn] = load_far(thread + turn * THREADS, keys, first);
+        }
+        for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
+            near[turn] = load_near(thread + turn * THREADS, queries, first_own, 0u);
         }
         workgroupBarrier();
-        for (var j = 0u; j < count; j += GROUP) {
-            let rows = vec4u(j) + vec4u(0u, 1u, 2u, 3u);
-            let at = rows * D4;
-            var products = vec4f();
-            for (var d = 0u; d < D4; d += 1u) {
-                let x = q[d];
-                products += vec4f(
-                    dot(x, tile_k[at.x + d]),
-                    dot(x, tile_k[at.y + d]),
-                    dot(x, tile_k[at.z + d]),
-                    dot(x, tile_k[at.w + d]),
-                );
+        for (var turn = 0u; turn < FAR_TURNS; turn++) { // unrolled
+            store_far(thread + turn * THREADS, far[turn]);
+        }
+        for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
+            store_near(thread + turn * THREADS, near[turn]);
+        }
+        workgroupBarrier();
+
+        // product[i * 4 + j] is that of query i * THREADS_M + thread_m with key j * WIDE + thread_n.
+        var product = array<f32, ROWS * 4u>();
+        for (var chunk = 0u; chunk < D4; chunk += WIDE) {
+            let more = chunk + WIDE < D4;
+            if (more) {
+                for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
+                    near[turn] = load_near(thread + turn * THREADS, queries, first_own, chunk + WIDE);
+                }
             }
-            let logits = select(vec4f(LOWEST), products, rows < vec4u(count));
-            let larger = max(most, max(max(logits.x, logits.y), max(logits.z, logits.w)));
-            let shrink = exp(most - larger);
-            let weights = exp(logits - larger);
-            most = larger;
+            for (var step = 0u; step < WIDE; step += STEPS) {
+                for (var d = 0u; d < STEPS; d++) { // unrolled
+                    if (WHOLE || chunk + step + d < D4) {
+                        var a = array<vec4f, ROWS>();
+                        var b = array<vec4f, 4>();
+                        for (var i = 0u; i < ROWS; i++) { // unrolled
+                            a[i] = tile[near_place(i * THREADS_M + thread_m, step + d)];
+                        }
+                        for (var j = 0u; j < 4u; j++) { // unrolled
+                            b[j] = tile[NEAR + far_place(j * WIDE + thread_n, chunk + step + d)];
+                        }
+                        for (var j = 0u; j < 4u; j++) { // unrolled
+                            if (j * WIDE < count) {
+                                for (var i = 0u; i < ROWS; i++) { // unrolled
+                                    // From left to right, so that each multiplication goes with an addition.
+                                    product[i * 4u + j] = product[i * 4u + j] + a[i].x * b[j].x + a[i].y * b[j].y
+                                        + a[i].z * b[j].z + a[i].w * b[j].w;
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            workgroupBarrier();
+            if (more) {
+                for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
+                    store_near(thread + turn * THREADS, near[turn]);
+                }
+                workgroupBarrier();
+            }
+        }
+
+        let there = vec4u(0u, WIDE, 2u * WIDE, 3u * WIDE) + thread_n < vec4u(count);
+        for (var i = 0u; i < ROWS; i++) { // unrolled
+            let products = vec4f(product[i * 4u], product[i * 4u + 1u], product[i * 4u + 2u], product[i * 4u + 3u]);
+            tile[near_place(i * THREADS_M + thread_m, thread_n)] =
+                select(vec4f(LOWEST), products * params.scale, there);
+        }
+        for (var turn = 0u; turn < FAR_TURNS; turn++) { // unrolled
+            far[turn] = load_far(thread + turn * THREADS, values, first);
+        }
+        for (var turn = 0u; turn < FAR_TURNS; turn++) { // unrolled
+            store_far(thread + turn * THREADS, far[turn]);
+        }
+        workgroupBarrier();
+        if (thread < OWN) {
+            var logits = array<vec4f, WIDE>();
+            var larger = vec4f(most);
+            for (var n = 0u; n < WIDE; n++) { // unrolled
+                logits[n] = tile[near_place(thread, n)];
+                larger = max(larger, logits[n]);
+            }
+            let largest = max(max(larger.x, larger.y), max(larger.z, larger.w));
+            var weights = vec4f();
+            for (var n = 0u; n < WIDE; n++) { // unrolled
+                let weight = exp(logits[n] - largest);
+                weights += weight;
+                tile[near_place(thread, n)] = weight;
+            }
+            let shrink = exp(most - largest);
+            most = largest;
             total = total * shrink + weights.x + weights.y + weights.z + weights.w;
-            for (var d = 0u; d < D4; d += 1u) {
-                sum[d] = sum[d] * shrink + weights.x * tile_v[at.x + d] + weights.y * tile_v[at.y + d]
-                    + weights.z * tile_v[at.z + d] + weights.w * tile_v[at.w + d];
+            factor[thread] = shrink;
+        }
+        workgroupBarrier();
+
+        for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
+            let shrink = factor[i * SUM_THREADS_M + sum_m];
+            for (var c = 0u; c < SUM_COLUMNS; c++) { // unrolled
+                sum[i * SUM_COLUMNS + c] *= shrink;
+            }
+        }
+        for (var n = 0u; n < WIDE; n += 1u) {
+            var weight = array<vec4f, SUM_ROWS>();
+            for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
+                weight[i] = tile[near_place(i * SUM_THREADS_M + sum_m, n)];
+            }
+            for (var j = 0u; j < 4u; j++) { // unrolled
+                if (j * WIDE < count) {
+                    for (var c = 0u; c < SUM_COLUMNS; c++) { // unrolled
+                        let value = tile[NEAR + far_place(j * WIDE + n, min(c * ACROSS + sum_n, D4 - 1u))];
+                        for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
+                            sum[i * SUM_COLUMNS + c] += weight[i][j] * value;
+                        }
+                    }
+                }
             }
         }
     }
-    if (token < params.tokens) {
-        let to = place_out(batch, token, head);
-        for (var d = 0u; d < D4; d += 1u) {
-            o[to + d] = sum[d] / total;
+
+    workgroupBarrier();
+    if (thread < OWN) {
+        factor[thread] = 1.0 / total;
+        let token = first_own + thread;
+        if (token < params.tokens) {
+            lse[(batch * params.heads + head) * params.tokens + token] = most + log(total);
         }
-        lse[(batch * params.heads + head) * params.tokens + token] = most + log(total);
+    }
+    workgroupBarrier();
+    for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
+        let row = i * SUM_THREADS_M + sum_m;
+        let token = first_own + row;
+        let normaliser = factor[row];
+        for (var c = 0u; c < SUM_COLUMNS; c++) { // unrolled
+            let d = c * ACROSS + sum_n;
+            if (token < params.tokens && d < D4) {
+                o[place_out(batch, token, head) + d] = sum[i * SUM_COLUMNS + c] * normaliser;
+            }
+        }
     }
 }

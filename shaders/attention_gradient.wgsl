@@ -4,17 +4,42 @@
 // otherwise dk = scale Σ t q and dv = Σ p do over the queries.
 //
 // qkv, dqkv [batch, tokens, 3, heads, 4 D4], o, dout [batch, tokens, heads, 4 D4], lse, delta [batch, heads, tokens],
-// all f32. One invocation a query, or a key, with its vectors and sums in registers, over the tokens of the other side
-// in order, GROUP at a time. A workgroup takes WORKGROUP tokens of one head and reads tiles of TILE rows of the other
-// side through workgroup memory. Tokens along x, heads along y, batch along z. The launches write disjoint parts of
-// dqkv.
+// all f32. x and y are queries and output gradients, or keys and values: logits are products of x with x, slopes of y
+// with y. A workgroup takes OWN tokens of one head and goes over those of the other side in order, in tiles of OTHER,
+// as products of small matrices in register tiles from workgroup memory, by two teams of invocations:
+// 1. The first team multiplies x with x, the second y with y, OWN x OTHER each, ROWS x 4 an invocation, with the other
+//    side's vectors whole in workgroup memory and its own in chunks of WIDE vec4s.
+// 2. The first team makes p, the second t from it, where the chunks were.
+// 3. QUERIES: both teams add t k, each for every second vec4 of t. Otherwise the first adds t q and the second p do.
+//    SUM_ROWS tokens and SUM_COLUMNS vec4s an invocation, in registers until the end.
+// Tokens along x, heads along y, batch along z. The launches write disjoint parts of dqkv.
 // conditions: QUERIES
 
-import package::lib::heads::{params, qkv, D4, GROUP, place, place_out};
+import package::lib::heads::{params, qkv, D4, place, place_out};
+import package::lib::heads_tiled::{WIDE, PITCH, row_of, column_of, near_place, far_place};
 
-const WORKGROUP: u32 = 64u;
-// Rows of a tile, a multiple of GROUP, at most WORKGROUP.
-const TILE: u32 = 16u;
+// Own tokens of an invocation in products along a head, and in sums over tokens.
+const ROWS: u32 = 4u;
+const SUM_ROWS: u32 = 8u;
+// Vec4s of a head of an invocation in sums, and invocations of a team side by side along a head.
+const SUM_COLUMNS: u32 = 2u;
+const ACROSS: u32 = 8u;
+// Pairs of vec4s that an invocation brings to workgroup memory: of a chunk, of a tile.
+const NEAR_TURNS: u32 = 2u;
+const FAR_TURNS: u32 = 4u;
+// Vec4s along a head that are multiplied in one go, a divisor of WIDE.
+const STEPS: u32 = 4u;
+
+const TEAM: u32 = 32u;
+const THREADS: u32 = 2u * TEAM;
+const THREADS_M: u32 = TEAM / WIDE;
+const SUM_THREADS_M: u32 = TEAM / ACROSS;
+const OWN: u32 = SUM_ROWS * SUM_THREADS_M;
+const OTHER: u32 = 4u * WIDE;
+// Own tokens that the products have room for, at least OWN.
+const SPAN: u32 = ROWS * THREADS_M;
+// Whether chunks of WIDE make up a head.
+const WHOLE: bool = D4 % WIDE == 0u;
 
 @group(0) @binding(2) var<storage, read> dout: array<vec4f>;
 @group(0) @binding(3) var<storage, read> lse: array<f32>;
@@ -23,121 +48,260 @@ const TILE: u32 = 16u;
 @if(!QUERIES) @group(0) @binding(5) var<storage, read> delta: array<f32>;
 @if(QUERIES) @group(0) @binding(6) var<storage, read> o: array<vec4f>;
 
-// Rows of the other side: keys and values, or queries and output gradients with their lse and delta.
-var<workgroup> tile_x: array<vec4f, TILE * D4>;
-var<workgroup> tile_y: array<vec4f, TILE * D4>;
-@if(!QUERIES) var<workgroup> tile_lse: array<f32, TILE>;
-@if(!QUERIES) var<workgroup> tile_delta: array<f32, TILE>;
+// Near: own x, later t; own y, later p. Far: the other side's x and y.
+const NEAR: u32 = SPAN * WIDE;
+const FAR: u32 = OTHER * PITCH;
+var<workgroup> tile: array<vec4f, 2u * (NEAR + FAR)>;
 
-@compute @workgroup_size(WORKGROUP)
+struct Pair {
+    x: vec4f,
+    y: vec4f,
+}
+
+// Vec4 `d` of a token's query and output gradient; `head` is where token 0 has them in qkv and dout.
+fn query_pair(head: vec2u, token: u32, d: u32) -> Pair {
+    let width = params.heads * D4;
+    return Pair(qkv[head.x + token * (3u * width) + d], dout[head.y + token * width + d]);
+}
+
+// The same of its key and value.
+fn key_pair(head: vec2u, token: u32, d: u32) -> Pair {
+    let width = params.heads * D4;
+    let at = head.x + token * (3u * width) + d;
+    return Pair(qkv[at + width], qkv[at + 2u * width]);
+}
+
+// Pair i of the chunk of own vectors that begins with vec4 `chunk`. What lies beyond the last token, or the head,
+// repeats it.
+fn load_near(i: u32, head: vec2u, first: u32, chunk: u32) -> Pair {
+    let token = min(first + i / WIDE, params.tokens - 1u);
+    let d = min(chunk + i % WIDE, D4 - 1u);
+    @if(QUERIES) {
+        return query_pair(head, token, d);
+    }
+    @if(!QUERIES) {
+        return key_pair(head, token, d);
+    }
+}
+
+fn store_near(i: u32, pair: Pair) {
+    if (i < NEAR) {
+        let at = near_place(i / WIDE, i % WIDE);
+        tile[at] = pair.x;
+        tile[at + NEAR] = pair.y;
+    }
+}
+
+// Pair i of the tile of the other side that begins with token `first`.
+fn load_far(i: u32, head: vec2u, first: u32) -> Pair {
+    let token = min(first + i / D4, params.tokens - 1u);
+    @if(QUERIES) {
+        return key_pair(head, token, i % D4);
+    }
+    @if(!QUERIES) {
+        return query_pair(head, token, i % D4);
+    }
+}
+
+fn store_far(i: u32, pair: Pair) {
+    if (i < OTHER * D4) {
+        let at = 2u * NEAR + far_place(i / D4, i % D4);
+        tile[at] = pair.x;
+        tile[at + FAR] = pair.y;
+    }
+}
+
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let token = group.x * WORKGROUP + thread;
+    let first_own = group.x * OWN;
     let head = group.y;
     let batch = group.z;
-    // Invocations beyond the last token repeat it, for the barriers, and write nothing.
+    let origin = vec2u(place(batch, 0u, 0u, head), place_out(batch, 0u, head));
     let last = params.tokens - 1u;
-    let own = min(token, last);
     let statistics = (batch * params.heads + head) * params.tokens;
+    let team = thread / TEAM;
+    let lane = thread % TEAM;
+    let thread_m = row_of(lane, WIDE);
+    let thread_n = column_of(lane, WIDE);
+    let sum_m = row_of(lane, ACROSS);
+    let sum_n = column_of(lane, ACROSS);
 
-    // Own vectors: scaled query and output gradient, or scaled key and value.
-    var x: array<vec4f, D4>;
-    var y: array<vec4f, D4>;
-    // Sums: dq, or dk and dv.
-    var dx: array<vec4f, D4>;
-    @if(!QUERIES) var dy: array<vec4f, D4>;
-    @if(QUERIES) let from_x = place(batch, own, 0u, head);
-    @if(QUERIES) let from_y = place_out(batch, own, head);
-    @if(!QUERIES) let from_x = place(batch, own, 1u, head);
-    @if(!QUERIES) let from_y = place(batch, own, 2u, head);
-    @if(QUERIES) var own_delta = 0.0;
-    for (var d = 0u; d < D4; d += 1u) {
-        x[d] = qkv[from_x + d] * params.scale;
-        dx[d] = vec4f();
-        @if(QUERIES) {
-            let b = dout[from_y + d];
-            y[d] = b;
-            own_delta += dot(b, o[from_y + d]);
-        }
-        @if(!QUERIES) {
-            y[d] = qkv[from_y + d];
-            dy[d] = vec4f();
-        }
-    }
-    @if(QUERIES) let own_lse = lse[statistics + own];
-
-    for (var first = 0u; first < params.tokens; first += TILE) {
-        let count = min(TILE, params.tokens - first);
-        // Whole groups are filled: what lies beyond the last token repeats it and gets no weight.
-        let filled = (count + GROUP - 1u) / GROUP * GROUP;
-        workgroupBarrier();
-        for (var i = thread; i < filled * D4; i += WORKGROUP) {
-            let row = min(first + i / D4, last);
-            @if(QUERIES) {
-                tile_x[i] = qkv[place(batch, row, 1u, head) + i % D4];
-                tile_y[i] = qkv[place(batch, row, 2u, head) + i % D4];
+    // The first team's lse, the second's delta: of own tokens, or of a tile's.
+    @if(QUERIES) var own_statistics = array<f32, ROWS>();
+    @if(QUERIES) {
+        for (var i = thread; i < SPAN * 4u; i += THREADS) {
+            let at = place_out(batch, min(first_own + i / 4u, last), head);
+            var products = vec4f();
+            for (var d = i % 4u; d < D4; d += 4u) {
+                products += dout[at + d] * o[at + d];
             }
-            @if(!QUERIES) {
-                tile_x[i] = qkv[place(batch, row, 0u, head) + i % D4];
-                tile_y[i] = dout[place_out(batch, row, head) + i % D4];
-            }
-        }
-        @if(!QUERIES) {
-            if (thread < filled) {
-                let row = statistics + min(first + thread, last);
-                tile_lse[thread] = lse[row];
-                tile_delta[thread] = delta[row];
-            }
+            tile[i] = products;
         }
         workgroupBarrier();
-        for (var j = 0u; j < count; j += GROUP) {
-            let rows = vec4u(j) + vec4u(0u, 1u, 2u, 3u);
-            let at = rows * D4;
-            @if(QUERIES) let lses = vec4f(own_lse);
-            @if(QUERIES) let deltas = vec4f(own_delta);
-            @if(!QUERIES) let lses =
-                vec4f(tile_lse[rows.x], tile_lse[rows.y], tile_lse[rows.z], tile_lse[rows.w]);
-            @if(!QUERIES) let deltas =
-                vec4f(tile_delta[rows.x], tile_delta[rows.y], tile_delta[rows.z], tile_delta[rows.w]);
-
-            var logits = vec4f();
-            var slopes = vec4f();
-            for (var d = 0u; d < D4; d += 1u) {
-                let a = x[d];
-                let b = y[d];
-                logits += vec4f(
-                    dot(a, tile_x[at.x + d]),
-                    dot(a, tile_x[at.y + d]),
-                    dot(a, tile_x[at.z + d]),
-                    dot(a, tile_x[at.w + d]),
-                );
-                slopes += vec4f(
-                    dot(b, tile_y[at.x + d]),
-                    dot(b, tile_y[at.y + d]),
-                    dot(b, tile_y[at.z + d]),
-                    dot(b, tile_y[at.w + d]),
-                );
-            }
-            let p = select(vec4f(), exp(logits - lses), rows < vec4u(count));
-            let t = p * (slopes - deltas);
-            for (var d = 0u; d < D4; d += 1u) {
-                dx[d] += t.x * tile_x[at.x + d] + t.y * tile_x[at.y + d]
-                    + t.z * tile_x[at.z + d] + t.w * tile_x[at.w + d];
-                @if(!QUERIES) {
-                    dy[d] += p.x * tile_y[at.x + d] + p.y * tile_y[at.y + d]
-                        + p.z * tile_y[at.z + d] + p.w * tile_y[at.w + d];
+        for (var i = 0u; i < ROWS; i++) { // unrolled
+            let row = i * THREADS_M + thread_m;
+            let token = first_own + row;
+            if (team == 0u) {
+                own_statistics[i] = lse[statistics + min(token, last)];
+            } else {
+                let products = tile[row * 4u] + tile[row * 4u + 1u] + tile[row * 4u + 2u] + tile[row * 4u + 3u];
+                own_statistics[i] = products.x + products.y + products.z + products.w;
+                if (thread_n == 0u && row < OWN && token <= last) {
+                    delta[statistics + token] = own_statistics[i];
                 }
             }
         }
     }
-    if (token < params.tokens) {
-        for (var d = 0u; d < D4; d += 1u) {
-            dqkv[from_x + d] = dx[d] * params.scale;
-            @if(!QUERIES) {
-                dqkv[from_y + d] = dy[d];
+
+    var sum = array<vec4f, SUM_ROWS * SUM_COLUMNS>();
+    for (var first = 0u; first < params.tokens; first += OTHER) {
+        let count = min(OTHER, params.tokens - first);
+        var near = array<Pair, NEAR_TURNS>();
+        var far = array<Pair, FAR_TURNS>();
+        for (var turn = 0u; turn < FAR_TURNS; turn++) { // unrolled
+            far[turn] = load_far(thread + turn * THREADS, origin, first);
+        }
+        for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
+            near[turn] = load_near(thread + turn * THREADS, origin, first_own, 0u);
+        }
+        @if(!QUERIES) var statistic = vec4f();
+        @if(!QUERIES) {
+            for (var j = 0u; j < 4u; j++) { // unrolled
+                let at = statistics + min(first + j * WIDE + thread_n, last);
+                if (team == 0u) {
+                    statistic[j] = lse[at];
+                } else {
+                    statistic[j] = delta[at];
+                }
             }
         }
-        @if(QUERIES) {
-            delta[statistics + token] = own_delta;
+        workgroupBarrier();
+        for (var turn = 0u; turn < FAR_TURNS; turn++) { // unrolled
+            store_far(thread + turn * THREADS, far[turn]);
+        }
+        for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
+            store_near(thread + turn * THREADS, near[turn]);
+        }
+        workgroupBarrier();
+
+        // Logits, or slopes: product[i * 4 + j] is that of own token i * THREADS_M + thread_m with j * WIDE + thread_n.
+        var product = array<f32, ROWS * 4u>();
+        for (var chunk = 0u; chunk < D4; chunk += WIDE) {
+            let more = chunk + WIDE < D4;
+            if (more) {
+                for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
+                    near[turn] = load_near(thread + turn * THREADS, origin, first_own, chunk + WIDE);
+                }
+            }
+            for (var step = 0u; step < WIDE; step += STEPS) {
+                for (var d = 0u; d < STEPS; d++) { // unrolled
+                    if (WHOLE || chunk + step + d < D4) {
+                        var a = array<vec4f, ROWS>();
+                        var b = array<vec4f, 4>();
+                        for (var i = 0u; i < ROWS; i++) { // unrolled
+                            a[i] = tile[team * NEAR + near_place(i * THREADS_M + thread_m, step + d)];
+                        }
+                        for (var j = 0u; j < 4u; j++) { // unrolled
+                            b[j] = tile[2u * NEAR + team * FAR + far_place(j * WIDE + thread_n, chunk + step + d)];
+                        }
+                        for (var j = 0u; j < 4u; j++) { // unrolled
+                            if (j * WIDE < count) {
+                                for (var i = 0u; i < ROWS; i++) { // unrolled
+                                    // From left to right, so that each multiplication goes with an addition.
+                                    product[i * 4u + j] = product[i * 4u + j] + a[i].x * b[j].x + a[i].y * b[j].y
+                                        + a[i].z * b[j].z + a[i].w * b[j].w;
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            workgroupBarrier();
+            if (more) {
+                for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
+                    store_near(thread + turn * THREADS, near[turn]);
+                }
+                workgroupBarrier();
+            }
+        }
+
+        let there = vec4u(0u, WIDE, 2u * WIDE, 3u * WIDE) + thread_n < vec4u(count);
+        if (team == 0u) {
+            for (var i = 0u; i < ROWS; i++) { // unrolled
+                @if(QUERIES) let statistic = vec4f(own_statistics[i]);
+                let logits =
+                    vec4f(product[i * 4u], product[i * 4u + 1u], product[i * 4u + 2u], product[i * 4u + 3u]);
+                let p = select(vec4f(), exp(logits * params.scale - statistic), there);
+                tile[NEAR + near_place(i * THREADS_M + thread_m, thread_n)] = p;
+            }
+        }
+        workgroupBarrier();
+        if (team == 1u) {
+            for (var i = 0u; i < ROWS; i++) { // unrolled
+                @if(QUERIES) let statistic = vec4f(own_statistics[i]);
+                let slopes =
+                    vec4f(product[i * 4u], product[i * 4u + 1u], product[i * 4u + 2u], product[i * 4u + 3u]);
+                let at = near_place(i * THREADS_M + thread_m, thread_n);
+                tile[at] = tile[NEAR + at] * (slopes - statistic);
+            }
+        }
+        workgroupBarrier();
+
+        @if(QUERIES) let weights = 0u;
+        @if(QUERIES) let vectors = 2u * NEAR;
+        @if(QUERIES) let from_n = team;
+        @if(QUERIES) let step_n = 2u;
+        @if(!QUERIES) let weights = team * NEAR;
+        @if(!QUERIES) let vectors = 2u * NEAR + team * FAR;
+        @if(!QUERIES) let from_n = 0u;
+        @if(!QUERIES) let step_n = 1u;
+        for (var n = from_n; n < WIDE; n += step_n) {
+            var weight = array<vec4f, SUM_ROWS>();
+            for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
+                weight[i] = tile[weights + near_place(i * SUM_THREADS_M + sum_m, n)];
+            }
+            for (var j = 0u; j < 4u; j++) { // unrolled
+                if (j * WIDE < count) {
+                    for (var c = 0u; c < SUM_COLUMNS; c++) { // unrolled
+                        let vector = tile[vectors + far_place(j * WIDE + n, min(c * ACROSS + sum_n, D4 - 1u))];
+                        for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
+                            sum[i * SUM_COLUMNS + c] += weight[i][j] * vector;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    @if(QUERIES) {
+        // The second team hands its share to the first.
+        workgroupBarrier();
+        if (team == 1u) {
+            for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
+                for (var c = 0u; c < SUM_COLUMNS; c++) { // unrolled
+                    tile[(i * SUM_COLUMNS + c) * TEAM + lane] = sum[i * SUM_COLUMNS + c];
+                }
+            }
+        }
+        workgroupBarrier();
+        if (team == 1u) {
+            return;
+        }
+    }
+    @if(QUERIES) let part = 0u;
+    @if(!QUERIES) let part = 1u + team;
+    let scale = select(1.0, params.scale, team == 0u);
+    for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
+        let token = first_own + i * SUM_THREADS_M + sum_m;
+        for (var c = 0u; c < SUM_COLUMNS; c++) { // unrolled
+            let d = c * ACROSS + sum_n;
+            if (token <= last && d < D4) {
+                var result = sum[i * SUM_COLUMNS + c];
+                @if(QUERIES) {
+                    result += tile[(i * SUM_COLUMNS + c) * TEAM + lane];
+                }
+                dqkv[place(batch, token, part, head) + d] = result * scale;
+            }
         }
     }
 }

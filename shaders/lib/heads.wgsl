@@ -4,8 +4,6 @@
 
 // Vectors of four in a head.
 const D4: u32 = 16u;
-// Tokens of the other side that are handled together: one component of a vec4 each.
-const GROUP: u32 = 4u;
 
 struct Params {
     tokens: u32,

@@ -1,6 +1,7 @@
 //! Multi-head self-attention that never stores its matrix (FlashAttention-2, Dao 2023).
 
 use super::attention_cooperative::{self, Cut};
+use super::attention_tiled;
 use super::cast::cast_call;
 use crate::gpu::KernelKey;
 use crate::graph::{Arg, Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
@@ -24,9 +25,7 @@ uniform!(
 
 /// Smallest and largest head size, in elements.
 const HEAD_SIZES: std::ops::RangeInclusive<usize> = 8..=128;
-/// Queries or keys a workgroup.
-const WORKGROUP: usize = 64;
-/// The same in the kernels for processors: 8 invocations of 4 each.
+/// Queries or keys a workgroup of the kernels for processors: 8 invocations of 4 each.
 const DIRECT_WORKGROUP: usize = 32;
 /// Invocations of a workgroup in the kernels that broadcast.
 const LANES: usize = 8;
@@ -35,12 +34,6 @@ const MOST_BROADCAST: usize = 80;
 /// Vectors of four of one invocation that stay near, and most queries or keys of its own.
 const NEAR_VECTORS: usize = 192;
 const MOST_OWN: usize = 8;
-/// Bytes of workgroup memory that every adapter has.
-const WORKGROUP_MEMORY: usize = 16384;
-/// Tokens that the kernels handle together; tiles are multiples of it.
-const GROUP: usize = 4;
-/// Most rows of a tile: more would not make the barriers any cheaper.
-const MAX_TILE: usize = 32;
 
 /// How invocations of a workgroup come by what they share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,33 +150,6 @@ impl Extents {
     }
 }
 
-/// A kernel with workgroup memory for heads of `head_size`.
-///
-/// Each row of its tiles holds two vectors of a head and `statistics` further numbers.
-fn tiled(shader: &'static str, head_size: usize, statistics: usize) -> KernelKey {
-    // The head size is a constant so that it can size the arrays in registers.
-    KernelKey::new(shader)
-        .constant("D4", head_size as u32 / 4)
-        .constant("TILE", tile_rows(head_size, statistics) as u32)
-}
-
-/// Rows of a tile as [`tiled`] has them.
-fn tile_rows(head_size: usize, statistics: usize) -> usize {
-    let row_bytes = (2 * head_size + statistics) * size_of::<f32>();
-    (WORKGROUP_MEMORY / row_bytes / GROUP * GROUP).min(MAX_TILE)
-}
-
-/// [`Attention`] for heads of `head_size` through workgroup memory.
-fn forward(head_size: usize) -> KernelKey {
-    tiled("attention", head_size, 0)
-}
-
-/// Both launches of [`AttentionGradient`] likewise: queries first, for the other one reads what it writes.
-fn backward(head_size: usize) -> [KernelKey; 2] {
-    let shader = "attention_gradient";
-    [tiled(shader, head_size, 0).when("QUERIES", true), tiled(shader, head_size, 2)]
-}
-
 /// A kernel that broadcasts and keeps `arrays` vectors a token, and its workgroups.
 fn broadcast(shader: &'static str, extents: Extents, arrays: usize) -> (KernelKey, [u32; 3]) {
     let own = own_tokens(extents, arrays);
@@ -224,7 +190,7 @@ fn sums(launcher: &mut Launcher<'_>, ty: TensorType) -> Option<Arg> {
 
 /// Every kernel that is made for one head size, and some of those that are also made for a number of tokens.
 pub(super) fn kernels() -> Vec<KernelKey> {
-    let tiled = HEAD_SIZES.step_by(4).flat_map(|size| std::iter::once(forward(size)).chain(backward(size)));
+    let tiled = HEAD_SIZES.step_by(4).flat_map(attention_tiled::kernels);
     // Tokens and heads of the presets, and of the self-test.
     let shapes = [
         (17, 32),
@@ -275,8 +241,8 @@ impl Op for Attention {
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
-        let extents = Extents::of(launcher.input_type(0), self.heads)
-            .map_err(|reason| GraphError::Shape { op: self.name(), reason })?;
+        let fail = |reason| GraphError::Shape { op: self.name(), reason };
+        let extents = Extents::of(launcher.input_type(0), self.heads).map_err(fail)?;
         let (tokens, heads, scale) = (extents.tokens as u32, extents.heads as u32, extents.scale());
         let (o, lse) = (launcher.output(0), launcher.output(1));
         let args = [launcher.input(0), o, lse];
@@ -293,7 +259,8 @@ impl Op for Attention {
             }
             (Variant::Shared | Variant::Matrix, _) => {
                 let params = Params { tokens, heads, scale };
-                launcher.call(forward(extents.head_size), &params, &args, extents.workgroups(WORKGROUP))
+                let (key, own) = attention_tiled::forward(extents.tokens, extents.head_size).map_err(fail)?;
+                launcher.call(key, &params, &args, extents.workgroups(own))
             }
             (Variant::Direct, _) => {
                 let params = DirectParams { tokens, heads, vectors: extents.head_size as u32 / 4, scale };
@@ -332,8 +299,8 @@ impl Op for AttentionGradient {
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
-        let extents = Extents::of(launcher.input_type(0), self.heads)
-            .map_err(|reason| GraphError::Shape { op: self.name(), reason })?;
+        let fail = |reason| GraphError::Shape { op: self.name(), reason };
+        let extents = Extents::of(launcher.input_type(0), self.heads).map_err(fail)?;
         let (tokens, heads, scale) = (extents.tokens as u32, extents.heads as u32, extents.scale());
         let delta = launcher.scratch(extents.statistics());
         let variant = variant(self.variant, launcher.caps(), extents);
@@ -358,8 +325,8 @@ impl Op for AttentionGradient {
             }
             (Variant::Shared | Variant::Matrix, _) => {
                 let params = GradientParams { tokens, heads, scale };
-                let workgroups = extents.workgroups(WORKGROUP);
-                let [queries, keys] = backward(extents.head_size);
+                let (kernels, own) = attention_tiled::gradient(extents.tokens, extents.head_size).map_err(fail)?;
+                let ([queries, keys], workgroups) = (kernels, extents.workgroups(own));
                 launcher.call(queries, &params, &for_queries, workgroups)?;
                 launcher.call(keys, &params, &for_keys, workgroups)
             }
@@ -383,20 +350,4 @@ impl Op for AttentionGradient {
 /// Multi-head self-attention of `qkv [B, N, 3 D]`: `o [B, N, D]`.
 pub fn attention(graph: &mut Graph, qkv: Var, heads: usize) -> Result<Var, GraphError> {
     Ok(graph.add(Attention { heads, variant: None }, &[qkv])?[0])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tiles_fit_into_the_workgroup_memory_of_every_adapter() {
-        for head_size in HEAD_SIZES.step_by(4) {
-            for statistics in [0, 2] {
-                let rows = tile_rows(head_size, statistics);
-                assert!(rows > 0 && rows.is_multiple_of(GROUP), "{rows} rows of size {head_size}");
-                assert!(rows * (2 * head_size + statistics) * size_of::<f32>() <= WORKGROUP_MEMORY, "{head_size}");
-            }
-        }
-    }
 }

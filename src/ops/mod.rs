@@ -9,6 +9,7 @@ mod add;
 mod attention;
 mod attention_cooperative;
 mod attention_row;
+mod attention_tiled;
 mod average;
 mod calculus;
 mod cast;

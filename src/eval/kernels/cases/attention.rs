@@ -22,7 +22,16 @@ pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
     }
     for variant in [Variant::Shared, Variant::Direct, Variant::Broadcast] {
         // Head sizes of the presets and odd ones, tokens that fill no tile.
-        for shape in [(2, 5, 3, 12), (2, 37, 2, 32), (1, 70, 2, 64), (1, 33, 1, 80), (1, 67, 1, 128)] {
+        for shape in [
+            (2, 5, 3, 12),
+            (2, 37, 2, 32),
+            (1, 197, 1, 32),
+            (1, 50, 2, 64),
+            (1, 70, 2, 64),
+            (1, 33, 1, 80),
+            (1, 65, 1, 80),
+            (1, 67, 1, 128),
+        ] {
             cases.push(attention(Shape::of(shape), variant)?);
         }
         for shape in [[7, 5], [3, 131]] {

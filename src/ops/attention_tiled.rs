@@ -1,0 +1,163 @@
+//! How attention is cut into tiles in workgroup memory, for GPUs.
+
+use crate::gpu::KernelKey;
+
+/// Bytes of workgroup memory that every adapter has.
+const WORKGROUP_MEMORY: usize = 16384;
+/// Invocations of a workgroup.
+const THREADS: usize = 64;
+/// Fewest tokens of a workgroup that could have more: register tiles are worth less with fewer.
+const LEAST_OWN: usize = 24;
+/// Most vectors of four that an invocation sums up.
+const MOST_SUMS: usize = 18;
+
+/// Tiles of a kernel for one head size: the constants of `attention.wgsl` or `attention_gradient.wgsl`, which say what
+/// they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tiles {
+    /// Vectors of four in a head.
+    d4: usize,
+    /// Tokens of a workgroup.
+    pub(super) own: usize,
+    /// Teams of a workgroup: one, or two for the gradient.
+    teams: usize,
+    wide: usize,
+    across: usize,
+}
+
+impl Tiles {
+    /// Every choice of [`super::Attention`] for heads of `head_size`.
+    fn forward(head_size: usize) -> impl Iterator<Item = Tiles> {
+        // Not every number of tokens that would do, to have fewer kernels.
+        Self::every(head_size, 1, 56).filter(|tiles| tiles.across < 8 || tiles.own % 16 == 8)
+    }
+
+    /// Every choice of [`super::AttentionGradient`].
+    fn gradient(head_size: usize) -> impl Iterator<Item = Tiles> {
+        Self::every(head_size, 2, 32)
+    }
+
+    /// What there is room for with at most `most` tokens, in ascending order.
+    fn every(head_size: usize, teams: usize, most: usize) -> impl Iterator<Item = Tiles> {
+        let d4 = head_size / 4;
+        let across = d4.next_power_of_two().min(8);
+        let tiles = move |wide| {
+            (1..=most).map(move |own| Tiles { d4, own, teams, wide, across }).filter(|tiles| tiles.have_room())
+        };
+        let largest = move |wide| tiles(wide).last().map_or(0, |tiles| tiles.own);
+        // As many tokens of the other side at a time as leave room for enough own ones.
+        let least = LEAST_OWN.min(largest(2));
+        let wide = [8, 4].into_iter().find(|wide| largest(*wide) >= least).unwrap_or(2);
+        tiles(wide).filter(move |tiles| tiles.own >= least)
+    }
+
+    fn have_room(&self) -> bool {
+        let whole = self.own.is_multiple_of(self.team() / self.across);
+        whole && self.sum_rows() * self.sum_columns() <= MOST_SUMS && self.workgroup_memory() <= WORKGROUP_MEMORY
+    }
+
+    fn team(&self) -> usize {
+        THREADS / self.teams
+    }
+
+    fn rows(&self) -> usize {
+        self.own.div_ceil(self.team() / self.wide)
+    }
+
+    fn sum_rows(&self) -> usize {
+        self.own * self.across / self.team()
+    }
+
+    fn sum_columns(&self) -> usize {
+        self.d4.div_ceil(self.across)
+    }
+
+    /// Vectors of four in workgroup memory.
+    fn vectors(&self) -> usize {
+        let pitch = if self.d4.is_multiple_of(8) { self.d4 } else { self.d4 | 1 };
+        self.teams * (self.rows() * self.team() + 4 * self.wide * pitch)
+    }
+
+    fn workgroup_memory(&self) -> usize {
+        // With one team, a number for each token.
+        let factors = if self.teams == 1 { self.own.next_multiple_of(4) } else { 0 };
+        (self.vectors() * 4 + factors) * size_of::<f32>()
+    }
+
+    fn kernel(&self, shader: &'static str) -> KernelKey {
+        let constants = [
+            ("D4", self.d4),
+            ("WIDE", self.wide),
+            ("ROWS", self.rows()),
+            ("SUM_ROWS", self.sum_rows()),
+            ("SUM_COLUMNS", self.sum_columns()),
+            ("ACROSS", self.across),
+            ("NEAR_TURNS", (self.rows() * self.team()).div_ceil(THREADS)),
+            ("FAR_TURNS", (4 * self.wide * self.d4).div_ceil(THREADS)),
+            ("STEPS", self.wide.min(4)),
+        ];
+        constants.into_iter().fold(KernelKey::new(shader), |key, (name, value)| key.constant(name, value as u32))
+    }
+
+    fn forward_kernel(&self) -> KernelKey {
+        self.kernel("attention")
+    }
+
+    fn gradient_kernels(&self) -> [KernelKey; 2] {
+        [true, false].map(|queries| self.kernel("attention_gradient").when("QUERIES", queries))
+    }
+}
+
+/// The best of `choices` for so many tokens, where a workgroup costs as much as `extra` tokens beside its own.
+fn best(choices: impl Iterator<Item = Tiles>, tokens: usize, extra: usize) -> Result<Tiles, String> {
+    let best = choices.min_by_key(|tiles| tokens.div_ceil(tiles.own) * (tiles.own + extra));
+    best.ok_or_else(|| "no tiles for heads of this size".to_owned())
+}
+
+/// The kernel of [`super::Attention`] and the tokens of its workgroups.
+pub(super) fn forward(tokens: usize, head_size: usize) -> Result<(KernelKey, usize), String> {
+    let tiles = best(Tiles::forward(head_size), tokens, 8)?;
+    Ok((tiles.forward_kernel(), tiles.own))
+}
+
+/// Both kernels of [`super::AttentionGradient`] likewise: queries first, for the other one reads what it writes.
+pub(super) fn gradient(tokens: usize, head_size: usize) -> Result<([KernelKey; 2], usize), String> {
+    let tiles = best(Tiles::gradient(head_size), tokens, 5)?;
+    Ok((tiles.gradient_kernels(), tiles.own))
+}
+
+/// Every kernel for heads of `head_size`.
+pub(super) fn kernels(head_size: usize) -> impl Iterator<Item = KernelKey> {
+    let gradient = Tiles::gradient(head_size).flat_map(|tiles| tiles.gradient_kernels());
+    Tiles::forward(head_size).map(|tiles| tiles.forward_kernel()).chain(gradient)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_fit_into_the_workgroup_memory_of_every_adapter() {
+        for head_size in (8..=128).step_by(4) {
+            let (forward, gradient) = (Tiles::forward(head_size), Tiles::gradient(head_size));
+            let (forward, gradient): (Vec<Tiles>, Vec<Tiles>) = (forward.collect(), gradient.collect());
+            assert!(!forward.is_empty() && !gradient.is_empty(), "heads of {head_size}");
+            for tiles in forward.into_iter().chain(gradient) {
+                assert!(tiles.workgroup_memory() <= WORKGROUP_MEMORY, "{tiles:?}");
+                assert!(tiles.own <= THREADS, "{tiles:?}: an invocation a row of logits");
+                assert_eq!(tiles.sum_rows() * tiles.team(), tiles.own * tiles.across, "{tiles:?}");
+                // One team hands its sums to the other through it.
+                assert!(tiles.sum_rows() * tiles.sum_columns() * tiles.team() <= tiles.vectors(), "{tiles:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn few_rows_go_to_waste() {
+        for (tokens, head_size, own) in [(50, 64, [56, 28]), (197, 32, [40, 32]), (65, 80, [24, 24])] {
+            let found = (forward(tokens, head_size), gradient(tokens, head_size));
+            let found = (found.0.map(|(_, own)| own), found.1.map(|(_, own)| own));
+            assert_eq!(found, (Ok(own[0]), Ok(own[1])), "{tokens} tokens, heads of {head_size}");
+        }
+    }
+}
