@@ -3,17 +3,18 @@
 // o = softmax(scale q kᵀ) v, and the logarithm of the normaliser, lse = ln Σ exp(scale q kᵀ).
 //
 // qkv, o: 16-bit floats, lse [batch, heads, tokens]: f32. A workgroup owns OWN queries of one head, SIDE a subgroup, whose
-// q stay in matrices, and goes over tiles of TILE keys twice: first for the maximum and the sum of exponentials of every
-// row of logits, then for the probabilities, which need no correction any more and are rounded to 16 bits, times the
-// values. Where one tile holds all keys, their logits are computed once. Matrices give no access to their elements, so
-// logits go through workgroup memory, where SHARERS invocations share a row. Tokens along x, heads along y, batch along z.
+// q stay in matrices, and goes over tiles of TILE keys twice, reading one ahead: first for the maximum and the sum of
+// exponentials of every row of logits, then for the probabilities, which need no correction any more and are rounded to
+// 16 bits, times the values. Matrices give no access to their elements, so logits go through workgroup memory that is
+// the subgroup's own, where SHARERS invocations share a row. There are SIDE tokens or more. Tokens along x, heads along
+// y, batch along z.
 //
 // SIDE_16 is for matrices of 16 x 16, which NVIDIA and AMD have.
 // conditions: SIDE_16
 
 import package::lib::matrices::{
-    params, qkv, place, place_out, Left, Right, Sum, SIDE, D4, DEPTH, LANES, SUBGROUPS, THREADS, TILE, WIDTH, TURNS, OWN,
-    PITCH, PITCH_SUMS, PITCH_OUT, PITCH_WEIGHTS, SHARERS,
+    params, qkv, place, place_out, Left, Right, Sum, SIDE, D4, DEPTH, LANES, SUBGROUPS, THREADS, TILE, WIDTH, TURNS, ROUNDS,
+    OWN, PITCH, PITCH_SUMS, PITCH_WEIGHTS, SHARERS,
 };
 
 enable f16;
@@ -25,15 +26,15 @@ const LOWEST: f32 = -1.0e30;
 @group(0) @binding(2) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;
 
-// Keys, then values of a tile, or own queries before; probabilities; logits, or results after; maximum and sum of each
-// invocation's share of a row.
-var<workgroup> keys: array<vec4<f16>, max(TILE, OWN) * PITCH>;
+// Keys and values of a tile; probabilities; logits, or results after; maximum and sum of each invocation's share of a row.
+var<workgroup> keys: array<vec4<f16>, TILE * PITCH>;
 var<workgroup> values: array<vec4<f16>, TILE * PITCH>;
 var<workgroup> weights: array<vec4<f16>, OWN * PITCH_WEIGHTS>;
-var<workgroup> sums: array<vec4f, OWN * max(PITCH_SUMS, PITCH_OUT)>;
+var<workgroup> sums: array<vec4f, OWN * PITCH_SUMS>;
 var<workgroup> shares: array<vec2f, THREADS>;
 
-// Vector i of part `part` of the tile that starts with token `first`.
+// Vector i of part `part` of the tile that starts with token `first`; what lies beyond the last token repeats it, and
+// gets no weight.
 fn ahead(i: u32, batch: u32, head: u32, part: u32, first: u32) -> vec4<f16> {
     return qkv[place(batch, min(first + i / D4, params.tokens - 1u), part, head) + i % D4];
 }
@@ -44,17 +45,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let batch = group.z;
     let subgroup = thread / LANES;
     let lane = thread % LANES;
-    let first_own = group.x * OWN;
+    // Where there are not enough tokens left, those before are computed again and not written.
+    let nominal = group.x * OWN + subgroup * SIDE;
+    let first_own = min(nominal, params.tokens - SIDE);
+    let stride = 3u * params.heads * D4;
 
-    // What lies beyond the last token repeats it; it gets no weight, and is not written.
-    for (var i = thread; i < OWN * D4; i += THREADS) {
-        keys[i / D4 * PITCH + i % D4] = ahead(i, batch, head, 0u, first_own);
-    }
-    workgroupBarrier();
     var queries: array<Left, DEPTH>;
     var result: array<Sum, DEPTH>;
     for (var d = 0u; d < DEPTH; d++) { // unrolled
-        queries[d] = coopLoadT<Left>(&keys[subgroup * SIDE * PITCH + d * (SIDE / 4u)], PITCH);
+        queries[d] = coopLoadT<Left>(&qkv[place(batch, first_own, 0u, head) + d * (SIDE / 4u)], stride);
         result[d] = Sum();
     }
     // This invocation's row of the subgroup's, and its share of it.
@@ -65,7 +64,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
     var most = LOWEST;
     var total = 0.0;
-    // The next tile is read while the one before is worked on.
     var k_ahead: array<vec4<f16>, TURNS>;
     for (var t = 0u; t < TURNS; t++) { // unrolled
         k_ahead[t] = ahead(thread + t * THREADS, batch, head, 1u, 0u);
@@ -92,8 +90,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             }
             coopStoreT(logits, &sums[own_sums + j * (SIDE / 4u)], PITCH_SUMS);
         }
-        workgroupBarrier();
-        for (var v = share; v < TILE / 4u; v += SHARERS) {
+        subgroupBarrier();
+        for (var r = 0u; r < ROUNDS; r++) { // unrolled
+            let v = share + r * SHARERS;
             let columns = vec4u(first + v * 4u) + vec4u(0u, 1u, 2u, 3u);
             let products = sums[own_sums + row * PITCH_SUMS + v] * params.scale;
             let logits = select(vec4f(LOWEST), products, columns < vec4u(params.tokens));
@@ -110,7 +109,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         v_ahead[t] = ahead(thread + t * THREADS, batch, head, 2u, 0u);
     }
     shares[thread] = vec2f(most, total);
-    workgroupBarrier();
+    subgroupBarrier();
     // The same order in each of them, so the same bits.
     let first_share = thread - share;
     for (var i = 0u; i < SHARERS; i += 1u) {
@@ -121,12 +120,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         total += shares[first_share + i].y * exp(shares[first_share + i].x - most);
     }
     let row_lse = most + log(total);
-    let token = first_own + subgroup * SIDE + row;
-    if (share == 0u && token < params.tokens) {
+    let token = first_own + row;
+    if (share == 0u && token >= nominal) {
         lse[(batch * params.heads + head) * params.tokens + token] = row_lse;
     }
 
-    let single = params.tokens <= TILE;
     for (var first = 0u; first < params.tokens; first += TILE) {
         workgroupBarrier();
         for (var t = 0u; t < TURNS; t++) { // unrolled
@@ -136,31 +134,30 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
                 values[i / D4 * PITCH + i % D4] = v_ahead[t];
             }
         }
+        workgroupBarrier();
         if (first + TILE < params.tokens) {
             for (var t = 0u; t < TURNS; t++) { // unrolled
                 k_ahead[t] = ahead(thread + t * THREADS, batch, head, 1u, first + TILE);
                 v_ahead[t] = ahead(thread + t * THREADS, batch, head, 2u, first + TILE);
             }
         }
-        if (!single) {
-            workgroupBarrier();
-            for (var j = 0u; j < WIDTH; j++) { // unrolled
-                var logits = Sum();
-                for (var d = 0u; d < DEPTH; d++) { // unrolled
-                    let k = coopLoad<Right>(&keys[j * SIDE * PITCH + d * (SIDE / 4u)], PITCH);
-                    logits = coopMultiplyAdd(queries[d], k, logits);
-                }
-                coopStoreT(logits, &sums[own_sums + j * (SIDE / 4u)], PITCH_SUMS);
+        for (var j = 0u; j < WIDTH; j++) { // unrolled
+            var logits = Sum();
+            for (var d = 0u; d < DEPTH; d++) { // unrolled
+                let k = coopLoad<Right>(&keys[j * SIDE * PITCH + d * (SIDE / 4u)], PITCH);
+                logits = coopMultiplyAdd(queries[d], k, logits);
             }
-            workgroupBarrier();
+            coopStoreT(logits, &sums[own_sums + j * (SIDE / 4u)], PITCH_SUMS);
         }
-        for (var v = share; v < TILE / 4u; v += SHARERS) {
+        subgroupBarrier();
+        for (var r = 0u; r < ROUNDS; r++) { // unrolled
+            let v = share + r * SHARERS;
             let columns = vec4u(first + v * 4u) + vec4u(0u, 1u, 2u, 3u);
             let powers = exp(sums[own_sums + row * PITCH_SUMS + v] * params.scale - row_lse);
             let inside = select(vec4f(), powers, columns < vec4u(params.tokens));
             weights[own_weights + row * PITCH_WEIGHTS + v] = vec4<f16>(inside);
         }
-        workgroupBarrier();
+        subgroupBarrier();
         for (var j = 0u; j < WIDTH; j++) { // unrolled
             let p = coopLoadT<Left>(&weights[own_weights + j * (SIDE / 4u)], PITCH_WEIGHTS);
             for (var d = 0u; d < DEPTH; d++) { // unrolled
@@ -170,16 +167,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         }
     }
 
-    workgroupBarrier();
-    let own_out = subgroup * SIDE * PITCH_OUT;
     for (var d = 0u; d < DEPTH; d++) { // unrolled
-        coopStoreT(result[d], &sums[own_out + d * (SIDE / 4u)], PITCH_OUT);
-    }
-    workgroupBarrier();
-    for (var i = lane; i < SIDE * D4; i += LANES) {
-        let to_token = first_own + subgroup * SIDE + i / D4;
-        if (to_token < params.tokens) {
-            o[place_out(batch, to_token, head) + i % D4] = sums[own_out + i / D4 * PITCH_OUT + i % D4];
+        subgroupBarrier();
+        coopStoreT(result[d], &sums[own_sums], PITCH_SUMS);
+        subgroupBarrier();
+        for (var i = lane; i < SIDE * (SIDE / 4u); i += LANES) {
+            let to_token = first_own + i / (SIDE / 4u);
+            if (to_token >= nominal) {
+                let value = sums[own_sums + i / (SIDE / 4u) * PITCH_SUMS + i % (SIDE / 4u)];
+                o[place_out(batch, to_token, head) + d * (SIDE / 4u) + i % (SIDE / 4u)] = value;
+            }
         }
     }
 }

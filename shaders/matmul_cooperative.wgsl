@@ -67,8 +67,8 @@ const PITCH_A: u32 = LENGTH_A + 2u;
 const PITCH_B: u32 = LENGTH_B + 2u;
 const SIZE_A: u32 = HEIGHT_A * PITCH_A;
 const SIZE_STEP: u32 = SIZE_A + HEIGHT_B * PITCH_B;
-// Rows of sums, in vectors of four, also lie apart.
-const PITCH_SUMS: u32 = STAGED * SIDE / 4u + 1u;
+// Rows of sums, in vectors, also lie apart where there is room.
+const PITCH_SUMS: u32 = STAGED * SIDE / 4u + STAGED - 1u;
 const SIZE_SUMS: u32 = SUBGROUPS * SIDE * PITCH_SUMS;
 // Rows of A that invocations side by side sum at a time.
 @if(SUMS) const SUMMERS: u32 = THREADS / LENGTH_A;

@@ -20,18 +20,19 @@ const LANES: u32 = 32u;
 const SUBGROUPS: u32 = 4u;
 const THREADS: u32 = 128u;
 // Tokens of the other side that are handled together, and matrices of these.
-const TILE: u32 = 32u;
-const WIDTH: u32 = 2u;
-// Vectors of a tile that an invocation loads, for each of both vectors of a token.
-const TURNS: u32 = 4u;
+const TILE: u32 = 16u;
+const WIDTH: u32 = 1u;
+// Vectors of a tile that an invocation loads, for each of both vectors of a token, and vectors of a row of sums that it
+// works on.
+const TURNS: u32 = 2u;
+const ROUNDS: u32 = 2u;
 
 // Tokens that a workgroup owns, SIDE each subgroup.
 const OWN: u32 = SUBGROUPS * SIDE;
 // Rows lie 16 bytes apart, so that a column of them is spread over banks: those of a head, of sums over a tile or over a
-// head, and of weights of a tile.
+// matrix of results, and of weights of a tile.
 const PITCH: u32 = D4 + 2u;
-const PITCH_SUMS: u32 = TILE / 4u + 1u;
-const PITCH_OUT: u32 = D4 + 1u;
+const PITCH_SUMS: u32 = max(TILE, SIDE) / 4u + 1u;
 const PITCH_WEIGHTS: u32 = TILE / 4u + 2u;
 // Invocations that share a row of sums.
 const SHARERS: u32 = LANES / SIDE;

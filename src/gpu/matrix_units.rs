@@ -29,7 +29,10 @@ impl MatrixUnits {
 
     /// Those of `adapter` that kernels can use.
     pub(super) fn of(adapter: &wgpu::Adapter) -> Option<Self> {
-        let needed = Features::EXPERIMENTAL_COOPERATIVE_MATRIX | Features::SHADER_F16 | Features::SUBGROUP;
+        let needed = Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+            | Features::SHADER_F16
+            | Features::SUBGROUP
+            | Features::SUBGROUP_BARRIER;
         if !adapter.features().contains(needed) || std::env::var_os(OFF).is_some() {
             return None;
         }

@@ -3,10 +3,15 @@
 use crate::gpu::{KernelKey, MatrixUnits};
 use crate::graph::{Caps, DType};
 
-/// Tokens of the other side that are handled together.
-const TILE: u32 = 32;
+/// Tokens of the other side that are handled together: few, so that several workgroups fit into the workgroup memory of a
+/// multiprocessor, of which drivers give kernels little.
+const TILE: u32 = 16;
 /// Most subgroups of a workgroup.
-const SUBGROUPS: u32 = 4;
+const SUBGROUPS: u32 = 8;
+
+fn tile() -> u32 {
+    std::env::var("UNMASK_TILE").ok().and_then(|v| v.parse().ok()).unwrap_or(TILE)
+}
 
 /// How attention over `tokens` in heads of `head_size` is cut for matrix units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +26,17 @@ impl Cut {
     /// The one for an adapter, if it has matrix units that can read the tensors as they are.
     pub fn of(caps: Caps, tokens: usize, head_size: usize, dtype: DType) -> Option<Cut> {
         let MatrixUnits { side, lanes, wide } = caps.matrix_units?;
-        if !wide || dtype != DType::F16 || !head_size.is_multiple_of(side as usize) {
+        if !wide || dtype != DType::F16 || !head_size.is_multiple_of(side as usize) || tokens < side as usize {
             return None;
         }
-        let needed = tokens.div_ceil(side as usize) as u32;
-        (1..=SUBGROUPS.min(needed)).rev().map(|subgroups| Cut { side, lanes, subgroups, head_size: head_size as u32 }).find(
-            |cut| cut.workgroup_memory() <= caps.workgroup_memory && cut.threads() <= caps.max_invocations,
-        )
+        // Matrices of own tokens, in as few workgroups as possible and these of one size.
+        let strips = tokens.div_ceil(side as usize) as u32;
+        let most: u32 = std::env::var("UNMASK_SUB").ok().and_then(|v| v.parse().ok()).unwrap_or(SUBGROUPS);
+        let fits = |most: &u32| {
+            let cut = Cut { side, lanes, subgroups: strips.div_ceil(strips.div_ceil(*most)), head_size: head_size as u32 };
+            (cut.workgroup_memory() <= caps.workgroup_memory && cut.threads() <= caps.max_invocations).then_some(cut)
+        };
+        (1..=most).rev().find_map(|most| fits(&most))
     }
 
     /// Queries or keys that a workgroup owns.
@@ -39,26 +48,26 @@ impl Cut {
         self.subgroups * self.lanes
     }
 
-    /// Bytes of workgroup memory of the kernel that takes most.
+    /// Bytes of workgroup memory of the kernel that takes most, the one for keys.
     fn workgroup_memory(self) -> u32 {
         let (own, fours) = (self.subgroups * self.side, self.head_size / 4);
-        let (head, weights, sums) = (fours + 2, own * (TILE / 4 + 2), TILE / 4 + 1);
-        let forward = 8 * ((TILE.max(own) + TILE) * head + weights) + 16 * own * sums.max(fours + 1);
-        let backward = 8 * ((2 * TILE).max(own) * head + 2 * weights) + 16 * own * (2 * sums).max(fours + 1);
-        forward.max(backward) + 8 * TILE.max(self.threads())
+        let halves = 2 * tile() * (fours + 2) + 2 * own * (tile() / 4 + 2);
+        8 * halves + 16 * own * (tile().max(self.side) / 4 + 1) + 8 * tile().max(self.threads())
     }
 
     fn key(self, shader: &'static str) -> KernelKey {
         let Cut { side, lanes, subgroups, head_size } = self;
+        let tile = tile();
         KernelKey::new(shader)
             .constant("D4", head_size / 4)
             .constant("DEPTH", head_size / side)
             .constant("LANES", lanes)
             .constant("SUBGROUPS", subgroups)
             .constant("THREADS", self.threads())
-            .constant("TILE", TILE)
-            .constant("WIDTH", TILE / side)
-            .constant("TURNS", (TILE * head_size / 4).div_ceil(self.threads()))
+            .constant("TILE", tile)
+            .constant("WIDTH", tile / side)
+            .constant("TURNS", (tile * head_size / 4).div_ceil(self.threads()))
+            .constant("ROUNDS", tile / 4 / (lanes / side))
             .when("SIDE_16", side == 16)
     }
 
@@ -78,7 +87,7 @@ impl Cut {
 pub(super) fn kernels() -> Vec<KernelKey> {
     let mut keys = Vec::new();
     for MatrixUnits { side, lanes, wide } in MatrixUnits::KNOWN {
-        for head_size in [16, 32, 48, 64, 80, 96, 128] {
+        for head_size in [16, 32, 48, 64, 80, 128] {
             for subgroups in 1..=SUBGROUPS {
                 let cut = Cut { side, lanes, subgroups, head_size };
                 if wide && head_size % side == 0 {

@@ -37,7 +37,9 @@ pub enum Form {
 }
 
 /// Most rows that tiles are measured with: more of them only repeat what was seen.
-const MOST_ROWS: usize = 8192;
+const MOST_ROWS: usize = 16384;
+/// What their number is rounded up to: how many tiles there are decides how well these fill an adapter.
+const ROWS_STEP: usize = 256;
 
 /// What every part of a split k but the last is a multiple of: the deepest step of any tile.
 const PART: usize = 64;
@@ -116,9 +118,9 @@ impl MatMul {
         })
     }
 
-    /// The extents that stand for a class: what counts pictures is rounded up to a power of two.
+    /// The extents that stand for a class: what counts pictures is rounded up.
     fn typical(&self, e: &Extents) -> Extents {
-        let rounded = |rows: usize| rows.next_power_of_two().clamp(64, MOST_ROWS);
+        let rounded = |rows: usize| rows.next_multiple_of(ROWS_STEP).clamp(ROWS_STEP, MOST_ROWS);
         match self.form {
             Form::TN => Extents { k: rounded(e.k), ..*e },
             _ => Extents { m: rounded(e.m), ..*e },
