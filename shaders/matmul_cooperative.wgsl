@@ -2,8 +2,8 @@
 // Matrix product C = A B on matrix units, as matmul.wgsl: A and B of 16-bit floats, products and sums in f32.
 //
 // A workgroup computes a TILE_M x TILE_N tile of C in steps of TILE_K along k. Its invocations load vectors of four
-// along the rows of A and B, TURNS_A and TURNS_B each and one step ahead, into workgroup memory, in rows as they are and
-// BUFFERS times; then each subgroup multiplies ROWS x COLUMNS matrices of SIDE x SIDE. What is transposed is so by the
+// along the rows of A and B, TURNS_A and TURNS_B each and one step ahead, into workgroup memory, in rows as they are; then
+// each subgroup multiplies ROWS x COLUMNS matrices of SIDE x SIDE. What is transposed is so by the
 // order in which a matrix is read. Matrices give no access to their elements, so STAGED of them at a time are written to
 // workgroup memory before the epilogue. Workgroup z runs over batches and parts of k, x and y over tiles in strips; rows
 // and columns beyond C repeat the last ones and are not written: all as in matmul.wgsl. Rows are whole vectors.
@@ -39,8 +39,6 @@ const THREADS: u32 = 128u;
 // Vectors of a step that an invocation loads.
 const TURNS_A: u32 = 2u;
 const TURNS_B: u32 = 2u;
-// Copies of both tiles: with two, one is filled while others still read the other.
-const BUFFERS: u32 = 1u;
 
 @if(SIDE_16) const SIDE: u32 = 16u;
 @if(!SIDE_16) const SIDE: u32 = 8u;
@@ -81,8 +79,8 @@ const SIZE_SUMS: u32 = SUBGROUPS * SIDE * PITCH_SUMS;
 @group(0) @binding(1) var<storage, read> halves_a: array<vec4<f16>>;
 @group(0) @binding(2) var<storage, read> halves_b: array<vec4<f16>>;
 
-@if(WIDE) var<workgroup> memory: array<vec4<f16>, BUFFERS * SIZE_STEP>;
-@if(!WIDE) var<workgroup> memory: array<f16, BUFFERS * SIZE_STEP * 4u>;
+@if(WIDE) var<workgroup> memory: array<vec4<f16>, SIZE_STEP>;
+@if(!WIDE) var<workgroup> memory: array<f16, SIZE_STEP * 4u>;
 @if(WIDE) var<workgroup> stage: array<vec4f, SIZE_STAGE>;
 @if(!WIDE) var<workgroup> stage: array<f32, SIZE_STAGE * 4u>;
 
@@ -257,26 +255,20 @@ fn main(
         from_b0[t] = first_b(thread + t * THREADS, b0, column0);
         b_ahead[t] = next_b(thread + t * THREADS, from_b0[t], k0, k1);
     }
-    var from_a = 0u;
     for (var k = k0; k < k1; k += TILE_K) {
-        let from_b = from_a + SIZE_A;
-        // What is stored over was read a step ago where there is one buffer, and where there are two before the barrier
-        // of that step.
-        if (BUFFERS == 1u) {
-            workgroupBarrier();
-        }
+        workgroupBarrier();
         // Only here is anything done with what was loaded, so that products need not wait for it.
         for (var t = 0u; t < TURNS_A; t++) { // unrolled
             let i = thread + t * THREADS;
             @if(RAGGED) let v = select(vec4<f16>(), a_ahead[t], k + depth_a(i) < k1);
             @if(!RAGGED) let v = a_ahead[t];
-            put(from_a + i / LENGTH_A * PITCH_A + i % LENGTH_A, v);
+            put(i / LENGTH_A * PITCH_A + i % LENGTH_A, v);
         }
         for (var t = 0u; t < TURNS_B; t++) { // unrolled
             let i = thread + t * THREADS;
             @if(RAGGED) let v = select(vec4<f16>(), b_ahead[t], k + depth_b(i) < k1);
             @if(!RAGGED) let v = b_ahead[t];
-            put(from_b + i / LENGTH_B * PITCH_B + i % LENGTH_B, v);
+            put(SIZE_A + i / LENGTH_B * PITCH_B + i % LENGTH_B, v);
         }
         workgroupBarrier();
         if (k + TILE_K < k1) {
@@ -290,7 +282,7 @@ fn main(
         @if(SUMS) {
             if (column0 == 0u) {
                 for (var height = thread / LENGTH_A; height < TILE_K; height += SUMMERS) {
-                    sum_a += at_a(from_a + height * PITCH_A + thread % LENGTH_A);
+                    sum_a += at_a(height * PITCH_A + thread % LENGTH_A);
                 }
             }
         }
@@ -298,24 +290,24 @@ fn main(
             var left: array<Left, ROWS>;
             for (var i = 0u; i < ROWS; i++) { // unrolled
                 @if(TN) {
-                    let at = from_a + d * SIDE * PITCH_A + (row + i * SIDE) / 4u;
+                    let at = d * SIDE * PITCH_A + (row + i * SIDE) / 4u;
                     left[i] = coopLoad<Left>(&memory[at * UNIT], PITCH_A * UNIT);
                 }
                 @if(!TN) {
-                    let at = from_a + (row + i * SIDE) * PITCH_A + d * SIDE / 4u;
+                    let at = (row + i * SIDE) * PITCH_A + d * SIDE / 4u;
                     left[i] = coopLoadT<Left>(&memory[at * UNIT], PITCH_A * UNIT);
                 }
             }
             for (var j = 0u; j < COLUMNS; j++) { // unrolled
                 @if(NT) {
-                    let at = from_b + (column + j * SIDE) * PITCH_B + d * SIDE / 4u;
+                    let at = SIZE_A + (column + j * SIDE) * PITCH_B + d * SIDE / 4u;
                     let right = coopLoad<Right>(&memory[at * UNIT], PITCH_B * UNIT);
                     for (var i = 0u; i < ROWS; i++) { // unrolled
                         sum[i * COLUMNS + j] = coopMultiplyAdd(left[i], right, sum[i * COLUMNS + j]);
                     }
                 }
                 @if(!NT) {
-                    let at = from_b + d * SIDE * PITCH_B + (column + j * SIDE) / 4u;
+                    let at = SIZE_A + d * SIDE * PITCH_B + (column + j * SIDE) / 4u;
                     let right = coopLoadT<Right>(&memory[at * UNIT], PITCH_B * UNIT);
                     for (var i = 0u; i < ROWS; i++) { // unrolled
                         sum[i * COLUMNS + j] = coopMultiplyAdd(left[i], right, sum[i * COLUMNS + j]);
@@ -323,7 +315,6 @@ fn main(
                 }
             }
         }
-        from_a = (BUFFERS - 1u) * SIZE_STEP - from_a;
     }
 
     @if(SUMS) {

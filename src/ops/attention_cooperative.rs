@@ -9,10 +9,6 @@ const TILE: u32 = 16;
 /// Most subgroups of a workgroup.
 const SUBGROUPS: u32 = 8;
 
-fn tile() -> u32 {
-    std::env::var("UNMASK_TILE").ok().and_then(|v| v.parse().ok()).unwrap_or(TILE)
-}
-
 /// How attention over `tokens` in heads of `head_size` is cut for matrix units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
@@ -31,12 +27,11 @@ impl Cut {
         }
         // Matrices of own tokens, in as few workgroups as possible and these of one size.
         let strips = tokens.div_ceil(side as usize) as u32;
-        let most: u32 = std::env::var("UNMASK_SUB").ok().and_then(|v| v.parse().ok()).unwrap_or(SUBGROUPS);
         let fits = |most: &u32| {
             let cut = Cut { side, lanes, subgroups: strips.div_ceil(strips.div_ceil(*most)), head_size: head_size as u32 };
             (cut.workgroup_memory() <= caps.workgroup_memory && cut.threads() <= caps.max_invocations).then_some(cut)
         };
-        (1..=most).rev().find_map(|most| fits(&most))
+        (1..=SUBGROUPS).rev().find_map(|most| fits(&most))
     }
 
     /// Queries or keys that a workgroup owns.
@@ -51,23 +46,22 @@ impl Cut {
     /// Bytes of workgroup memory of the kernel that takes most, the one for keys.
     fn workgroup_memory(self) -> u32 {
         let (own, fours) = (self.subgroups * self.side, self.head_size / 4);
-        let halves = 2 * tile() * (fours + 2) + 2 * own * (tile() / 4 + 2);
-        8 * halves + 16 * own * (tile().max(self.side) / 4 + 1) + 8 * tile().max(self.threads())
+        let halves = 2 * TILE * (fours + 2) + 2 * own * (TILE / 4 + 2);
+        8 * halves + 16 * own * (TILE.max(self.side) / 4 + 1) + 8 * TILE.max(self.threads())
     }
 
     fn key(self, shader: &'static str) -> KernelKey {
         let Cut { side, lanes, subgroups, head_size } = self;
-        let tile = tile();
         KernelKey::new(shader)
             .constant("D4", head_size / 4)
             .constant("DEPTH", head_size / side)
             .constant("LANES", lanes)
             .constant("SUBGROUPS", subgroups)
             .constant("THREADS", self.threads())
-            .constant("TILE", tile)
-            .constant("WIDTH", tile / side)
-            .constant("TURNS", (tile * head_size / 4).div_ceil(self.threads()))
-            .constant("ROUNDS", tile / 4 / (lanes / side))
+            .constant("TILE", TILE)
+            .constant("WIDTH", TILE / side)
+            .constant("TURNS", (TILE * head_size / 4).div_ceil(self.threads()))
+            .constant("ROUNDS", TILE / 4 / (lanes / side))
             .when("SIDE_16", side == 16)
     }
 

@@ -187,7 +187,7 @@ impl MatMul {
                 .constant("BUFFERS", buffers)
                 .constant("DEEP", k / 4)
                 .when("RAGGED", ragged && !scalar),
-            Tile::Matrix { side, m, n, k, rows, columns, buffers } => {
+            Tile::Matrix { side, m, n, k, rows, columns } => {
                 let MatrixUnits { lanes, wide, .. } = units;
                 let threads = tile.threads(lanes);
                 KernelKey::new("matmul_cooperative")
@@ -203,7 +203,6 @@ impl MatMul {
                     .constant("STAGES", columns / tile.staged())
                     .constant("TURNS_A", m * k / 4 / threads)
                     .constant("TURNS_B", n * k / 4 / threads)
-                    .constant("BUFFERS", buffers)
                     .when("RAGGED", ragged)
                     .when("WIDE", wide)
                     .when("SIDE_16", side == 16)

@@ -49,8 +49,6 @@ pub enum Tile {
         rows: u32,
         /// Matrices of a subgroup along n.
         columns: u32,
-        /// Copies of both tiles in workgroup memory, one or two.
-        buffers: u32,
     },
 }
 
@@ -67,13 +65,13 @@ impl Tile {
         Tile::Shared { m, n, k, quads_m, quads_n, buffers }
     }
 
-    const fn matrix(side: u32, (m, n, k): (u32, u32, u32), (rows, columns): (u32, u32), buffers: u32) -> Tile {
-        Tile::Matrix { side, m, n, k, rows, columns, buffers }
+    const fn matrix(side: u32, (m, n, k): (u32, u32, u32), (rows, columns): (u32, u32)) -> Tile {
+        Tile::Matrix { side, m, n, k, rows, columns }
     }
 }
 
 /// The tile shapes that tests and benchmarks go through.
-pub const TILES: [Tile; 35] = [
+pub const TILES: [Tile; 27] = [
     Tile::Broadcast { rows: 64, columns: 2 },
     Tile::Broadcast { rows: 64, columns: 1 },
     Tile::Broadcast { rows: 32, columns: 1 },
@@ -83,32 +81,24 @@ pub const TILES: [Tile; 35] = [
     Tile::USUAL,
     Tile::BUSY,
     Tile::SMALL,
-    Tile::shared((128, 64, 16), (2, 2), 1),
-    Tile::shared((64, 128, 16), (2, 2), 1),
-    Tile::shared((64, 32, 16), (2, 1), 1),
     Tile::shared((128, 128, 16), (2, 4), 1),
     Tile::shared((64, 128, 16), (2, 4), 1),
     Tile::shared((64, 64, 16), (2, 2), 2),
-    Tile::shared((64, 64, 8), (2, 2), 1),
-    Tile::shared((64, 64, 32), (2, 2), 1),
-    Tile::shared((128, 64, 8), (4, 2), 1),
-    Tile::shared((64, 128, 8), (2, 4), 1),
-    Tile::shared((128, 128, 8), (2, 4), 1),
     Tile::shared((128, 128, 8), (2, 2), 1),
-    Tile::shared((128, 64, 16), (4, 2), 1),
-    Tile::shared((256, 128, 16), (2, 4), 1),
-    Tile::shared((256, 128, 8), (2, 4), 1),
-    Tile::matrix(16, (256, 128, 32), (4, 4), 1),
-    Tile::matrix(16, (128, 256, 32), (4, 4), 1),
-    Tile::matrix(16, (128, 128, 32), (4, 4), 1),
-    Tile::matrix(16, (128, 128, 32), (4, 2), 1),
-    Tile::matrix(16, (128, 64, 32), (4, 4), 1),
-    Tile::matrix(16, (128, 64, 32), (4, 2), 1),
-    Tile::matrix(16, (64, 128, 32), (2, 4), 1),
-    Tile::matrix(16, (64, 64, 32), (2, 2), 1),
-    Tile::matrix(8, (64, 64, 32), (4, 4), 1),
-    Tile::matrix(8, (64, 32, 32), (4, 2), 2),
-    Tile::matrix(8, (32, 32, 32), (2, 2), 1),
+    Tile::shared((128, 64, 16), (2, 2), 1),
+    Tile::shared((64, 128, 16), (2, 2), 1),
+    Tile::shared((64, 32, 16), (2, 1), 1),
+    Tile::shared((32, 64, 16), (1, 2), 1),
+    Tile::matrix(16, (256, 128, 32), (4, 4)),
+    Tile::matrix(16, (128, 256, 32), (4, 4)),
+    Tile::matrix(16, (128, 128, 32), (4, 4)),
+    Tile::matrix(16, (128, 128, 32), (4, 2)),
+    Tile::matrix(16, (128, 64, 32), (4, 2)),
+    Tile::matrix(16, (64, 128, 32), (2, 4)),
+    Tile::matrix(16, (64, 64, 32), (2, 2)),
+    Tile::matrix(8, (64, 64, 32), (4, 4)),
+    Tile::matrix(8, (64, 32, 32), (4, 2)),
+    Tile::matrix(8, (32, 32, 32), (2, 2)),
 ];
 
 impl Tile {
@@ -137,10 +127,10 @@ impl Tile {
             Tile::Broadcast { .. } | Tile::Direct { .. } => 0,
             Tile::Shared { m, n, k, buffers, .. } => buffers * (m + n) * k * 4,
             // The longest rows there are, with what lies between them; and what is staged, or sums of columns.
-            Tile::Matrix { side, m, n, k, buffers, .. } => {
-                let steps = buffers * (m + n) * (k + 8) * 2;
-                let threads = self.threads(lanes);
-                steps + (threads / lanes * side * (self.staged() * side + 4) * 4).max(threads * 16)
+            Tile::Matrix { side, m, n, k, .. } => {
+                let (threads, staged) = (self.threads(lanes), self.staged());
+                let stage = threads / lanes * side * (staged * side + 4 * (staged - 1)) * 4;
+                (m + n) * (k + 8) * 2 + stage.max(threads * 16)
             }
         }
     }
@@ -163,7 +153,7 @@ impl Tile {
     /// a second workgroup anyway.
     pub(super) fn staged(self) -> u32 {
         match self {
-            Tile::Matrix { m, n, columns, buffers: 1, .. } if m * n > 128 * 128 && columns.is_multiple_of(2) => 2,
+            Tile::Matrix { m, n, columns, .. } if m * n > 128 * 128 && columns.is_multiple_of(2) => 2,
             _ => 1,
         }
     }
@@ -222,13 +212,10 @@ impl std::fmt::Display for Tile {
             Tile::Broadcast { rows, columns } => write!(f, "broadcast {rows}x{columns}"),
             Tile::Direct { rows, lanes } => write!(f, "direct {rows}x{lanes}"),
             Tile::Shared { m, n, k, quads_m, quads_n, .. } => write!(f, "{m}x{n}x{k} quads {quads_m}x{quads_n}"),
-            Tile::Matrix { side, m, n, k, rows, columns, .. } => {
+            Tile::Matrix { side, m, n, k, rows, columns } => {
                 write!(f, "{m}x{n}x{k} matrices {rows}x{columns} of {side}x{side}")
             }
         }?;
-        match self {
-            Tile::Shared { buffers: 2, .. } | Tile::Matrix { buffers: 2, .. } => f.write_str(" twice"),
-            _ => Ok(()),
-        }
+        if matches!(self, Tile::Shared { buffers: 2, .. }) { f.write_str(" twice") } else { Ok(()) }
     }
 }
