@@ -4,17 +4,18 @@
 // qkv [batch, tokens, 3, heads, 4 D4], o [batch, tokens, heads, 4 D4], lse [batch, heads, tokens], all f32.
 // A workgroup takes OWN queries of one head and goes over the keys in order, in tiles of OTHER, as products of small
 // matrices in register tiles from workgroup memory:
-// 1. Logits, OWN x OTHER, ROWS x 4 an invocation, with keys whole in workgroup memory and queries in chunks of WIDE
+// 1. Logits, OWN x OTHER, ROWS x 4 an invocation, with keys whole in workgroup memory and queries in chunks of CHUNK
 //    vec4s.
-// 2. One invocation a query takes its logits, where the chunks were, into its running maximum and sum, and makes weights
-//    of them; meanwhile values are where the keys were.
+// 2. One invocation a query takes its logits, where the chunks were, into its running maximum and sum, and makes
+//    weights of them; meanwhile values are where the keys were.
 // 3. Weights times values, SUM_ROWS queries and SUM_COLUMNS vec4s an invocation, in registers until the end.
 // Tokens along x, heads along y, batch along z.
 
 import package::lib::heads::{params, qkv, D4, place, place_out};
-import package::lib::heads_tiled::{WIDE, PITCH, row_of, column_of, near_place, far_place};
+import package::lib::heads_tiled::{
+    TEAM, WIDE, CHUNK, OTHER, THREADS_M, PITCH, row_of, column_of, near_place, far_place, add_dot
+};
 
-const THREADS: u32 = 64u;
 // Queries of an invocation in products along a head, and in sums over tokens.
 const ROWS: u32 = 4u;
 const SUM_ROWS: u32 = 7u;
@@ -24,40 +25,40 @@ const ACROSS: u32 = 8u;
 // Vec4s that an invocation brings to workgroup memory: of a chunk, of a tile.
 const NEAR_TURNS: u32 = 4u;
 const FAR_TURNS: u32 = 4u;
-// Vec4s along a head that are multiplied in one go, a divisor of WIDE.
+// Vec4s along a head that are multiplied in one go, a divisor of CHUNK.
 const STEPS: u32 = 4u;
 
-const THREADS_M: u32 = THREADS / WIDE;
-const SUM_THREADS_M: u32 = THREADS / ACROSS;
+const THREADS: u32 = TEAM;
+const SUM_THREADS_M: u32 = TEAM / ACROSS;
 const OWN: u32 = SUM_ROWS * SUM_THREADS_M;
-const OTHER: u32 = 4u * WIDE;
 // Queries that the products have room for, at least OWN.
 const SPAN: u32 = ROWS * THREADS_M;
-// Whether chunks of WIDE make up a head.
-const WHOLE: bool = D4 % WIDE == 0u;
+// Zero where chunks make up a head, else one.
+const CUT: u32 = min(D4 % CHUNK, 1u);
 // Below any logit, and exp(LOWEST - logit) is zero without overflow on the way.
 const LOWEST: f32 = -1.0e30;
 
 @group(0) @binding(2) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;
 
-// Near: queries, later logits, then weights. Far: keys, later values.
-const NEAR: u32 = SPAN * WIDE;
-const FAR: u32 = OTHER * PITCH;
-var<workgroup> tile: array<vec4f, NEAR + FAR>;
+// Queries, later logits, then weights; rows in fours.
+var<workgroup> near: array<array<vec4f, 4u * CHUNK>, SPAN / 4u>;
+// Keys, later values: four blocks of WIDE rows.
+var<workgroup> far: array<array<vec4f, WIDE * PITCH>, 4>;
 // What each query's sums are to be multiplied with.
 var<workgroup> factor: array<f32, OWN>;
 
 // Vec4 i of the chunk of queries that begins with vec4 `chunk`; `head` is where token 0 has its query. What lies beyond
 // the last token, or the head, repeats it.
 fn load_near(i: u32, head: u32, first: u32, chunk: u32) -> vec4f {
-    let token = min(first + i / WIDE, params.tokens - 1u);
-    return qkv[head + token * (3u * params.heads * D4) + min(chunk + i % WIDE, D4 - 1u)];
+    let token = min(first + i / CHUNK, params.tokens - 1u);
+    return qkv[head + token * (3u * params.heads * D4) + min(chunk + i % CHUNK, D4 - 1u)];
 }
 
 fn store_near(i: u32, query: vec4f) {
-    if (i < NEAR) {
-        tile[near_place(i / WIDE, i % WIDE)] = query;
+    let row = i / CHUNK;
+    if (row < SPAN) {
+        near[row / 4u][near_place(row, i % CHUNK)] = query;
     }
 }
 
@@ -68,8 +69,9 @@ fn load_far(i: u32, head: u32, first: u32) -> vec4f {
 }
 
 fn store_far(i: u32, vector: vec4f) {
-    if (i < OTHER * D4) {
-        tile[NEAR + far_place(i / D4, i % D4)] = vector;
+    let row = i / D4;
+    if (row < OTHER) {
+        far[row / WIDE][far_place(row, i % D4)] = vector;
     }
 }
 
@@ -92,82 +94,76 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     var sum = array<vec4f, SUM_ROWS * SUM_COLUMNS>();
     for (var first = 0u; first < params.tokens; first += OTHER) {
         let count = min(OTHER, params.tokens - first);
-        var near = array<vec4f, NEAR_TURNS>();
-        var far = array<vec4f, FAR_TURNS>();
+        // Whether there are more tokens than one block of far rows holds: the last tile often has few.
+        let more = count > WIDE;
+        var next_far = array<vec4f, FAR_TURNS>();
         for (var turn = 0u; turn < FAR_TURNS; turn++) { // unrolled
-            far[turn] = load_far(thread + turn * THREADS, keys, first);
-        }
-        for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
-            near[turn] = load_near(thread + turn * THREADS, queries, first_own, 0u);
+            next_far[turn] = load_far(thread + turn * THREADS, keys, first);
         }
         workgroupBarrier();
         for (var turn = 0u; turn < FAR_TURNS; turn++) { // unrolled
-            store_far(thread + turn * THREADS, far[turn]);
+            store_far(thread + turn * THREADS, next_far[turn]);
         }
-        for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
-            store_near(thread + turn * THREADS, near[turn]);
-        }
-        workgroupBarrier();
 
         // product[i * 4 + j] is that of query i * THREADS_M + thread_m with key j * WIDE + thread_n.
         var product = array<f32, ROWS * 4u>();
-        for (var chunk = 0u; chunk < D4; chunk += WIDE) {
-            let more = chunk + WIDE < D4;
-            if (more) {
-                for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
-                    near[turn] = load_near(thread + turn * THREADS, queries, first_own, chunk + WIDE);
-                }
+        for (var chunk = 0u; chunk < D4; chunk += CHUNK) {
+            var next_near = array<vec4f, NEAR_TURNS>();
+            for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
+                next_near[turn] = load_near(thread + turn * THREADS, queries, first_own, chunk);
             }
-            for (var step = 0u; step < WIDE; step += STEPS) {
+            if (chunk > 0u) {
+                workgroupBarrier();
+            }
+            for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
+                store_near(thread + turn * THREADS, next_near[turn]);
+            }
+            workgroupBarrier();
+            for (var step = 0u; step < CHUNK; step += STEPS) {
                 for (var d = 0u; d < STEPS; d++) { // unrolled
-                    if (WHOLE || chunk + step + d < D4) {
+                    if (CUT * (chunk + step + d) < D4) {
                         var a = array<vec4f, ROWS>();
                         var b = array<vec4f, 4>();
                         for (var i = 0u; i < ROWS; i++) { // unrolled
-                            a[i] = tile[near_place(i * THREADS_M + thread_m, step + d)];
+                            a[i] = near[i * (THREADS_M / 4u) + thread_m / 4u][near_place(thread_m, step + d)];
                         }
                         for (var j = 0u; j < 4u; j++) { // unrolled
-                            b[j] = tile[NEAR + far_place(j * WIDE + thread_n, chunk + step + d)];
+                            b[j] = far[j][far_place(thread_n, chunk + step + d)];
                         }
-                        for (var j = 0u; j < 4u; j++) { // unrolled
-                            if (j * WIDE < count) {
+                        for (var i = 0u; i < ROWS; i++) { // unrolled
+                            product[i * 4u] = add_dot(product[i * 4u], a[i], b[0]);
+                        }
+                        if (more) {
+                            for (var j = 0u; j < 3u; j++) { // unrolled
                                 for (var i = 0u; i < ROWS; i++) { // unrolled
-                                    // From left to right, so that each multiplication goes with an addition.
-                                    product[i * 4u + j] = product[i * 4u + j] + a[i].x * b[j].x + a[i].y * b[j].y
-                                        + a[i].z * b[j].z + a[i].w * b[j].w;
+                                    product[i * 4u + j + 1u] = add_dot(product[i * 4u + j + 1u], a[i], b[j + 1u]);
                                 }
                             }
                         }
                     }
                 }
             }
-            workgroupBarrier();
-            if (more) {
-                for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
-                    store_near(thread + turn * THREADS, near[turn]);
-                }
-                workgroupBarrier();
-            }
         }
+        workgroupBarrier();
 
         let there = vec4u(0u, WIDE, 2u * WIDE, 3u * WIDE) + thread_n < vec4u(count);
         for (var i = 0u; i < ROWS; i++) { // unrolled
             let products = vec4f(product[i * 4u], product[i * 4u + 1u], product[i * 4u + 2u], product[i * 4u + 3u]);
-            tile[near_place(i * THREADS_M + thread_m, thread_n)] =
+            near[i * (THREADS_M / 4u) + thread_m / 4u][near_place(thread_m, thread_n)] =
                 select(vec4f(LOWEST), products * params.scale, there);
         }
         for (var turn = 0u; turn < FAR_TURNS; turn++) { // unrolled
-            far[turn] = load_far(thread + turn * THREADS, values, first);
+            next_far[turn] = load_far(thread + turn * THREADS, values, first);
         }
         for (var turn = 0u; turn < FAR_TURNS; turn++) { // unrolled
-            store_far(thread + turn * THREADS, far[turn]);
+            store_far(thread + turn * THREADS, next_far[turn]);
         }
         workgroupBarrier();
         if (thread < OWN) {
             var logits = array<vec4f, WIDE>();
             var larger = vec4f(most);
             for (var n = 0u; n < WIDE; n++) { // unrolled
-                logits[n] = tile[near_place(thread, n)];
+                logits[n] = near[thread / 4u][near_place(thread, n)];
                 larger = max(larger, logits[n]);
             }
             let largest = max(max(larger.x, larger.y), max(larger.z, larger.w));
@@ -175,7 +171,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             for (var n = 0u; n < WIDE; n++) { // unrolled
                 let weight = exp(logits[n] - largest);
                 weights += weight;
-                tile[near_place(thread, n)] = weight;
+                near[thread / 4u][near_place(thread, n)] = weight;
             }
             let shrink = exp(most - largest);
             most = largest;
@@ -193,14 +189,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         for (var n = 0u; n < WIDE; n += 1u) {
             var weight = array<vec4f, SUM_ROWS>();
             for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
-                weight[i] = tile[near_place(i * SUM_THREADS_M + sum_m, n)];
+                weight[i] = near[i * (SUM_THREADS_M / 4u) + sum_m / 4u][near_place(sum_m, n)];
             }
-            for (var j = 0u; j < 4u; j++) { // unrolled
-                if (j * WIDE < count) {
+            for (var c = 0u; c < SUM_COLUMNS; c++) { // unrolled
+                let value = far[0][far_place(n, min(c * ACROSS + sum_n, D4 - 1u))];
+                for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
+                    sum[i * SUM_COLUMNS + c] += weight[i][0] * value;
+                }
+            }
+            if (more) {
+                for (var j = 0u; j < 3u; j++) { // unrolled
                     for (var c = 0u; c < SUM_COLUMNS; c++) { // unrolled
-                        let value = tile[NEAR + far_place(j * WIDE + n, min(c * ACROSS + sum_n, D4 - 1u))];
+                        let value = far[j + 1u][far_place(n, min(c * ACROSS + sum_n, D4 - 1u))];
                         for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
-                            sum[i * SUM_COLUMNS + c] += weight[i][j] * value;
+                            sum[i * SUM_COLUMNS + c] += weight[i][j + 1u] * value;
                         }
                     }
                 }

@@ -8,7 +8,7 @@
 // with y. A workgroup takes OWN tokens of one head and goes over those of the other side in order, in tiles of OTHER,
 // as products of small matrices in register tiles from workgroup memory, by two teams of invocations:
 // 1. The first team multiplies x with x, the second y with y, OWN x OTHER each, ROWS x 4 an invocation, with the other
-//    side's vectors whole in workgroup memory and its own in chunks of WIDE vec4s.
+//    side's vectors whole in workgroup memory and its own in chunks of CHUNK vec4s.
 // 2. The first team makes p, the second t from it, where the chunks were.
 // 3. QUERIES: both teams add t k, each for every second vec4 of t. Otherwise the first adds t q and the second p do.
 //    SUM_ROWS tokens and SUM_COLUMNS vec4s an invocation, in registers until the end.
@@ -16,7 +16,9 @@
 // conditions: QUERIES
 
 import package::lib::heads::{params, qkv, D4, place, place_out};
-import package::lib::heads_tiled::{WIDE, PITCH, row_of, column_of, near_place, far_place};
+import package::lib::heads_tiled::{
+    TEAM, WIDE, CHUNK, OTHER, THREADS_M, PITCH, row_of, column_of, near_place, far_place, add_dot
+};
 
 // Own tokens of an invocation in products along a head, and in sums over tokens.
 const ROWS: u32 = 4u;
@@ -25,21 +27,18 @@ const SUM_ROWS: u32 = 8u;
 const SUM_COLUMNS: u32 = 2u;
 const ACROSS: u32 = 8u;
 // Pairs of vec4s that an invocation brings to workgroup memory: of a chunk, of a tile.
-const NEAR_TURNS: u32 = 2u;
+const NEAR_TURNS: u32 = 4u;
 const FAR_TURNS: u32 = 4u;
-// Vec4s along a head that are multiplied in one go, a divisor of WIDE.
+// Vec4s along a head that are multiplied in one go, a divisor of CHUNK.
 const STEPS: u32 = 4u;
 
-const TEAM: u32 = 32u;
 const THREADS: u32 = 2u * TEAM;
-const THREADS_M: u32 = TEAM / WIDE;
 const SUM_THREADS_M: u32 = TEAM / ACROSS;
 const OWN: u32 = SUM_ROWS * SUM_THREADS_M;
-const OTHER: u32 = 4u * WIDE;
 // Own tokens that the products have room for, at least OWN.
 const SPAN: u32 = ROWS * THREADS_M;
-// Whether chunks of WIDE make up a head.
-const WHOLE: bool = D4 % WIDE == 0u;
+// Zero where chunks make up a head, else one.
+const CUT: u32 = min(D4 % CHUNK, 1u);
 
 @group(0) @binding(2) var<storage, read> dout: array<vec4f>;
 @group(0) @binding(3) var<storage, read> lse: array<f32>;
@@ -48,10 +47,11 @@ const WHOLE: bool = D4 % WIDE == 0u;
 @if(!QUERIES) @group(0) @binding(5) var<storage, read> delta: array<f32>;
 @if(QUERIES) @group(0) @binding(6) var<storage, read> o: array<vec4f>;
 
-// Near: own x, later t; own y, later p. Far: the other side's x and y.
-const NEAR: u32 = SPAN * WIDE;
-const FAR: u32 = OTHER * PITCH;
-var<workgroup> tile: array<vec4f, 2u * (NEAR + FAR)>;
+// Own x, later t, then own y, later p; rows in fours.
+const NEAR: u32 = SPAN / 4u;
+var<workgroup> near: array<array<vec4f, 4u * CHUNK>, 2u * NEAR>;
+// The other side's x, then its y: four blocks of WIDE rows each, with room for a vec4 of each invocation of a team.
+var<workgroup> far: array<array<vec4f, max(WIDE * PITCH, TEAM)>, 8>;
 
 struct Pair {
     x: vec4f,
@@ -74,8 +74,8 @@ fn key_pair(head: vec2u, token: u32, d: u32) -> Pair {
 // Pair i of the chunk of own vectors that begins with vec4 `chunk`. What lies beyond the last token, or the head,
 // repeats it.
 fn load_near(i: u32, head: vec2u, first: u32, chunk: u32) -> Pair {
-    let token = min(first + i / WIDE, params.tokens - 1u);
-    let d = min(chunk + i % WIDE, D4 - 1u);
+    let token = min(first + i / CHUNK, params.tokens - 1u);
+    let d = min(chunk + i % CHUNK, D4 - 1u);
     @if(QUERIES) {
         return query_pair(head, token, d);
     }
@@ -85,10 +85,11 @@ fn load_near(i: u32, head: vec2u, first: u32, chunk: u32) -> Pair {
 }
 
 fn store_near(i: u32, pair: Pair) {
-    if (i < NEAR) {
-        let at = near_place(i / WIDE, i % WIDE);
-        tile[at] = pair.x;
-        tile[at + NEAR] = pair.y;
+    let row = i / CHUNK;
+    if (row < SPAN) {
+        let at = near_place(row, i % CHUNK);
+        near[row / 4u][at] = pair.x;
+        near[NEAR + row / 4u][at] = pair.y;
     }
 }
 
@@ -104,10 +105,11 @@ fn load_far(i: u32, head: vec2u, first: u32) -> Pair {
 }
 
 fn store_far(i: u32, pair: Pair) {
-    if (i < OTHER * D4) {
-        let at = 2u * NEAR + far_place(i / D4, i % D4);
-        tile[at] = pair.x;
-        tile[at + FAR] = pair.y;
+    let row = i / D4;
+    if (row < OTHER) {
+        let at = far_place(row, i % D4);
+        far[row / WIDE][at] = pair.x;
+        far[4u + row / WIDE][at] = pair.y;
     }
 }
 
@@ -123,19 +125,29 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let lane = thread % TEAM;
     let thread_m = row_of(lane, WIDE);
     let thread_n = column_of(lane, WIDE);
+    let near_m = team * NEAR + thread_m / 4u;
     let sum_m = row_of(lane, ACROSS);
     let sum_n = column_of(lane, ACROSS);
 
     // The first team's lse, the second's delta: of own tokens, or of a tile's.
     @if(QUERIES) var own_statistics = array<f32, ROWS>();
     @if(QUERIES) {
-        for (var i = thread; i < SPAN * 4u; i += THREADS) {
-            let at = place_out(batch, min(first_own + i / 4u, last), head);
+        for (var i = thread; i < SPAN * WIDE; i += THREADS) {
+            let row = i / WIDE;
+            let at = place_out(batch, min(first_own + row, last), head);
             var products = vec4f();
-            for (var d = i % 4u; d < D4; d += 4u) {
+            for (var d = i % WIDE; d < D4; d += WIDE) {
                 products += dout[at + d] * o[at + d];
             }
-            tile[i] = products;
+            near[row / 4u][near_place(row, i % WIDE)] = products;
+        }
+        workgroupBarrier();
+        if (thread < SPAN) {
+            var products = vec4f();
+            for (var n = 0u; n < WIDE; n += 1u) {
+                products += near[thread / 4u][near_place(thread, n)];
+            }
+            near[thread / 4u][near_place(thread, 0u)] = vec4f(products.x + products.y + products.z + products.w);
         }
         workgroupBarrier();
         for (var i = 0u; i < ROWS; i++) { // unrolled
@@ -144,8 +156,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             if (team == 0u) {
                 own_statistics[i] = lse[statistics + min(token, last)];
             } else {
-                let products = tile[row * 4u] + tile[row * 4u + 1u] + tile[row * 4u + 2u] + tile[row * 4u + 3u];
-                own_statistics[i] = products.x + products.y + products.z + products.w;
+                own_statistics[i] = near[row / 4u][near_place(row, 0u)].x;
                 if (thread_n == 0u && row < OWN && token <= last) {
                     delta[statistics + token] = own_statistics[i];
                 }
@@ -156,13 +167,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     var sum = array<vec4f, SUM_ROWS * SUM_COLUMNS>();
     for (var first = 0u; first < params.tokens; first += OTHER) {
         let count = min(OTHER, params.tokens - first);
-        var near = array<Pair, NEAR_TURNS>();
-        var far = array<Pair, FAR_TURNS>();
+        // Whether there are more tokens than one block of far rows holds: the last tile often has few.
+        let more = count > WIDE;
+        var next_far = array<Pair, FAR_TURNS>();
         for (var turn = 0u; turn < FAR_TURNS; turn++) { // unrolled
-            far[turn] = load_far(thread + turn * THREADS, origin, first);
-        }
-        for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
-            near[turn] = load_near(thread + turn * THREADS, origin, first_own, 0u);
+            next_far[turn] = load_far(thread + turn * THREADS, origin, first);
         }
         @if(!QUERIES) var statistic = vec4f();
         @if(!QUERIES) {
@@ -177,62 +186,59 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         }
         workgroupBarrier();
         for (var turn = 0u; turn < FAR_TURNS; turn++) { // unrolled
-            store_far(thread + turn * THREADS, far[turn]);
+            store_far(thread + turn * THREADS, next_far[turn]);
         }
-        for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
-            store_near(thread + turn * THREADS, near[turn]);
-        }
-        workgroupBarrier();
 
         // Logits, or slopes: product[i * 4 + j] is that of own token i * THREADS_M + thread_m with j * WIDE + thread_n.
         var product = array<f32, ROWS * 4u>();
-        for (var chunk = 0u; chunk < D4; chunk += WIDE) {
-            let more = chunk + WIDE < D4;
-            if (more) {
-                for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
-                    near[turn] = load_near(thread + turn * THREADS, origin, first_own, chunk + WIDE);
-                }
+        for (var chunk = 0u; chunk < D4; chunk += CHUNK) {
+            var next_near = array<Pair, NEAR_TURNS>();
+            for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
+                next_near[turn] = load_near(thread + turn * THREADS, origin, first_own, chunk);
             }
-            for (var step = 0u; step < WIDE; step += STEPS) {
+            if (chunk > 0u) {
+                workgroupBarrier();
+            }
+            for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
+                store_near(thread + turn * THREADS, next_near[turn]);
+            }
+            workgroupBarrier();
+            for (var step = 0u; step < CHUNK; step += STEPS) {
                 for (var d = 0u; d < STEPS; d++) { // unrolled
-                    if (WHOLE || chunk + step + d < D4) {
+                    if (CUT * (chunk + step + d) < D4) {
                         var a = array<vec4f, ROWS>();
                         var b = array<vec4f, 4>();
                         for (var i = 0u; i < ROWS; i++) { // unrolled
-                            a[i] = tile[team * NEAR + near_place(i * THREADS_M + thread_m, step + d)];
+                            a[i] = near[near_m + i * (THREADS_M / 4u)][near_place(thread_m, step + d)];
                         }
                         for (var j = 0u; j < 4u; j++) { // unrolled
-                            b[j] = tile[2u * NEAR + team * FAR + far_place(j * WIDE + thread_n, chunk + step + d)];
+                            b[j] = far[team * 4u + j][far_place(thread_n, chunk + step + d)];
                         }
-                        for (var j = 0u; j < 4u; j++) { // unrolled
-                            if (j * WIDE < count) {
+                        for (var i = 0u; i < ROWS; i++) { // unrolled
+                            product[i * 4u] = add_dot(product[i * 4u], a[i], b[0]);
+                        }
+                        if (more) {
+                            for (var j = 0u; j < 3u; j++) { // unrolled
                                 for (var i = 0u; i < ROWS; i++) { // unrolled
-                                    // From left to right, so that each multiplication goes with an addition.
-                                    product[i * 4u + j] = product[i * 4u + j] + a[i].x * b[j].x + a[i].y * b[j].y
-                                        + a[i].z * b[j].z + a[i].w * b[j].w;
+                                    product[i * 4u + j + 1u] = add_dot(product[i * 4u + j + 1u], a[i], b[j + 1u]);
                                 }
                             }
                         }
                     }
                 }
             }
-            workgroupBarrier();
-            if (more) {
-                for (var turn = 0u; turn < NEAR_TURNS; turn++) { // unrolled
-                    store_near(thread + turn * THREADS, near[turn]);
-                }
-                workgroupBarrier();
-            }
         }
+        workgroupBarrier();
 
         let there = vec4u(0u, WIDE, 2u * WIDE, 3u * WIDE) + thread_n < vec4u(count);
+        let at = near_place(thread_m, thread_n);
         if (team == 0u) {
             for (var i = 0u; i < ROWS; i++) { // unrolled
                 @if(QUERIES) let statistic = vec4f(own_statistics[i]);
                 let logits =
                     vec4f(product[i * 4u], product[i * 4u + 1u], product[i * 4u + 2u], product[i * 4u + 3u]);
                 let p = select(vec4f(), exp(logits * params.scale - statistic), there);
-                tile[NEAR + near_place(i * THREADS_M + thread_m, thread_n)] = p;
+                near[NEAR + i * (THREADS_M / 4u) + thread_m / 4u][at] = p;
             }
         }
         workgroupBarrier();
@@ -241,31 +247,38 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
                 @if(QUERIES) let statistic = vec4f(own_statistics[i]);
                 let slopes =
                     vec4f(product[i * 4u], product[i * 4u + 1u], product[i * 4u + 2u], product[i * 4u + 3u]);
-                let at = near_place(i * THREADS_M + thread_m, thread_n);
-                tile[at] = tile[NEAR + at] * (slopes - statistic);
+                let four = i * (THREADS_M / 4u) + thread_m / 4u;
+                near[four][at] = near[NEAR + four][at] * (slopes - statistic);
             }
         }
         workgroupBarrier();
 
-        @if(QUERIES) let weights = 0u;
-        @if(QUERIES) let vectors = 2u * NEAR;
-        @if(QUERIES) let from_n = team;
+        // Where in near the weights are, in far the vectors, and which vec4s of weights there are to do.
+        @if(QUERIES) let weights = sum_m / 4u;
+        @if(QUERIES) let vectors = 0u;
+        @if(QUERIES) let first_n = team;
         @if(QUERIES) let step_n = 2u;
-        @if(!QUERIES) let weights = team * NEAR;
-        @if(!QUERIES) let vectors = 2u * NEAR + team * FAR;
-        @if(!QUERIES) let from_n = 0u;
+        @if(!QUERIES) let weights = team * NEAR + sum_m / 4u;
+        @if(!QUERIES) let vectors = team * 4u;
+        @if(!QUERIES) let first_n = 0u;
         @if(!QUERIES) let step_n = 1u;
-        for (var n = from_n; n < WIDE; n += step_n) {
+        for (var n = first_n; n < WIDE; n += step_n) {
             var weight = array<vec4f, SUM_ROWS>();
             for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
-                weight[i] = tile[weights + near_place(i * SUM_THREADS_M + sum_m, n)];
+                weight[i] = near[weights + i * (SUM_THREADS_M / 4u)][near_place(sum_m, n)];
             }
-            for (var j = 0u; j < 4u; j++) { // unrolled
-                if (j * WIDE < count) {
+            for (var c = 0u; c < SUM_COLUMNS; c++) { // unrolled
+                let vector = far[vectors][far_place(n, min(c * ACROSS + sum_n, D4 - 1u))];
+                for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
+                    sum[i * SUM_COLUMNS + c] += weight[i][0] * vector;
+                }
+            }
+            if (more) {
+                for (var j = 0u; j < 3u; j++) { // unrolled
                     for (var c = 0u; c < SUM_COLUMNS; c++) { // unrolled
-                        let vector = tile[vectors + far_place(j * WIDE + n, min(c * ACROSS + sum_n, D4 - 1u))];
+                        let vector = far[vectors + j + 1u][far_place(n, min(c * ACROSS + sum_n, D4 - 1u))];
                         for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
-                            sum[i * SUM_COLUMNS + c] += weight[i][j] * vector;
+                            sum[i * SUM_COLUMNS + c] += weight[i][j + 1u] * vector;
                         }
                     }
                 }
@@ -274,16 +287,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
 
     @if(QUERIES) {
-        // The second team hands its share to the first.
-        workgroupBarrier();
-        if (team == 1u) {
-            for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
-                for (var c = 0u; c < SUM_COLUMNS; c++) { // unrolled
-                    tile[(i * SUM_COLUMNS + c) * TEAM + lane] = sum[i * SUM_COLUMNS + c];
+        // The second team hands its sums to the first.
+        for (var c = 0u; c < SUM_COLUMNS; c++) { // unrolled
+            workgroupBarrier();
+            if (team == 1u) {
+                for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
+                    far[i][lane] = sum[i * SUM_COLUMNS + c];
                 }
             }
+            workgroupBarrier();
+            for (var i = 0u; i < SUM_ROWS; i++) { // unrolled
+                sum[i * SUM_COLUMNS + c] += far[i][lane];
+            }
         }
-        workgroupBarrier();
         if (team == 1u) {
             return;
         }
@@ -296,11 +312,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         for (var c = 0u; c < SUM_COLUMNS; c++) { // unrolled
             let d = c * ACROSS + sum_n;
             if (token <= last && d < D4) {
-                var result = sum[i * SUM_COLUMNS + c];
-                @if(QUERIES) {
-                    result += tile[(i * SUM_COLUMNS + c) * TEAM + lane];
-                }
-                dqkv[place(batch, token, part, head) + d] = result * scale;
+                dqkv[place(batch, token, part, head) + d] = sum[i * SUM_COLUMNS + c] * scale;
             }
         }
     }

@@ -1,19 +1,29 @@
 // What the attention kernels share that multiply small matrices from workgroup memory: how invocations lie on a matrix,
-// and where rows of vec4s lie in workgroup memory so that those read together lie in different banks.
+// and where rows of vec4s lie in workgroup memory so that those read together lie in different banks. Near rows lie in
+// fours, far rows in blocks of WIDE: which of these an invocation reads in turn is known when it is compiled, so that
+// it computes few places.
 
 import package::lib::heads::D4;
 
-// Vec4s of a near row, 2, 4 or 8: a chunk of a head, or one number for each of 4 WIDE tokens.
+// Invocations that make one matrix together: a grid of THREADS_M x WIDE, or of TEAM / ACROSS x ACROSS.
+const TEAM: u32 = 32u;
+// Vec4s of one number for each of OTHER tokens: 2, 4 or 8; of a chunk of a head: a multiple of that, 8 at most. A near
+// row has room for either.
 const WIDE: u32 = 4u;
+const CHUNK: u32 = 8u;
+const OTHER: u32 = 4u * WIDE;
+const THREADS_M: u32 = TEAM / WIDE;
+// The vec4s of near rows are exchanged within as many as have different places in the grid.
+const NEAR_TWIST: u32 = min(THREADS_M, WIDE) - 1u;
 
-// A far row is a whole head. Its vec4s are exchanged within eights where these make up a head, else rows are kept at odd
+// A far row is a whole head. Its vec4s are exchanged within eights where these make up a head, else rows lie at odd
 // distances.
-const RAGGED: u32 = (D4 % 8u + 7u) / 8u;
+const RAGGED: u32 = min(D4 % 8u, 1u);
 const PITCH: u32 = D4 | RAGGED;
-const TWIST: u32 = 7u * (1u - RAGGED);
+const FAR_TWIST: u32 = 7u * (1u - RAGGED);
 
-// Row and column of invocation `lane` among those that lie `across` side by side. Of two neighbours, both share a
-// column, and of four, every other one shares a row: GPUs then serve more of them at once (as CUTLASS's lanes).
+// Row and column of invocation `lane` in a grid that is `across` wide. Of two neighbours, both share a column, and of
+// four, every other one shares a row: GPUs then serve more of them at once (as CUTLASS's lanes).
 fn row_of(lane: u32, across: u32) -> u32 {
     return lane / (2u * across) * 2u + lane % 2u;
 }
@@ -22,12 +32,17 @@ fn column_of(lane: u32, across: u32) -> u32 {
     return lane / 2u % across;
 }
 
-// Vec4 `d` of near row `row`.
+// Vec4 `d` of near row `row`, in its four of rows.
 fn near_place(row: u32, d: u32) -> u32 {
-    return row * WIDE + (d ^ (row % WIDE));
+    return row % 4u * CHUNK + (d ^ (row & NEAR_TWIST));
 }
 
-// Vec4 `d` of far row `row`.
+// Vec4 `d` of far row `row`, in its block.
 fn far_place(row: u32, d: u32) -> u32 {
-    return row * PITCH + (d ^ (row & TWIST));
+    return row % WIDE * PITCH + (d ^ ((row % WIDE) & FAR_TWIST));
+}
+
+// `sum` and a · b, from left to right, so that each multiplication goes with an addition.
+fn add_dot(sum: f32, a: vec4f, b: vec4f) -> f32 {
+    return sum + a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w;
 }

@@ -325,8 +325,9 @@ impl Op for AttentionGradient {
             }
             (Variant::Shared | Variant::Matrix, _) => {
                 let params = GradientParams { tokens, heads, scale };
-                let (kernels, own) = attention_tiled::gradient(extents.tokens, extents.head_size).map_err(fail)?;
-                let ([queries, keys], workgroups) = (kernels, extents.workgroups(own));
+                let ([queries, keys], own) =
+                    attention_tiled::gradient(extents.tokens, extents.head_size).map_err(fail)?;
+                let workgroups = extents.workgroups(own);
                 launcher.call(queries, &params, &for_queries, workgroups)?;
                 launcher.call(keys, &params, &for_keys, workgroups)
             }

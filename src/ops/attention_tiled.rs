@@ -8,20 +8,26 @@ const WORKGROUP_MEMORY: usize = 16384;
 const THREADS: usize = 64;
 /// Fewest tokens of a workgroup that could have more: register tiles are worth less with fewer.
 const LEAST_OWN: usize = 24;
-/// Most vectors of four that an invocation sums up.
+/// Most tokens of a workgroup, and most vectors of four that an invocation sums up: with more, registers run out.
+const MOST_OWN: usize = 56;
+const MOST_OWN_GRADIENT: usize = 32;
 const MOST_SUMS: usize = 18;
+/// What a workgroup costs beside its tokens, in tokens, by the instructions of compiled kernels.
+const EXTRA: usize = 16;
+const EXTRA_GRADIENT: usize = 5;
 
 /// Tiles of a kernel for one head size: the constants of `attention.wgsl` or `attention_gradient.wgsl`, which say what
 /// they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tiles {
+struct Tiles {
     /// Vectors of four in a head.
     d4: usize,
     /// Tokens of a workgroup.
-    pub(super) own: usize,
+    own: usize,
     /// Teams of a workgroup: one, or two for the gradient.
     teams: usize,
     wide: usize,
+    chunk: usize,
     across: usize,
 }
 
@@ -29,12 +35,12 @@ impl Tiles {
     /// Every choice of [`super::Attention`] for heads of `head_size`.
     fn forward(head_size: usize) -> impl Iterator<Item = Tiles> {
         // Not every number of tokens that would do, to have fewer kernels.
-        Self::every(head_size, 1, 56).filter(|tiles| tiles.across < 8 || tiles.own % 16 == 8)
+        Self::every(head_size, 1, MOST_OWN).filter(|tiles| tiles.across < 8 || tiles.own % 16 == 8)
     }
 
     /// Every choice of [`super::AttentionGradient`].
     fn gradient(head_size: usize) -> impl Iterator<Item = Tiles> {
-        Self::every(head_size, 2, 32)
+        Self::every(head_size, 2, MOST_OWN_GRADIENT)
     }
 
     /// What there is room for with at most `most` tokens, in ascending order.
@@ -42,9 +48,11 @@ impl Tiles {
         let d4 = head_size / 4;
         let across = d4.next_power_of_two().min(8);
         let tiles = move |wide| {
-            (1..=most).map(move |own| Tiles { d4, own, teams, wide, across }).filter(|tiles| tiles.have_room())
+            // The longest chunks that there is room for.
+            let tiles = move |own| [8, 4, 2].map(|chunk| Tiles { d4, own, teams, wide, chunk, across });
+            (1..=most).filter_map(move |own| tiles(own).into_iter().find(|tiles| tiles.have_room()))
         };
-        let largest = move |wide| tiles(wide).last().map_or(0, |tiles| tiles.own);
+        let largest = move |wide| tiles(wide).next_back().map_or(0, |tiles| tiles.own);
         // As many tokens of the other side at a time as leave room for enough own ones.
         let least = LEAST_OWN.min(largest(2));
         let wide = [8, 4].into_iter().find(|wide| largest(*wide) >= least).unwrap_or(2);
@@ -53,7 +61,10 @@ impl Tiles {
 
     fn have_room(&self) -> bool {
         let whole = self.own.is_multiple_of(self.team() / self.across);
-        whole && self.sum_rows() * self.sum_columns() <= MOST_SUMS && self.workgroup_memory() <= WORKGROUP_MEMORY
+        whole
+            && self.chunk >= self.wide
+            && self.sum_rows() * self.sum_columns() <= MOST_SUMS
+            && self.workgroup_memory() <= WORKGROUP_MEMORY
     }
 
     fn team(&self) -> usize {
@@ -72,10 +83,17 @@ impl Tiles {
         self.d4.div_ceil(self.across)
     }
 
+    /// Own rows that there is room for.
+    fn span(&self) -> usize {
+        self.rows() * self.team() / self.wide
+    }
+
     /// Vectors of four in workgroup memory.
     fn vectors(&self) -> usize {
         let pitch = if self.d4.is_multiple_of(8) { self.d4 } else { self.d4 | 1 };
-        self.teams * (self.rows() * self.team() + 4 * self.wide * pitch)
+        // The gradient's rows of a whole head have room for a vector of each invocation of a team.
+        let least = if self.teams == 2 { self.team() } else { 0 };
+        self.teams * (self.span() * self.chunk + 4 * (self.wide * pitch).max(least))
     }
 
     fn workgroup_memory(&self) -> usize {
@@ -87,14 +105,16 @@ impl Tiles {
     fn kernel(&self, shader: &'static str) -> KernelKey {
         let constants = [
             ("D4", self.d4),
+            ("TEAM", self.team()),
             ("WIDE", self.wide),
+            ("CHUNK", self.chunk),
             ("ROWS", self.rows()),
             ("SUM_ROWS", self.sum_rows()),
             ("SUM_COLUMNS", self.sum_columns()),
             ("ACROSS", self.across),
-            ("NEAR_TURNS", (self.rows() * self.team()).div_ceil(THREADS)),
+            ("NEAR_TURNS", (self.span() * self.chunk).div_ceil(THREADS)),
             ("FAR_TURNS", (4 * self.wide * self.d4).div_ceil(THREADS)),
-            ("STEPS", self.wide.min(4)),
+            ("STEPS", self.chunk.min(4)),
         ];
         constants.into_iter().fold(KernelKey::new(shader), |key, (name, value)| key.constant(name, value as u32))
     }
@@ -116,13 +136,13 @@ fn best(choices: impl Iterator<Item = Tiles>, tokens: usize, extra: usize) -> Re
 
 /// The kernel of [`super::Attention`] and the tokens of its workgroups.
 pub(super) fn forward(tokens: usize, head_size: usize) -> Result<(KernelKey, usize), String> {
-    let tiles = best(Tiles::forward(head_size), tokens, 8)?;
+    let tiles = best(Tiles::forward(head_size), tokens, EXTRA)?;
     Ok((tiles.forward_kernel(), tiles.own))
 }
 
 /// Both kernels of [`super::AttentionGradient`] likewise: queries first, for the other one reads what it writes.
 pub(super) fn gradient(tokens: usize, head_size: usize) -> Result<([KernelKey; 2], usize), String> {
-    let tiles = best(Tiles::gradient(head_size), tokens, 5)?;
+    let tiles = best(Tiles::gradient(head_size), tokens, EXTRA_GRADIENT)?;
     Ok((tiles.gradient_kernels(), tiles.own))
 }
 
@@ -146,15 +166,14 @@ mod tests {
                 assert!(tiles.workgroup_memory() <= WORKGROUP_MEMORY, "{tiles:?}");
                 assert!(tiles.own <= THREADS, "{tiles:?}: an invocation a row of logits");
                 assert_eq!(tiles.sum_rows() * tiles.team(), tiles.own * tiles.across, "{tiles:?}");
-                // One team hands its sums to the other through it.
-                assert!(tiles.sum_rows() * tiles.sum_columns() * tiles.team() <= tiles.vectors(), "{tiles:?}");
+                assert!(tiles.sum_rows() <= 8, "{tiles:?}: one team hands its sums to the other in eight blocks");
             }
         }
     }
 
     #[test]
     fn few_rows_go_to_waste() {
-        for (tokens, head_size, own) in [(50, 64, [56, 28]), (197, 32, [40, 32]), (65, 80, [24, 24])] {
+        for (tokens, head_size, own) in [(50, 64, [56, 28]), (197, 32, [40, 32]), (65, 80, [40, 24])] {
             let found = (forward(tokens, head_size), gradient(tokens, head_size));
             let found = (found.0.map(|(_, own)| own), found.1.map(|(_, own)| own));
             assert_eq!(found, (Ok(own[0]), Ok(own[1])), "{tokens} tokens, heads of {head_size}");
