@@ -28,7 +28,8 @@ impl Cut {
         // Matrices of own tokens, in as few workgroups as possible and these of one size.
         let strips = tokens.div_ceil(side as usize) as u32;
         let fits = |most: &u32| {
-            let cut = Cut { side, lanes, subgroups: strips.div_ceil(strips.div_ceil(*most)), head_size: head_size as u32 };
+            let cut =
+                Cut { side, lanes, subgroups: strips.div_ceil(strips.div_ceil(*most)), head_size: head_size as u32 };
             (cut.workgroup_memory() <= caps.workgroup_memory && cut.threads() <= caps.max_invocations).then_some(cut)
         };
         (1..=SUBGROUPS).rev().find_map(|most| fits(&most))

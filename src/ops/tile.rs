@@ -161,7 +161,9 @@ impl Tile {
     /// Whether the vectors of a step can be shared out evenly, where a subgroup has `lanes`.
     pub(super) fn divides(self, lanes: u32) -> bool {
         match self {
-            Tile::Matrix { m, n, k, .. } => [m, n].iter().all(|rows| (rows * k / 4).is_multiple_of(self.threads(lanes))),
+            Tile::Matrix { m, n, k, .. } => {
+                [m, n].iter().all(|rows| (rows * k / 4).is_multiple_of(self.threads(lanes)))
+            }
             _ => true,
         }
     }

@@ -3,8 +3,8 @@
 use half::f16;
 
 use super::Case;
-use crate::eval::kernels::twins::exact;
 use crate::eval::kernels::twins::attention::{Shape, backward, forward, row, softmax, softmax_gradient};
+use crate::eval::kernels::twins::exact;
 use crate::graph::{Caps, DType, GraphError, Var};
 use crate::ops::{self, Attention, Softmax, SoftmaxGradient, Variant};
 
