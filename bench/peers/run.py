@@ -147,6 +147,9 @@ def measure(options, case):
     say = (lambda *_: None) if options.json else (lambda text: print(text, file=sys.stderr, flush=True))
     ours_command = [options.ours, "bench", "--model", options.model, "--batch", str(options.batch), "--seed",
                     str(options.seed), "--turns", str(options.rate), "--dump", case, "--quiet"]
+    if options.precision == "bf16":
+        # 16-bit floats on both sides.
+        ours_command += ["--precision", "mixed"]
     if options.adapter:
         ours_command += ["--adapter", options.adapter]
     filled = lambda words: [word.format(**vars(options)) for word in words] + ["--case", case]
@@ -229,7 +232,7 @@ def main():
     parser.add_argument("--steps", type=int, help=f"steps a turn [default: {TURN_SECONDS:.0f} s of the slower one's]")
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate of every step [default: 0.001]")
     parser.add_argument("--seed", type=int, default=0, help="of weights, pictures and masks [default: 0]")
-    parser.add_argument("--precision", default="f32", choices=sorted(TOLERANCE), help="PyTorch's numbers [default: f32]")
+    parser.add_argument("--precision", default="f32", choices=sorted(TOLERANCE), help="PyTorch's numbers; beside bf16 ours are mixed [default: f32]")
     parser.add_argument("--adapter", help="a part of the adapter's name, for both")
     parser.add_argument("--timeout", type=float, default=900, help="seconds that an answer may take [default: 900]")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
