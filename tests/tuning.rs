@@ -34,7 +34,7 @@ fn tiles_are_measured_once_and_change_no_bit() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}");
         let written = std::fs::read_to_string(folder.path().join("tiles.json")).expect("what was measured");
-        assert!(written.contains("NT 128x96x64") && written.contains("TN 96x64x128"), "{written}");
+        assert!(written.contains("NT 256x96x64") && written.contains("TN 96x64x256"), "{written}");
         return;
     }
     pollster::block_on(async {

@@ -37,6 +37,8 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::attention::GradientParams::LAYOUT,
         super::attention::DirectParams::LAYOUT,
         super::attention::GradientDirectParams::LAYOUT,
+        UniformLayout { shader: "attention_cooperative", ..super::attention::Params::LAYOUT },
+        UniformLayout { shader: "attention_gradient_cooperative", ..super::attention::GradientParams::LAYOUT },
         UniformLayout { shader: "attention_broadcast", ..super::attention::Params::LAYOUT },
         UniformLayout { shader: "attention_gradient_broadcast", ..super::attention::GradientParams::LAYOUT },
         super::attention_row::Params::LAYOUT,

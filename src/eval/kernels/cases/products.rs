@@ -58,7 +58,10 @@ pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
             for follows in ALL.into_iter().filter(fits) {
                 // Rows of whole vectors in whole steps; in part of a step; others, which leave no one to broadcast to.
                 if tile.wants_halves() {
-                    cases.push(in_halves(form, tile, follows)?);
+                    cases.push(in_halves(form, tile, follows, 64)?);
+                    if all {
+                        cases.push(in_halves(form, tile, follows, 72)?);
+                    }
                     continue;
                 }
                 cases.push(one(form, Some(tile), (36, 68, 32), follows)?);
@@ -93,8 +96,8 @@ fn one(form: Form, tile: Option<Tile>, (m, n, k): (usize, usize, usize), follows
 }
 
 /// On matrix units, with operands and results in 16 bits; more than one tile and ragged.
-fn in_halves(form: Form, tile: Tile, follows: Follows) -> Result<Case, GraphError> {
-    let (m, n, k) = (132, 76, 72);
+fn in_halves(form: Form, tile: Tile, follows: Follows, k: usize) -> Result<Case, GraphError> {
+    let (m, n) = (132, 76);
     let [a_shape, b_shape] = twins::product_shapes(form, (m, n, k));
     let mut case = Case::new(format!("{a_shape:?} x {b_shape:?} {form:?} in 16 bits"), HALF_TOLERANCE);
     let mut operand = |shape: &[usize]| -> Result<(Var, Vec<f64>), GraphError> {
