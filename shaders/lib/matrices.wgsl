@@ -34,7 +34,9 @@ const OWN: u32 = SUBGROUPS * SIDE;
 const PITCH: u32 = D4 + 2u;
 const PITCH_SUMS: u32 = max(TILE, SIDE) / 4u + 1u;
 const PITCH_WEIGHTS: u32 = TILE / 4u + 2u;
-// Invocations that share a row of sums.
+// Invocations that share a row of sums. What they hand each other through workgroup memory stands between subgroup
+// barriers, which do for compilers what they must on all adapters known, though naga asks them for less than order in
+// workgroup memory; where not, the trial at the start shows it.
 const SHARERS: u32 = LANES / SIDE;
 
 struct Params {
