@@ -133,9 +133,11 @@ impl MatMul {
         let halves = are_halves(a, b);
         let class = self.class(&e, halves)?;
         let e = self.typical(&e);
+        // Where there are matrix units for it, no other tile comes near.
+        let on_units = halves && TILES.into_iter().any(|tile| tile.wants_halves() && tile.runs_on(caps));
         let tiles = TILES.into_iter().filter(|tile| match tile {
-            Tile::Shared { .. } => tile.runs_on(caps),
-            _ => halves && tile.wants_halves() && tile.runs_on(caps),
+            Tile::Shared { .. } => !on_units && tile.runs_on(caps),
+            _ => on_units && tile.wants_halves() && tile.runs_on(caps),
         });
         let launches = tiles.map(|tile| self.trial(caps, tile, e, halves)).collect();
         let splits = Splits::of(caps, e);
@@ -366,9 +368,9 @@ impl Op for MatMul {
             let name = launcher.choice(&self.class(&e, halves)?)?;
             TILES.into_iter().find(|tile| tile.to_string() == name).filter(suits)
         };
-        let chosen = || Tile::choose(caps, (e.m, e.n), !scalar, halves);
-        let tile = self.tile.filter(suits).or_else(measured).unwrap_or_else(chosen);
         let splits = if self.epilogue.can_split() && e.batch == 1 { Splits::of(caps, e) } else { Splits::NONE(e) };
+        let chosen = || Tile::choose(caps, (e.m, e.n), e.batch * splits.count, !scalar, halves);
+        let tile = self.tile.filter(suits).or_else(measured).unwrap_or_else(chosen);
 
         let mut next = 2;
         let mut take = |present: bool| {

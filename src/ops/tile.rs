@@ -54,8 +54,7 @@ pub enum Tile {
 
 impl Tile {
     const DIRECT: Tile = Tile::Direct { rows: 16, lanes: 8 };
-    const LARGE: Tile = Tile::shared((128, 128, 16), (2, 2), 1);
-    /// The one that decides how k is split.
+    /// The one that is taken where none was measured, and that decides how k is split.
     pub(super) const USUAL: Tile = Tile::shared((64, 64, 16), (2, 2), 1);
     /// With more invocations for as many rows and columns.
     const BUSY: Tile = Tile::shared((64, 64, 16), (1, 1), 1);
@@ -77,7 +76,7 @@ pub const TILES: [Tile; 27] = [
     Tile::Broadcast { rows: 32, columns: 1 },
     Tile::Direct { rows: 8, lanes: 8 },
     Tile::DIRECT,
-    Tile::LARGE,
+    Tile::shared((128, 128, 16), (2, 2), 1),
     Tile::USUAL,
     Tile::BUSY,
     Tile::SMALL,
@@ -181,9 +180,9 @@ impl Tile {
         self.side().is_some()
     }
 
-    /// A good tile for C of `m` x `n` on an adapter; `vectors` tells whether rows are whole vectors, `halves` whether
+    /// A good tile for `times` C of `m` x `n` on an adapter; `vectors` tells whether rows are whole vectors, `halves` whether
     /// these hold 16-bit floats.
-    pub(super) fn choose(caps: Caps, (m, n): (usize, usize), vectors: bool, halves: bool) -> Tile {
+    pub(super) fn choose(caps: Caps, (m, n): (usize, usize), times: usize, vectors: bool, halves: bool) -> Tile {
         if caps.cpu {
             let broadcast = match (m > 32, n > 32) {
                 (true, true) => Tile::Broadcast { rows: 64, columns: 2 },
@@ -194,14 +193,13 @@ impl Tile {
         }
         let mut matrix = TILES.into_iter().filter(|tile| tile.wants_halves() && tile.runs_on(caps));
         // The largest of which there are enough, else the smallest.
-        let enough = |tile: &Tile| m.div_ceil(tile.extent().0) * n.div_ceil(tile.extent().1) >= 64;
+        let count = |tile: Tile| times * m.div_ceil(tile.extent().0) * n.div_ceil(tile.extent().1);
+        let enough = |tile: &Tile| count(*tile) >= 96;
         if let Some(tile) = matrix.clone().find(enough).or(matrix.next_back()).filter(|_| vectors && halves) {
             return tile;
         }
-        let big = m.div_ceil(128) * n.div_ceil(128);
-        match Tile::LARGE {
-            tile if tile.runs_on(caps) && big >= 96 => tile,
-            _ if m.div_ceil(64) * n.div_ceil(64) >= 64 => Tile::USUAL,
+        match Tile::USUAL {
+            tile if count(tile) >= 64 => tile,
             _ if m.min(n) > 32 => Tile::BUSY,
             _ => Tile::SMALL,
         }

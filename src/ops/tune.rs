@@ -18,6 +18,8 @@ const FILE: &str = "tiles.json";
 const BUDGET: f64 = 1.0;
 /// Measurements of a tile of which the best counts.
 const ROUNDS: usize = 3;
+/// Tiles that took this many times as long as the fastest are not measured again.
+const HOPELESS: f64 = 1.25;
 
 /// Lets the products of `graph` use the fastest tiles: those `pinned`, else those remembered for this adapter and
 /// driver, else those found by trying. On processors, and without timestamps, the usual ones.
@@ -182,14 +184,20 @@ async fn timed(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Ve
         list.push(gpu, "matmul", key, bytemuck::bytes_of(&trials.params), &slices, *workgroups)?;
     }
     let mut best = vec![f64::INFINITY; trials.launches.len()];
+    let mut hopeful: Vec<usize> = (0..trials.launches.len()).collect();
     for _ in 0..ROUNDS {
-        let Some(readings) = Timestamps::measure(gpu, &list).await? else { return Ok(Vec::new()) };
-        for (best, reading) in best.iter_mut().zip(readings) {
-            *best = best.min(reading.milliseconds);
+        let dispatches = hopeful.iter().map(|index| list.dispatches[*index].clone()).collect();
+        let readings = Timestamps::measure(gpu, &DispatchList { dispatches }).await?;
+        for (index, reading) in hopeful.iter().zip(readings.unwrap_or_default()) {
+            // A clock that stands still tells nothing.
+            if reading.milliseconds > 0.0 {
+                best[*index] = best[*index].min(reading.milliseconds);
+            }
         }
+        let fastest = best.iter().copied().fold(f64::INFINITY, f64::min);
+        hopeful.retain(|index| best[*index] <= fastest * HOPELESS);
     }
-    // A clock that stands still tells nothing.
-    let timed = trials.launches.iter().zip(best).filter(|(_, milliseconds)| *milliseconds > 0.0);
+    let timed = trials.launches.iter().zip(best).filter(|(_, milliseconds)| milliseconds.is_finite());
     Ok(timed.map(|((tile, ..), milliseconds)| (*tile, milliseconds)).collect())
 }
 
