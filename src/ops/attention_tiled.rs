@@ -4,6 +4,8 @@ use crate::gpu::KernelKey;
 
 /// Bytes of workgroup memory that every adapter has.
 const WORKGROUP_MEMORY: usize = 16384;
+/// Bytes of it of which six workgroups find room where a driver gives kernels some 52 KiB a multiprocessor.
+const SMALL_MEMORY: usize = 8192;
 /// Invocations of a workgroup.
 const THREADS: usize = 64;
 /// Fewest tokens of a workgroup that could have more: register tiles are worth less with fewer.
@@ -35,22 +37,25 @@ impl Tiles {
     /// Every choice of [`super::Attention`] for heads of `head_size`.
     fn forward(head_size: usize) -> impl Iterator<Item = Tiles> {
         // Not every number of tokens that would do, to have fewer kernels.
-        Self::every(head_size, 1, MOST_OWN).filter(|tiles| tiles.across < 8 || tiles.own % 16 == 8)
+        Self::every(head_size, 1, MOST_OWN, WORKGROUP_MEMORY).filter(|tiles| tiles.across < 8 || tiles.own % 16 == 8)
     }
 
-    /// Every choice of [`super::AttentionGradient`].
+    /// Every choice of [`super::AttentionGradient`]: in little memory, so that many workgroups share a multiprocessor, where
+    /// that leaves room for enough tokens of both sides.
     fn gradient(head_size: usize) -> impl Iterator<Item = Tiles> {
-        Self::every(head_size, 2, MOST_OWN_GRADIENT)
+        let every = move |room| Self::every(head_size, 2, MOST_OWN_GRADIENT, room);
+        let enough = every(SMALL_MEMORY).next_back().is_some_and(|tiles| tiles.own >= LEAST_OWN && tiles.wide >= 4);
+        every(if enough { SMALL_MEMORY } else { WORKGROUP_MEMORY })
     }
 
-    /// What there is room for with at most `most` tokens, in ascending order.
-    fn every(head_size: usize, teams: usize, most: usize) -> impl Iterator<Item = Tiles> {
+    /// What there is `room` for with at most `most` tokens, in ascending order.
+    fn every(head_size: usize, teams: usize, most: usize, room: usize) -> impl DoubleEndedIterator<Item = Tiles> {
         let d4 = head_size / 4;
         let across = d4.next_power_of_two().min(8);
         let tiles = move |wide| {
             // The longest chunks that there is room for.
             let tiles = move |own| [8, 4, 2].map(|chunk| Tiles { d4, own, teams, wide, chunk, across });
-            (1..=most).filter_map(move |own| tiles(own).into_iter().find(|tiles| tiles.have_room()))
+            (1..=most).filter_map(move |own| tiles(own).into_iter().find(|tiles| tiles.fit(room)))
         };
         let largest = move |wide| tiles(wide).next_back().map_or(0, |tiles| tiles.own);
         // As many tokens of the other side at a time as leave room for enough own ones.
@@ -59,12 +64,12 @@ impl Tiles {
         tiles(wide).filter(move |tiles| tiles.own >= least)
     }
 
-    fn have_room(&self) -> bool {
+    fn fit(&self, room: usize) -> bool {
         let whole = self.own.is_multiple_of(self.team() / self.across);
         whole
             && self.chunk >= self.wide
             && self.sum_rows() * self.sum_columns() <= MOST_SUMS
-            && self.workgroup_memory() <= WORKGROUP_MEMORY
+            && self.workgroup_memory() <= room
     }
 
     fn team(&self) -> usize {
