@@ -2,11 +2,12 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use common::{Random, random_input, run_bits_on};
 use unmask::graph::{Choices, Graph, TensorType, Var};
-use unmask::ops::{self, Form, TILES, matmul, tune, tune_within};
+use unmask::ops::{self, Form, TILES, TileTime, matmul, time_tiles, tune, tune_within};
 
 /// Name of the variable under which a test calls itself in a process with a cache folder of its own.
 const CACHE: &str = "UNMASK_CACHE";
@@ -62,6 +63,14 @@ fn tiles_are_measured_once_and_change_no_bit() {
         let pinned: Choices = found.keys().map(|class| (class.clone(), names[6].clone())).collect();
         tune(&gpu, &mut again, Some(pinned.clone())).await.expect("pinned");
         assert_eq!(*again.choices(), pinned);
+        let times = time_tiles(&gpu, &graph).await.expect("timed");
+        let classes: BTreeSet<&str> = times.iter().map(|time| time.class.as_str()).collect();
+        assert_eq!(classes, found.keys().map(String::as_str).collect(), "every product");
+        assert!(times.len() >= 3 * 8 && times.iter().all(|time| time.milliseconds > 0.0), "{times:?}");
+        let ordered =
+            |pair: &[TileTime]| pair[0].class != pair[1].class || pair[0].milliseconds <= pair[1].milliseconds;
+        assert!(times.windows(2).all(ordered), "the fastest first: {times:?}");
+
         let processor = common::gpu_as(true);
         let mut untouched = Graph::new();
         layers(&mut untouched);
