@@ -2,12 +2,12 @@
 // Multi-head attention without its matrix (FlashAttention-2, Dao 2023) on matrix units, as attention.wgsl:
 // o = softmax(scale q kᵀ) v, and the logarithm of the normaliser, lse = ln Σ exp(scale q kᵀ).
 //
-// qkv, o: 16-bit floats, lse [batch, heads, tokens]: f32. A workgroup owns OWN queries of one head, SIDE a subgroup, whose
-// q stay in matrices, and goes over tiles of TILE keys twice, reading one ahead: first for the maximum and the sum of
-// exponentials of every row of logits, then for the probabilities, which need no correction any more and are rounded to
-// 16 bits, times the values. Matrices give no access to their elements, so logits go through workgroup memory that is
-// the subgroup's own, where SHARERS invocations share a row. There are SIDE tokens or more. Tokens along x, heads along
-// y, batch along z.
+// qkv, o: 16-bit floats, lse [batch, heads, tokens]: f32. A workgroup owns OWN queries of one head, SIDE a subgroup,
+// whose q stay in matrices, and goes over tiles of TILE keys twice, reading one ahead: first for the maximum and the
+// sum of exponentials of every row of logits, then for the probabilities, which need no correction any more and are
+// rounded to 16 bits, times the values. Matrices give no access to their elements, so logits go through workgroup
+// memory that is the subgroup's own, where SHARERS invocations share a row. There are SIDE tokens or more. Tokens along
+// x, heads along y, batch along z.
 //
 // SIDE_16 is for matrices of 16 x 16, which NVIDIA and AMD have.
 // conditions: SIDE_16
@@ -26,7 +26,8 @@ const LOWEST: f32 = -1.0e30;
 @group(0) @binding(2) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;
 
-// Keys and values of a tile; probabilities; logits, or results after; maximum and sum of each invocation's share of a row.
+// Keys and values of a tile; probabilities; logits, or results after; maximum and sum of each invocation's share of a
+// row.
 var<workgroup> keys: array<vec4<f16>, TILE * PITCH>;
 var<workgroup> values: array<vec4<f16>, TILE * PITCH>;
 var<workgroup> weights: array<vec4<f16>, OWN * PITCH_WEIGHTS>;

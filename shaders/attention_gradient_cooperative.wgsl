@@ -4,11 +4,12 @@
 // QUERIES: dq = scale Σ t k over the keys, and delta for the other launch;
 // otherwise dk = scale Σ t q and dv = Σ p do over the queries.
 //
-// qkv, dqkv, o, dout: 16-bit floats, lse, delta [batch, heads, tokens]: f32. A workgroup owns OWN queries, or keys, of one
-// head, SIDE a subgroup, whose vectors and sums stay in matrices, and goes over tiles of TILE tokens of the other side,
-// reading one ahead. Matrices give no access to their elements, so logits, then slopes (do · v), go through workgroup
-// memory that is the subgroup's own, where SHARERS invocations share a row, and come back as p and t, rounded to 16 bits.
-// There are SIDE tokens or more. Tokens along x, heads along y, batch along z. The launches write disjoint parts of dqkv.
+// qkv, dqkv, o, dout: 16-bit floats, lse, delta [batch, heads, tokens]: f32. A workgroup owns OWN queries, or keys, of
+// one head, SIDE a subgroup, whose vectors and sums stay in matrices, and goes over tiles of TILE tokens of the other
+// side, reading one ahead. Matrices give no access to their elements, so logits, then slopes (do · v), go through
+// workgroup memory that is the subgroup's own, where SHARERS invocations share a row, and come back as p and t, rounded
+// to 16 bits. There are SIDE tokens or more. Tokens along x, heads along y, batch along z. The launches write disjoint
+// parts of dqkv.
 //
 // SIDE_16 is for matrices of 16 x 16, which NVIDIA and AMD have.
 // conditions: QUERIES SIDE_16
@@ -39,8 +40,8 @@ var<workgroup> sums: array<vec4f, OWN * PITCH_SUMS>;
 @if(!QUERIES) var<workgroup> tile_lse: array<f32, TILE>;
 @if(!QUERIES) var<workgroup> tile_delta: array<f32, TILE>;
 
-// Vector i of the first, or second, of the vectors of the tile that starts with token `first`; what lies beyond the last
-// token repeats it, and gets no weight.
+// Vector i of the first, or second, of the vectors of the tile that starts with token `first`; what lies beyond the
+// last token repeats it, and gets no weight.
 fn ahead_x(i: u32, batch: u32, head: u32, first: u32) -> vec4<f16> {
     let token = min(first + i / D4, params.tokens - 1u);
     @if(QUERIES) {

@@ -1,17 +1,16 @@
 // Matrix product C = A B, tiled through workgroup memory.
 //
 // NN: A [m, k], B [k, n]; NT: A [m, k], B [n, k]; TN: A [k, m], B [k, n]; C [m, n], all f32, row-major, batched.
-// A workgroup computes a TILE_M x TILE_N tile of C in steps of TILE_K along k. Its invocations load blocks of 4 x 4 (vec4
-// along the contiguous axis, turned in registers where that axis is k), TURNS each and one step ahead, so that both
-// tiles lie k-major in workgroup memory, BUFFERS times; then each multiplies QUADS_M x QUADS_N quads of 4 x 4, spread over the tile.
-// Sums run along k one by one whatever the tile, so that all tiles give the same bits. Workgroup z runs over batches
-// and, within a batch, over `splits` parts of k, whose partial products a later launch adds up in order; x and y run over
-// tiles in strips of `strip` rows of tiles, which keeps what neighbours share in the cache.
+// A workgroup computes a TILE_M x TILE_N tile of C in steps of TILE_K along k. Its invocations load blocks of 4 x 4
+// (vec4 along the contiguous axis, turned in registers where that axis is k), TURNS each and one step ahead, so that
+// both tiles lie k-major in workgroup memory, BUFFERS times; then each multiplies QUADS_M x QUADS_N quads of 4 x 4,
+// spread over the tile. Sums run along k one by one whatever the tile, so that all tiles give the same bits. Workgroup
+// z runs over batches and, within a batch, over `splits` parts of k, whose partial products a later launch adds up in
+// order; x and y run over tiles in strips of `strip` rows of tiles, which keeps what neighbours share in the cache.
 //
 // Epilogue: BIAS adds bias [n]; RESIDUAL adds residual [residual_rows, n], repeated over rows; GELU applies the exact
 // GELU (KEEP also writes its argument to `kept`); GELU_GRADIENT multiplies by GELU'(argument [m, n]).
-// SUMS is for TN: the first workgroups of each row of tiles also sum A over k into column_sums
-// [splits, m].
+// SUMS is for TN: the first workgroups of each row of tiles also sum A over k into column_sums [splits, m].
 // RAGGED is for parts of k that are no multiple of TILE_K. SCALAR reads and writes single elements, for rows whose
 // length is no multiple of 4. Rows and columns beyond C repeat the last ones and are not written.
 // one of: NN | NT | TN

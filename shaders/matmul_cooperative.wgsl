@@ -2,11 +2,11 @@
 // Matrix product C = A B on matrix units, as matmul.wgsl: A and B of 16-bit floats, products and sums in f32.
 //
 // A workgroup computes a TILE_M x TILE_N tile of C in steps of TILE_K along k. Its invocations load vectors of four
-// along the rows of A and B, TURNS_A and TURNS_B each and one step ahead, into workgroup memory, in rows as they are; then
-// each subgroup multiplies ROWS x COLUMNS matrices of SIDE x SIDE. What is transposed is so by the
-// order in which a matrix is read. Matrices give no access to their elements, so STAGED of them at a time are written to
-// workgroup memory before the epilogue. Workgroup z runs over batches and parts of k, x and y over tiles in strips; rows
-// and columns beyond C repeat the last ones and are not written: all as in matmul.wgsl. Rows are whole vectors.
+// along the rows of A and B, TURNS_A and TURNS_B each and one step ahead, into workgroup memory, in rows as they are;
+// then each subgroup multiplies ROWS x COLUMNS matrices of SIDE x SIDE. What is transposed is so by the order in which
+// a matrix is read. Matrices give no access to their elements, so STAGED of them at a time are written to workgroup
+// memory before the epilogue. Workgroup z runs over batches and parts of k, x and y over tiles in strips; rows and
+// columns beyond C repeat the last ones and are not written: all as in matmul.wgsl. Rows are whole vectors.
 // RAGGED is for parts of k that are no multiple of TILE_K: what lies beyond is zero.
 //
 // WIDE keeps workgroup memory in vectors of four: Vulkan reads matrices from such, Metal does not.
