@@ -347,7 +347,7 @@ fn main(
                 let row = row0 + (i * THREADS_M + thread_m) * 4u + r;
                 let column = column0 + (j * THREADS_N + thread_n) * 4u;
                 if (row < params.m && column < params.n) {
-                    finish(sum[(i * 4u + r) * QUADS_N + j], c0, row, column);
+                    finish(sum[(i * 4u + r) * QUADS_N + j], c0, row, column, true);
                 }
             }
         }

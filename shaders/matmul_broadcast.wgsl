@@ -123,7 +123,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) id: v
             for (var c = 0u; c < COLUMNS; c++) { // unrolled
                 let column = column0 + c * LANES * 4u;
                 if (first + r < params.m && column < params.n) {
-                    finish(sum[r * COLUMNS + c], c0, first + r, column);
+                    finish(sum[r * COLUMNS + c], c0, first + r, column, true);
                 }
             }
         }

@@ -33,6 +33,8 @@ const DEPTH: u32 = 2u;
 // Matrices of a row that are staged together, and how often.
 const STAGED: u32 = 1u;
 const STAGES: u32 = 2u;
+// Vectors of what is staged that an invocation finishes.
+const VECTORS: u32 = 2u;
 // Invocations of a subgroup.
 const LANES: u32 = 32u;
 const THREADS: u32 = 128u;
@@ -68,6 +70,9 @@ const SIZE_STEP: u32 = SIZE_A + HEIGHT_B * PITCH_B;
 // Rows of sums, in vectors, also lie apart where there is room.
 const PITCH_SUMS: u32 = STAGED * SIDE / 4u + STAGED - 1u;
 const SIZE_SUMS: u32 = SUBGROUPS * SIDE * PITCH_SUMS;
+// What a subgroup stages, in vectors: length of a row, and all of it.
+const WIDTH_PIECE: u32 = STAGED * SIDE / 4u;
+const SIZE_PIECE: u32 = SIDE * WIDTH_PIECE;
 // Rows of A that invocations side by side sum at a time.
 @if(SUMS) const SUMMERS: u32 = THREADS / LENGTH_A;
 @if(SUMS) const SIZE_STAGE: u32 = max(SIZE_SUMS, THREADS);
@@ -343,14 +348,16 @@ fn main(
                 coopStoreT(sum[i * COLUMNS + s * STAGED + j], &stage[at * UNIT], PITCH_SUMS * UNIT);
             }
             workgroupBarrier();
-            for (var v = lane; v < SIDE * (STAGED * SIDE / 4u); v += LANES) {
-                let down = v / (STAGED * SIDE / 4u);
-                let right = v % (STAGED * SIDE / 4u);
+            // No branch stands between what the epilogue reads, so that all of it is on its way together.
+            for (var v = 0u; v < VECTORS; v++) { // unrolled
+                let at = lane + v * LANES;
+                let down = min(at, SIZE_PIECE - 1u) / WIDTH_PIECE;
+                let right = min(at, SIZE_PIECE - 1u) % WIDTH_PIECE;
                 let to_row = row0 + row + i * SIDE + down;
                 let to_column = column0 + column + s * STAGED * SIDE + right * 4u;
-                if (to_row < params.m && to_column < params.n) {
-                    finish(sums(own + down * PITCH_SUMS + right), c0, to_row, to_column);
-                }
+                let stored = at < SIZE_PIECE && to_row < params.m && to_column < params.n;
+                let product = sums(own + down * PITCH_SUMS + right);
+                finish(product, c0, min(to_row, params.m - 1u), min(to_column, params.n - 4u), stored);
             }
         }
     }

@@ -136,7 +136,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
     let c0 = group.z * params.m * params.n;
     for (var r = 0u; r < ROWS; r++) { // unrolled
         if (r < rows) {
-            finish(sum[r], c0, row0 + r, column);
+            finish(sum[r], c0, row0 + r, column, true);
         }
     }
 }

@@ -112,9 +112,9 @@ fn place(group: vec2u, groups: vec2u) -> vec2u {
     return vec2u(first + index % area % rows, index % area / rows);
 }
 
-// Applies the epilogue to elements (row, column .. column + 3) of C and writes those inside a row; `c0` is the start of
-// this matrix, or of this part of a split sum.
-fn finish(product: vec4f, c0: u32, row: u32, column: u32) {
+// Applies the epilogue to elements (row, column .. column + 3) of C, and writes those inside a row if they are to be
+// `stored`; `c0` is the start of this matrix, or of this part of a split sum.
+fn finish(product: vec4f, c0: u32, row: u32, column: u32, stored: bool) {
     let columns = params.n - column;
     let at = row * params.n + column;
     var value = product;
@@ -125,12 +125,14 @@ fn finish(product: vec4f, c0: u32, row: u32, column: u32) {
         value += residual4((row % params.residual_rows) * params.n + column, columns);
     }
     @if(KEEP) {
-        @if(!SCALAR) {
-            kept[at / 4u] = value;
-        }
-        @if(SCALAR) {
-            for (var j = 0u; j < min(columns, 4u); j += 1u) {
-                kept[at + j] = value[j];
+        if (stored) {
+            @if(!SCALAR) {
+                kept[at / 4u] = value;
+            }
+            @if(SCALAR) {
+                for (var j = 0u; j < min(columns, 4u); j += 1u) {
+                    kept[at + j] = value[j];
+                }
             }
         }
     }
@@ -141,12 +143,14 @@ fn finish(product: vec4f, c0: u32, row: u32, column: u32) {
         let z = argument4(at, columns);
         value *= vec4f(gelu_derivative(z.x), gelu_derivative(z.y), gelu_derivative(z.z), gelu_derivative(z.w));
     }
-    @if(!SCALAR) {
-        c[(c0 + at) / 4u] = value;
-    }
-    @if(SCALAR) {
-        for (var j = 0u; j < min(columns, 4u); j += 1u) {
-            c[c0 + at + j] = value[j];
+    if (stored) {
+        @if(!SCALAR) {
+            c[(c0 + at) / 4u] = value;
+        }
+        @if(SCALAR) {
+            for (var j = 0u; j < min(columns, 4u); j += 1u) {
+                c[c0 + at + j] = value[j];
+            }
         }
     }
 }

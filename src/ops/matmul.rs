@@ -203,6 +203,7 @@ impl MatMul {
                     .constant("DEPTH", k / side)
                     .constant("STAGED", tile.staged())
                     .constant("STAGES", columns / tile.staged())
+                    .constant("VECTORS", (side * tile.staged() * side / 4).div_ceil(lanes))
                     .constant("TURNS_A", m * k / 4 / threads)
                     .constant("TURNS_B", n * k / 4 / threads)
                     .when("RAGGED", ragged)
