@@ -13,9 +13,10 @@
 // conditions: SIDE_16
 
 import package::lib::matrices::{
-    params, qkv, place, place_out, Left, Right, Sum, SIDE, D4, DEPTH, LANES, SUBGROUPS, THREADS, TILE, WIDTH, TURNS, ROUNDS,
-    OWN, PITCH, PITCH_SUMS, PITCH_WEIGHTS, SHARERS,
+    params, qkv, place, place_out, D4, DEPTH, LANES, SUBGROUPS, THREADS, TILE, WIDTH, TURNS, ROUNDS, OWN, PITCH, PITCH_SUMS,
+    PITCH_WEIGHTS, SHARERS,
 };
+import package::lib::matrix_units::{SIDE, Left, Right, Sum};
 
 enable f16;
 enable wgpu_cooperative_matrix;

@@ -17,6 +17,7 @@
 // one of: - | RAGGED
 // one of: - | WIDE | WIDE+SIDE_16
 
+import package::lib::matrix_units::{SIDE, Left, Right, Sum};
 import package::lib::product::{params, finish, place};
 @if(SUMS) import package::lib::product::finish_sums;
 
@@ -41,15 +42,6 @@ const THREADS: u32 = 128u;
 // Vectors of a step that an invocation loads.
 const TURNS_A: u32 = 2u;
 const TURNS_B: u32 = 2u;
-
-@if(SIDE_16) const SIDE: u32 = 16u;
-@if(!SIDE_16) const SIDE: u32 = 8u;
-@if(SIDE_16) alias Left = coop_mat16x16<f16, A>;
-@if(SIDE_16) alias Right = coop_mat16x16<f16, B>;
-@if(SIDE_16) alias Sum = coop_mat16x16<f32, C>;
-@if(!SIDE_16) alias Left = coop_mat8x8<f16, A>;
-@if(!SIDE_16) alias Right = coop_mat8x8<f16, B>;
-@if(!SIDE_16) alias Sum = coop_mat8x8<f32, C>;
 
 const SUBGROUPS_N: u32 = TILE_N / (COLUMNS * SIDE);
 const SUBGROUPS: u32 = THREADS / LANES;

@@ -1,16 +1,8 @@
-// What the attention kernels on matrix units share: sizes of matrices, their uniform, queries, keys and values, and
-// workgroup memory: 16-bit floats in vectors of four, and sums.
+// What the attention kernels on matrix units share: their uniform, queries, keys and values, and how these are cut.
 //
 // qkv [batch, tokens, 3, heads, 4 D4], o and dout [batch, tokens, heads, 4 D4], 16-bit floats.
 
-@if(SIDE_16) const SIDE: u32 = 16u;
-@if(!SIDE_16) const SIDE: u32 = 8u;
-@if(SIDE_16) alias Left = coop_mat16x16<f16, A>;
-@if(SIDE_16) alias Right = coop_mat16x16<f16, B>;
-@if(SIDE_16) alias Sum = coop_mat16x16<f32, C>;
-@if(!SIDE_16) alias Left = coop_mat8x8<f16, A>;
-@if(!SIDE_16) alias Right = coop_mat8x8<f16, B>;
-@if(!SIDE_16) alias Sum = coop_mat8x8<f32, C>;
+import package::lib::matrix_units::SIDE;
 
 // Vectors of four in a head, and matrices.
 const D4: u32 = 16u;
