@@ -1,9 +1,11 @@
 // Makes the page: node web/build.mjs OUT [FEATURES]. Called by `./dev web`, which sees to the tools.
 //
-// OUT then holds all that a static host needs, from any sub-path. Every reference in it is relative.
+// OUT then holds all that a static host needs, from any sub-path. Every reference in it is relative. OUT is new, empty
+// or an earlier build, else it is refused.
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
+import { checkFolder, publish } from "./publish.mjs";
 import { compressed, hash, list, pack, root } from "./tools.mjs";
 
 /** Most bytes of wasm over the wire, gzipped. */
@@ -14,6 +16,18 @@ const cargoFeatures = process.argv[3] ?? "app";
 const target = path.resolve(root, process.env.CARGO_TARGET_DIR || "target");
 const bindgen = process.env.WASM_BINDGEN || "wasm-bindgen";
 const optimiser = process.env.WASM_OPT;
+
+function fail(message) {
+    console.error(`error: ${message}`);
+    process.exit(1);
+}
+
+try {
+    // Told before minutes of building.
+    checkFolder(out);
+} catch (error) {
+    fail(error.message);
+}
 
 function run(program, ...args) {
     console.error(`\n==> ${path.basename(program)} ${args.join(" ")}`);
@@ -49,20 +63,24 @@ const glue = fs.readFileSync(path.join(work, "glue.js"));
 // Named by content: a browser never joins the script of one build with the wasm of another.
 const files = { glue, wasm, assets: pack([...assets("photos"), ...assets("weights")]), golden: pack(golden) };
 const endings = { glue: "js", wasm: "wasm", assets: "bin", golden: "bin" };
-fs.rmSync(out, { recursive: true, force: true });
-fs.mkdirSync(path.join(out, "web/files"), { recursive: true });
 const manifest = {};
-for (const [name, data] of Object.entries(files)) {
+const named = Object.entries(files).map(([name, data]) => {
     const file = `${name}-${hash(data)}.${endings[name]}`;
-    fs.writeFileSync(path.join(out, "web/files", file), data);
     manifest[name] = { file, bytes: data.length };
-}
-fs.writeFileSync(path.join(out, "web/files/manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
-fs.copyFileSync(path.join(root, "index.html"), path.join(out, "index.html"));
-fs.copyFileSync(path.join(root, "assets/icon.png"), path.join(out, "web/icon.png"));
-for (const name of ["page.js", "page.css", "camera.js", "folders.js", "storage.js", "unmask.js", "unmask.d.ts", "README.md"]) {
-    fs.copyFileSync(path.join(root, "web", name), path.join(out, "web", name));
-}
+    return [`web/files/${file}`, data];
+});
+const read = file => fs.readFileSync(path.join(root, file));
+const beside = [
+    "page.js", "page.css", "camera.js", "folders.js", "storage.js", "unmask.js", "unmask.d.ts", "README.md",
+];
+// What others name comes before what names it.
+publish(out, [
+    ...named,
+    ["web/files/manifest.json", `${JSON.stringify(manifest, null, 2)}\n`],
+    ["web/icon.png", read("assets/icon.png")],
+    ...beside.map(name => [`web/${name}`, read(`web/${name}`)]),
+    ["index.html", read("index.html")],
+]);
 
 const wire = compressed(wasm);
 const pictures = files.assets.length;
@@ -71,6 +89,5 @@ console.log(`\nwasm  ${kilobytes(fs.statSync(raw).size)} built, ${kilobytes(fs.s
 console.log(`data  ${kilobytes(pictures)} of weights and photographs`);
 console.log(`page  ${out}`);
 if (wire.gzip > MOST) {
-    console.error(`error: ${wire.gzip} bytes of gzipped wasm, at most ${MOST} are allowed`);
-    process.exit(1);
+    fail(`${wire.gzip} bytes of gzipped wasm, at most ${MOST} are allowed`);
 }
