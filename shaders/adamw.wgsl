@@ -2,10 +2,14 @@
 //
 // weights, gradients, first, second [length / 4] vec4f; decays: a flag for every BLOCK elements; schedule f32:
 // (lr, 1 - beta1^t, 1 - beta2^t); norm f32: (norm, clip factor, 1 if finite). A gradient that is not finite leaves
-// everything as it was. One invocation a vec4.
+// everything as it was. With HALVES, halves [length / 4] vec4f, in 16 bits, is what the weights become, for products.
+// One invocation VECTORS of them, one after the other.
+// conditions: HALVES
 
 const WORKGROUP: u32 = 256u;
 const BLOCK: u32 = 64u;
+// Divides BLOCK / 4, so that the vectors of an invocation share a flag.
+const VECTORS: u32 = 1u;
 
 struct Params {
     length: u32,
@@ -24,20 +28,29 @@ struct Params {
 @group(0) @binding(5) var<storage, read> decays: array<u32>;
 @group(0) @binding(6) var<storage, read> schedule: array<f32>;
 @group(0) @binding(7) var<storage, read> norm: array<f32>;
+@if(HALVES) @group(0) @binding(8) var<storage, read_write> halves: array<vec4f>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let i = id.y * params.row + id.x;
-    if (id.x >= params.row || i >= params.length / 4u || norm[2] == 0.0) {
+    let begin = (id.y * params.row + id.x) * VECTORS;
+    let end = min(begin + VECTORS, params.length / 4u);
+    if (id.x >= params.row || begin >= end || norm[2] == 0.0) {
         return;
     }
-    let lr = schedule[0];
-    let g = gradients[i] * norm[1];
-    let m = params.beta1 * first[i] + (1.0 - params.beta1) * g;
-    let v = params.beta2 * second[i] + (1.0 - params.beta2) * g * g;
-    let decay = select(0.0, params.weight_decay, decays[i / (BLOCK / 4u)] != 0u);
-    let denominator = sqrt(v) / sqrt(schedule[2]) + params.eps;
-    weights[i] = weights[i] * (1.0 - lr * decay) - (lr / schedule[1]) * m / denominator;
-    first[i] = m;
-    second[i] = v;
+    let clip = norm[1];
+    let shrink = 1.0 - schedule[0] * select(0.0, params.weight_decay, decays[begin / (BLOCK / 4u)] != 0u);
+    let rate = schedule[0] / schedule[1];
+    let correction = sqrt(schedule[2]);
+    for (var i = begin; i < end; i += 1u) {
+        let g = gradients[i] * clip;
+        let m = params.beta1 * first[i] + (1.0 - params.beta1) * g;
+        let v = params.beta2 * second[i] + (1.0 - params.beta2) * g * g;
+        let w = weights[i] * shrink - rate * m / (sqrt(v) / correction + params.eps);
+        weights[i] = w;
+        @if(HALVES) {
+            halves[i] = w;
+        }
+        first[i] = m;
+        second[i] = v;
+    }
 }

@@ -80,7 +80,7 @@ impl Shard {
 
     fn slices(&self) -> AdamWShard {
         let [weights, gradients, first, second, decays] = self.memory.each_ref().map(|memory| memory.inner.clone());
-        AdamWShard { weights, gradients, first, second, decays }
+        AdamWShard { weights, gradients, first, second, decays, halves: None }
     }
 
     fn check(&self, gpu: &Gpu, what: &str) {

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::DType;
 use crate::gpu::{BufferSlice, Gpu, GpuError};
 
-/// Elements to whose multiples every tensor is aligned: 256 bytes, what any adapter can bind.
-pub const SHARD_ALIGN: usize = 64;
+/// Elements to whose multiples every tensor is aligned: 256 bytes of 16-bit floats, what any adapter can bind.
+pub const SHARD_ALIGN: usize = 128;
 
 /// A tensor's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,13 +72,13 @@ impl ShardLayout {
         self.index.get(name).map(|index| self.places[*index].1)
     }
 
-    /// A zeroed buffer for each shard.
-    pub async fn allocate(&self, gpu: &Gpu, label: &str) -> Result<Shards, GpuError> {
+    /// A zeroed buffer for each shard, of elements of `dtype`.
+    pub async fn allocate(&self, gpu: &Gpu, label: &str, dtype: DType) -> Result<Shards, GpuError> {
         let mut buffers = Vec::with_capacity(self.lengths.len());
         for (index, length) in self.lengths.iter().enumerate() {
-            buffers.push(gpu.buffer(&format!("{label} shard {index}"), *length as u64 * 4).await?);
+            buffers.push(gpu.buffer(&format!("{label} shard {index}"), *length as u64 * dtype.bytes()).await?);
         }
-        Ok(Shards { buffers })
+        Ok(Shards { buffers, dtype })
     }
 }
 
@@ -86,11 +87,13 @@ impl ShardLayout {
 pub struct Shards {
     /// One a shard.
     pub buffers: Vec<BufferSlice>,
+    dtype: DType,
 }
 
 impl Shards {
     /// Memory of the tensor at `place`.
     pub fn slice(&self, place: ShardPlace) -> BufferSlice {
-        self.buffers[place.shard].part(place.offset as u64 * 4, place.len as u64 * 4)
+        let [offset, bytes] = [place.offset, place.len].map(|count| count as u64 * self.dtype.bytes());
+        self.buffers[place.shard].part(offset, bytes)
     }
 }

@@ -17,6 +17,16 @@ pub enum DType {
     U32,
 }
 
+impl DType {
+    /// Bytes of an element.
+    pub fn bytes(self) -> u64 {
+        match self {
+            DType::F32 | DType::U32 => 4,
+            DType::F16 => 2,
+        }
+    }
+}
+
 /// Shape and element type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorType {
@@ -55,10 +65,7 @@ impl TensorType {
 
     /// Bytes, in whole words.
     pub fn bytes(&self) -> u64 {
-        match self.dtype {
-            DType::F32 | DType::U32 => self.len() as u64 * 4,
-            DType::F16 => (self.len() as u64 * 2).next_multiple_of(4),
-        }
+        (self.len() as u64 * self.dtype.bytes()).next_multiple_of(4)
     }
 
     /// Extent of the last axis (1 for a scalar).

@@ -49,7 +49,14 @@ impl Builder {
         if let Some(half) = self.halves.get(&x) {
             return Ok(*half);
         }
-        let half = ops::cast(&mut self.graph, x, DType::F16)?;
+        let half = match self.params.iter_mut().find(|spec| spec.trained && self.vars.get(&spec.name) == Some(&x)) {
+            // The optimiser keeps the copy up to date.
+            Some(spec) => {
+                spec.halved = true;
+                self.graph.external(Builder::half_name(&spec.name), TensorType::f32(&spec.shape).of(DType::F16))
+            }
+            None => ops::cast(&mut self.graph, x, DType::F16)?,
+        };
         self.halves.insert(x, half);
         Ok(half)
     }
@@ -110,13 +117,18 @@ impl Builder {
             .filter(|spec| spec.trained)
             .map(|spec| (spec.name.clone(), self.vars[&spec.name]))
             .collect();
-        let wrt: Vec<Var> = trained.iter().map(|(_, var)| *var).collect();
+        // What products read of a parameter in 16 bits has a gradient, in 32, of its own.
+        let halves = trained.iter().filter_map(|(_, var)| self.halves.get(var));
+        let wrt: Vec<Var> = trained.iter().map(|(_, var)| var).chain(halves).copied().collect();
         let grads = ops::gradients_from(&mut self.graph, &[(loss, seed)], &wrt)?;
-        for ((name, var), grad) in trained.iter().zip(grads) {
-            let grad = match grad {
-                Some(grad) => grad,
+        let grads: HashMap<Var, Var> = wrt.into_iter().zip(grads).filter_map(|(var, grad)| Some((var, grad?))).collect();
+        for (name, var) in &trained {
+            let half = self.halves.get(var).and_then(|half| grads.get(half));
+            let grad = match (grads.get(var), half) {
+                (Some(grad), Some(half)) => ops::add(&mut self.graph, *grad, *half)?,
+                (Some(grad), None) | (None, Some(grad)) => *grad,
                 // Nothing depends on it: its gradient is zero.
-                None => {
+                (None, None) => {
                     let shape = self.graph.shape(*var).to_vec();
                     ops::fill(&mut self.graph, &shape, 0.0)?
                 }
@@ -124,6 +136,11 @@ impl Builder {
             self.graph.store(grad, Builder::gradient_name(name));
         }
         Ok(())
+    }
+
+    /// Name of the external tensor that holds parameter `name` in 16 bits.
+    pub fn half_name(name: &str) -> String {
+        format!("half of {name}")
     }
 
     /// Name of the external tensor that holds the gradient of parameter `name`.

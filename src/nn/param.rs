@@ -42,6 +42,8 @@ pub struct ParamSpec {
     pub trained: bool,
     /// Whether weight decay applies: two or more dimensions in checkpoints and no bias, so tokens decay as well.
     pub decays: bool,
+    /// Whether products read a copy of it in 16 bits.
+    pub halved: bool,
 }
 
 impl ParamSpec {
@@ -50,7 +52,7 @@ impl ParamSpec {
         let name = name.into();
         let decays = shape.len() > 1 && !name.ends_with(".bias");
         let parts = vec![ParamPart { name: name.clone(), shape: shape.to_vec(), offset: 0 }];
-        ParamSpec { name, shape: seen.to_vec(), parts, init, trained: true, decays }
+        ParamSpec { name, shape: seen.to_vec(), parts, init, trained: true, decays, halved: false }
     }
 
     /// Of the tensors `names` stacked along the first axis, each of shape `shape`.

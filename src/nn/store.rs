@@ -1,12 +1,15 @@
 //! Parameters in GPU memory: weights, gradients and AdamW moments in flat shards.
 
+use std::ops::Range;
+
 use super::{Builder, ParamSpec};
-use crate::gpu::{BufferSlice, Gpu, GpuError, Uploads};
-use crate::graph::{Externals, ShardLayout, Shards};
-use crate::ops::{AdamWShard, DECAY_BLOCK};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, Uploads};
+use crate::graph::{DType, Externals, ShardLayout, Shards};
+use crate::ops::{AdamWShard, DECAY_BLOCK, push_cast};
 use crate::weights::{TensorSource, Tensors, WeightsError};
 
-/// Bytes of uploads that may wait to be copied.
+/// Bytes that are copied to or from the device at one time, so that neither buffers between nor main memory hold a large
+/// model once more.
 const MOST_WAITING: u64 = 64 << 20;
 
 /// Which of the state kept for every weight.
@@ -42,7 +45,16 @@ pub struct ParamStore {
     fixed: ShardLayout,
     weights: Shards,
     tables: Shards,
+    halves: Option<Halves>,
     training: Option<TrainingState>,
+}
+
+/// The weights in 16 bits.
+#[derive(Debug)]
+struct Halves {
+    shards: Shards,
+    /// Makes them anew of the weights; the optimiser does so by itself.
+    refresh: DispatchList,
 }
 
 /// Bytes that a model's parameters take, for estimates.
@@ -50,7 +62,8 @@ pub fn param_bytes(specs: &[ParamSpec], training: bool) -> u64 {
     let bytes = |trained: bool| -> u64 {
         specs.iter().filter(|spec| spec.trained == trained).map(|spec| spec.len() as u64 * 4).sum()
     };
-    bytes(false) + bytes(true) * if training { 4 } else { 1 }
+    let halves = if specs.iter().any(|spec| spec.halved) { bytes(true) / 2 } else { 0 };
+    bytes(false) + bytes(true) * if training { 4 } else { 1 } + halves
 }
 
 impl ParamStore {
@@ -71,8 +84,19 @@ impl ParamStore {
             })
         };
         let (trained, fixed) = (layout(true)?, layout(false)?);
-        let weights = trained.allocate(gpu, "weights").await?;
-        let tables = fixed.allocate(gpu, "tables").await?;
+        let weights = trained.allocate(gpu, "weights", DType::F32).await?;
+        let tables = fixed.allocate(gpu, "tables", DType::F32).await?;
+        let halves = match specs.iter().any(|spec| spec.halved) {
+            true => {
+                let shards = trained.allocate(gpu, "weights in 16 bits", DType::F16).await?;
+                let mut refresh = DispatchList::default();
+                for (weights, halves) in weights.buffers.iter().zip(&shards.buffers) {
+                    push_cast(gpu, &mut refresh, weights, halves)?;
+                }
+                Some(Halves { shards, refresh })
+            }
+            false => None,
+        };
         let training = if training {
             let mut decays = Vec::new();
             for flags in decay_flags(specs, &trained) {
@@ -81,16 +105,16 @@ impl ParamStore {
                 decays.push(slice);
             }
             Some(TrainingState {
-                gradients: trained.allocate(gpu, "gradients").await?,
-                first: trained.allocate(gpu, "first moments").await?,
-                second: trained.allocate(gpu, "second moments").await?,
+                gradients: trained.allocate(gpu, "gradients", DType::F32).await?,
+                first: trained.allocate(gpu, "first moments", DType::F32).await?,
+                second: trained.allocate(gpu, "second moments", DType::F32).await?,
                 average: None,
                 decays,
             })
         } else {
             None
         };
-        Ok(ParamStore { specs: specs.to_vec(), trained, fixed, weights, tables, training })
+        Ok(ParamStore { specs: specs.to_vec(), trained, fixed, weights, tables, halves, training })
     }
 
     /// Sets memory aside for averages of the weights.
@@ -99,7 +123,7 @@ impl ParamStore {
     /// The device's.
     pub async fn keep_average(&mut self, gpu: &Gpu) -> Result<(), GpuError> {
         if let Some(training) = &mut self.training {
-            training.average = Some(self.trained.allocate(gpu, "averages").await?);
+            training.average = Some(self.trained.allocate(gpu, "averages", DType::F32).await?);
         }
         Ok(())
     }
@@ -134,7 +158,8 @@ impl ParamStore {
         Some(shards?.slice(self.trained.place(&spec.name)?))
     }
 
-    /// Memory for a model's graph: parameters by name, gradients by [`Builder::gradient_name`].
+    /// Memory for a model's graph: parameters by name, their copies in 16 bits by [`Builder::half_name`], gradients by
+    /// [`Builder::gradient_name`].
     pub fn externals(&self) -> Externals {
         let mut externals = Externals::new();
         for spec in &self.specs {
@@ -143,6 +168,9 @@ impl ParamStore {
             }
             if let Some(slice) = self.slice(spec, State::Gradients) {
                 externals.insert(Builder::gradient_name(&spec.name), slice);
+            }
+            if let (Some(halves), Some(place)) = (&self.halves, self.trained.place(&spec.name)) {
+                externals.insert(Builder::half_name(&spec.name), halves.shards.slice(place));
             }
         }
         externals
@@ -154,6 +182,14 @@ impl ParamStore {
             if let Some(slice) = self.slice(spec, State::Weights) {
                 gpu.upload(&slice, &spec.initial(seed));
             }
+        }
+        self.refresh_halves(gpu);
+    }
+
+    /// Makes the weights in 16 bits anew, where there are some.
+    fn refresh_halves(&self, gpu: &Gpu) {
+        if let Some(halves) = &self.halves {
+            halves.refresh.run(gpu);
         }
     }
 
@@ -196,6 +232,9 @@ impl ParamStore {
                 waiting = 0;
             }
         }
+        if state == State::Weights {
+            self.refresh_halves(gpu);
+        }
         Ok(())
     }
 
@@ -204,11 +243,15 @@ impl ParamStore {
         let mut tensors = Tensors::default();
         let present: Vec<(&ParamSpec, BufferSlice)> =
             self.specs.iter().filter_map(|spec| Some((spec, self.slice(spec, state)?))).collect();
-        let slices: Vec<BufferSlice> = present.iter().map(|(_, slice)| slice.clone()).collect();
-        for ((spec, _), bytes) in present.iter().zip(gpu.read("parameters", &slices).await?) {
-            let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
-            for part in &spec.parts {
-                tensors.insert(part.name.clone(), &part.shape, values[part.offset..part.offset + part.len()].to_vec());
+        let sizes: Vec<u64> = present.iter().map(|(_, slice)| slice.bytes).collect();
+        for group in groups(&sizes, MOST_WAITING) {
+            let group = &present[group];
+            let slices: Vec<BufferSlice> = group.iter().map(|(_, slice)| slice.clone()).collect();
+            for ((spec, _), bytes) in group.iter().zip(gpu.read("parameters", &slices).await?) {
+                for part in &spec.parts {
+                    let part_bytes = &bytes[part.offset * 4..][..part.len() * 4];
+                    tensors.insert(part.name.clone(), &part.shape, bytemuck::pod_collect_to_vec(part_bytes));
+                }
             }
         }
         Ok(tensors)
@@ -224,6 +267,7 @@ impl ParamStore {
                 first: training.first.buffers[index].clone(),
                 second: training.second.buffers[index].clone(),
                 decays: training.decays[index].clone(),
+                halves: self.halves.as_ref().map(|halves| halves.shards.buffers[index].clone()),
             })
             .collect()
     }
@@ -232,6 +276,23 @@ impl ParamStore {
     pub fn shard_lengths(&self) -> &[usize] {
         self.trained.lengths()
     }
+}
+
+/// Runs of `sizes` whose sum is at most `most`, or of a single one that is larger.
+fn groups(sizes: &[u64], most: u64) -> Vec<Range<usize>> {
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    let mut sum = 0;
+    for (at, size) in sizes.iter().enumerate() {
+        match groups.last_mut() {
+            Some(group) if sum + size <= most => group.end = at + 1,
+            _ => {
+                groups.push(at..at + 1);
+                sum = 0;
+            }
+        }
+        sum += size;
+    }
+    groups
 }
 
 /// A flag for every [`DECAY_BLOCK`] elements of each shard.
@@ -244,4 +305,15 @@ fn decay_flags(specs: &[ParamSpec], layout: &ShardLayout) -> Vec<Vec<u32>> {
         }
     }
     flags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_at_one_time_is_bounded() {
+        assert_eq!(groups(&[30, 40, 24, 100, 5, 59, 1], 64), [0..1, 1..3, 3..4, 4..6, 6..7]);
+        assert_eq!(groups(&[], 64), []);
+    }
 }

@@ -11,6 +11,9 @@ uniform!(
 /// Elements that share one decay flag; parameters start at multiples of it.
 pub const DECAY_BLOCK: usize = 64;
 
+/// Binding of the weights in 16 bits.
+const HALVES: u32 = 8;
+
 /// The optimiser's constants.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct AdamW {
@@ -44,6 +47,8 @@ pub struct AdamWShard {
     pub second: BufferSlice,
     /// A u32 flag every [`DECAY_BLOCK`] elements: 1 where weights decay.
     pub decays: BufferSlice,
+    /// The weights in 16 bits, where products read them so.
+    pub halves: Option<BufferSlice>,
 }
 
 impl AdamW {
@@ -64,7 +69,9 @@ impl AdamW {
         norm: &BufferSlice,
     ) -> Result<(), GpuError> {
         let length = (shard.weights.bytes / 4) as usize;
-        let (workgroups, row) = spread(gpu, length / 4, 256);
+        // Processors do one block an invocation, GPUs have neighbours read what lies side by side.
+        let vectors = if gpu.is_cpu() { DECAY_BLOCK / 4 } else { 1 };
+        let (workgroups, row) = spread(gpu, (length / 4).div_ceil(vectors), 256);
         let params = Params {
             length: length as u32,
             row,
@@ -74,7 +81,12 @@ impl AdamW {
             weight_decay: self.weight_decay,
         };
         let buffers = [&shard.weights, &shard.gradients, &shard.first, &shard.second, &shard.decays, schedule, norm];
-        let buffers: Vec<(u32, BufferSlice)> = (1..).zip(buffers.into_iter().cloned()).collect();
-        list.push(gpu, "adamw", &KernelKey::new("adamw"), bytemuck::bytes_of(&params), &buffers, workgroups)
+        let buffers = buffers.into_iter().chain(&shard.halves).cloned();
+        let buffers: Vec<(u32, BufferSlice)> = (1..).zip(buffers).collect();
+        let key = KernelKey::new("adamw")
+            .constant("VECTORS", vectors as u32)
+            .when("HALVES", shard.halves.is_some())
+            .halves(shard.halves.iter().map(|_| HALVES).collect());
+        list.push(gpu, "adamw", &key, bytemuck::bytes_of(&params), &buffers, workgroups)
     }
 }

@@ -24,7 +24,7 @@ uniform!(
 );
 
 /// Smallest and largest head size, in elements.
-const HEAD_SIZES: std::ops::RangeInclusive<usize> = 8..=128;
+pub const HEAD_SIZES: std::ops::RangeInclusive<usize> = 8..=128;
 /// Queries or keys a workgroup of the kernels for processors: 8 invocations of 4 each.
 const DIRECT_WORKGROUP: usize = 32;
 /// Invocations of a workgroup in the kernels that broadcast.

@@ -1,13 +1,17 @@
 //! Tensors in another element type.
 
 use super::rows::vectors;
-use crate::gpu::KernelKey;
+use super::shard::spread;
+use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey};
 use crate::graph::{Arg, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
     Params in "cast" { length: u32, groups: u32 }
 );
+
+/// Vectors that a workgroup casts.
+const GROUP: u32 = 256 * 4;
 
 /// `x` with elements of another floating-point type, rounded to nearest where it is the narrower one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +49,19 @@ impl Op for Cast {
     }
 }
 
+/// Adds a copy of the shard `x`, f32, into `y`, in 16 bits, to `list`.
+pub fn push_cast(gpu: &Gpu, list: &mut DispatchList, x: &BufferSlice, y: &BufferSlice) -> Result<(), GpuError> {
+    let (length, scalar) = vectors((x.bytes / 4) as usize);
+    let (workgroups, _) = spread(gpu, length, GROUP);
+    let params = Params { length: length as u32, groups: workgroups[0] };
+    let key = KernelKey::new("cast").when("SCALAR", scalar).halves(vec![2]);
+    list.push(gpu, "cast", &key, bytemuck::bytes_of(&params), &[(1, x.clone()), (2, y.clone())], workgroups)
+}
+
 /// The launch that casts `x` of `length` elements into `y`, for use inside other ops.
 pub(super) fn cast_call(launcher: &mut Launcher<'_>, x: Arg, y: Arg, length: usize) -> Result<(), GraphError> {
     let (length, scalar) = vectors(length);
-    let (workgroups, _) = launcher.spread(length, 256 * 4);
+    let (workgroups, _) = launcher.spread(length, GROUP);
     let params = Params { length: length as u32, groups: workgroups[0] };
     launcher.call(KernelKey::new("cast").when("SCALAR", scalar), &params, &[x, y], workgroups)
 }

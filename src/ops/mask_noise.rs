@@ -10,6 +10,9 @@ uniform!(
     Params in "mask_noise" { length: u32, row: u32, grid: u32, hidden: u32, least: u32 }
 );
 
+/// Longest side of a grid of patches: noise of rectangles counts in whole numbers, exact in f32 up to 2^24.
+pub const MOST_GRID: usize = 256;
+
 /// How hidden patches are chosen (He et al. 2021, table 1f and figure 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -49,9 +52,9 @@ impl Op for MaskNoise {
             return Err("expected one input, step u32 [4]".to_owned());
         }
         let patches = self.grid * self.grid;
-        // Noise of rectangles counts in whole numbers, exact in f32 up to 2^24.
-        if !(1..=256).contains(&self.grid) || self.hidden > patches {
-            return Err(format!("cannot hide {} patches in a grid of side {} (1 to 256)", self.hidden, self.grid));
+        if !(1..=MOST_GRID).contains(&self.grid) || self.hidden > patches {
+            let (hidden, grid) = (self.hidden, self.grid);
+            return Err(format!("cannot hide {hidden} patches in a grid of side {grid} (1 to {MOST_GRID})"));
         }
         Ok(vec![TensorType::f32(&[self.batch, patches])])
     }

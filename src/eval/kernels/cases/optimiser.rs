@@ -1,5 +1,7 @@
 //! The passes over flat shards.
 
+use half::f16;
+
 use crate::eval::kernels::case::share_wrong;
 use crate::eval::kernels::random::{Random, garbage};
 use crate::eval::kernels::twins::{self, AdamWState};
@@ -11,6 +13,8 @@ use crate::ops::{
 };
 
 const TOLERANCE: f64 = 1e-5;
+/// What is rounded to 16 bits, by whatever rule of rounding.
+const ROUNDED: f64 = 1e-3;
 
 /// Every pass over shards.
 pub(in super::super) async fn optimiser(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
@@ -20,8 +24,9 @@ pub(in super::super) async fn optimiser(gpu: &Gpu) -> Result<Vec<KernelReport>, 
         reports.extend(accumulate(gpu, length).await?);
         reports.extend(average(gpu, length).await?);
     }
-    for max_norm in [0.0, 0.5] {
-        reports.extend(norm_and_adamw(gpu, max_norm).await?);
+    let f16 = gpu.features().contains(wgpu::Features::SHADER_F16);
+    for (max_norm, halves) in [(0.0, false), (0.5, f16)] {
+        reports.extend(norm_and_adamw(gpu, max_norm, halves).await?);
     }
     reports.extend(scaled_norm(gpu).await?);
     Ok(reports)
@@ -60,8 +65,7 @@ async fn average(gpu: &Gpu, length: usize) -> Result<Vec<KernelReport>, GraphErr
     let got: Vec<f32> = gpu.read_one("average", &average).await?;
     gpu.check()?;
     let want = twins::average(&twins::exact(&weights), &twins::exact(&before), 0.75);
-    let worst = got.iter().zip(&want).map(|(got, want)| (f64::from(*got) - want).abs()).fold(0.0, f64::max);
-    Ok(report(&list, &format!("[{length}], past 0.75"), worst, TOLERANCE))
+    Ok(report(&list, &format!("[{length}], past 0.75"), twins::relative_error(&got, &want), TOLERANCE))
 }
 
 /// The norm of gradients of a scaled loss: unscaled again, and the scale after finite gradients and after others.
@@ -81,7 +85,7 @@ async fn scaled_norm(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
     push_global_norm(gpu, &mut list, &gradients, &partials, &norm, max_norm, Some(&scaling))?;
     let exact = values.map(|values| twins::exact(&values));
     let [length, clip] = twins::global_norm(&exact, f64::from(max_norm));
-    let mut error = 0.0;
+    let mut error: f64 = 0.0;
     let overflow = vec![f32::INFINITY; lengths[0]];
     let mut want = vec![length, clip / f64::from(scale), 1.0, f64::from(scale), f64::from(scale), 0.0];
     for _ in 0..2 {
@@ -89,7 +93,8 @@ async fn scaled_norm(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
         let mut got: Vec<f32> = gpu.read_one("norm", &norm).await?;
         got.extend(gpu.read_one::<f32>("scaling", &scaling.state).await?);
         for (got, want) in got.iter().zip(&want).filter(|(_, want)| want.is_finite()) {
-            error = f64::max(error, (f64::from(*got) - want).abs() / want.abs().max(1e-9));
+            let off = (f64::from(*got) - want).abs() / want.abs().max(1e-9);
+            error = error.max(if off.is_nan() { f64::INFINITY } else { off });
         }
         // Half the scale, and steps counted from there.
         want = vec![f64::NAN, f64::NAN, 0.0, f64::from(scale) * 2.0, f64::from(scale) / 2.0, 0.0];
@@ -99,8 +104,9 @@ async fn scaled_norm(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
     Ok(report(&list, &format!("{lengths:?}, of a scaled loss"), error, TOLERANCE))
 }
 
-/// Two steps over two shards, with the norm of their gradients clipped to `max_norm`.
-async fn norm_and_adamw(gpu: &Gpu, max_norm: f32) -> Result<Vec<KernelReport>, GraphError> {
+/// Two steps over two shards, with the norm of their gradients clipped to `max_norm`, and with weights in 16 bits too
+/// where `halves`.
+async fn norm_and_adamw(gpu: &Gpu, max_norm: f32, halves: bool) -> Result<Vec<KernelReport>, GraphError> {
     let lengths = [1028, 20_004];
     let adamw = AdamW::default();
     let mut random = Random(2);
@@ -117,6 +123,10 @@ async fn norm_and_adamw(gpu: &Gpu, max_norm: f32) -> Result<Vec<KernelReport>, G
             first: holding(gpu, &first).await?,
             second: holding(gpu, &second).await?,
             decays: holding(gpu, &decays).await?,
+            halves: match halves {
+                true => Some(holding(gpu, &garbage(&mut random, length / 2)).await?),
+                false => None,
+            },
         });
         let [weights, first, second] = [weights, first, second].map(|x| twins::exact(&x));
         twin.push(AdamWState { weights, first, second });
@@ -131,7 +141,7 @@ async fn norm_and_adamw(gpu: &Gpu, max_norm: f32) -> Result<Vec<KernelReport>, G
         adamw.push(gpu, &mut list, shard, &schedule, &norm)?;
     }
 
-    let (mut norm_error, mut error) = (0.0, 0.0);
+    let (mut norm_error, mut error, mut half_error) = (0.0, 0.0, 0.0);
     for t in 1..=2 {
         let lr = 0.02;
         let values = lengths.map(|length| random.vec(length));
@@ -153,11 +163,19 @@ async fn norm_and_adamw(gpu: &Gpu, max_norm: f32) -> Result<Vec<KernelReport>, G
             for (bytes, want) in read.iter().zip([&state.weights, &state.first, &state.second]) {
                 error = f64::max(error, twins::relative_error(&bytemuck::pod_collect_to_vec(bytes), want));
             }
+            if let Some(halves) = &shard.halves {
+                let got: Vec<f16> = gpu.read_one("halves", halves).await?;
+                let got: Vec<f32> = got.into_iter().map(f16::to_f32).collect();
+                half_error = f64::max(half_error, twins::relative_error(&got, &state.weights));
+            }
         }
     }
     gpu.check()?;
     let what = if max_norm > 0.0 { format!("{lengths:?}, clipped to {max_norm}") } else { format!("{lengths:?}") };
     let mut reports = report(&norm_list, &what, norm_error, TOLERANCE);
     reports.extend(report(&list, &what, error, TOLERANCE));
+    if halves {
+        reports.extend(report(&list, &format!("{what}, weights in 16 bits"), half_error, ROUNDED));
+    }
     Ok(reports)
 }
