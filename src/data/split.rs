@@ -11,7 +11,19 @@ pub struct Split {
     pub held_out: Vec<usize>,
 }
 
-/// Holds out a tenth of a source's pictures, rounded up; none of fewer than two.
+/// Most pictures of a source that are held out: more would only be missed in training.
+const MOST: usize = 5000;
+
+impl Split {
+    /// At most `most` of the held-out pictures, evenly from all of them, so that classes and sets which lie one after
+    /// the other all have their share.
+    pub fn measured(&self, most: usize) -> Vec<usize> {
+        let count = self.held_out.len().min(most);
+        (0..count).map(|place| self.held_out[place * self.held_out.len() / count]).collect()
+    }
+}
+
+/// Holds out a tenth of a source's pictures, rounded up, 5,000 at most; none of fewer than two.
 ///
 /// A hash of the name alone decides, so the same names are held out on every machine, wherever
 /// the folder lies and in whatever order it is listed. Names added or removed change the part of
@@ -26,7 +38,7 @@ fn split_names(names: &[&str]) -> Split {
     order.sort_by_key(|&index| (fnv1a(names[index]), names[index]));
     let count = match names.len() {
         0 | 1 => 0,
-        n => n.div_ceil(10),
+        n => n.div_ceil(10).min(MOST),
     };
     let mut train = order.split_off(count);
     let mut held_out = order;
@@ -61,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_tenth_is_held_out_rounded_up() {
-        let counts = [(0, 0), (1, 0), (2, 1), (10, 1), (11, 2), (100, 10), (231, 24)];
+        let counts = [(0, 0), (1, 0), (2, 1), (10, 1), (11, 2), (100, 10), (231, 24), (49_999, 5000), (70_000, 5000)];
         for (count, held_out) in counts {
             let split = split_of(&names(count));
             assert_eq!(split.held_out.len(), held_out, "of {count}");
@@ -70,6 +82,14 @@ mod tests {
             all.sort_unstable();
             assert!(all.into_iter().eq(0..count));
         }
+    }
+
+    #[test]
+    fn what_is_measured_comes_from_everywhere() {
+        let split = |count: usize| Split { train: Vec::new(), held_out: (0..count).map(|i| 3 * i).collect() };
+        assert_eq!(split(3).measured(10), [0, 3, 6]);
+        assert_eq!(split(0).measured(10), []);
+        assert_eq!(split(1000).measured(4), [0, 750, 1500, 2250]);
     }
 
     #[test]

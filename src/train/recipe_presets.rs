@@ -3,7 +3,8 @@
 use super::{Recipe, TrainRecipe};
 use crate::mae::{self, MaeConfig, MaeError};
 
-/// Optimiser steps of an epoch of ImageNet-1k at the paper's batch of 4096, the last incomplete one dropped.
+/// Optimiser steps of an epoch of ImageNet-1k at the paper's batch of 4096, the last incomplete one dropped. Holding out
+/// 5,000 pictures changes that by less than half a percent.
 const EPOCH: u64 = 1_281_167 / 4096;
 
 /// Names and descriptions of the recipes.

@@ -29,7 +29,7 @@ const NOTES: [(&str, &str); 43] = [
     ("train.blr", "base learning rate; the rate is this times effective batch / 256"),
     ("train.min_lr", "learning rate at the end of the cosine"),
     ("train.warmup_steps", "steps of linear warm-up"),
-    ("train.weight_decay", "decoupled weight decay, of matrices only"),
+    ("train.weight_decay", "decoupled weight decay, of matrices and tokens, not of biases and norms"),
     ("train.beta1", "decay of AdamW's first moment"),
     ("train.beta2", "decay of AdamW's second moment"),
     ("train.clip_grad", "largest norm of all gradients; 0 clips nothing"),

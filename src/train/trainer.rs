@@ -1,5 +1,6 @@
 //! The training loop's body: one optimiser step at a time.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, loss_scaling_metadata, tiles_metadata};
@@ -7,8 +8,8 @@ use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
 use super::{Feed, FeedOptions, HeldOut, Pictures, Precision, Recipe, TrainError, decode_limit, packed};
 use crate::data::{Picture, Source, Split, load_all_beside};
-use crate::gpu::{BufferSlice, DispatchList, Gpu, Slices, Uploads};
-use crate::graph::{Caps, Choices, GraphError, Layout, Plan, ShardLayout, Shards};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, Mark, Slices, Uploads};
+use crate::graph::{Caps, Choices, DType, GraphError, Layout, Plan, ShardLayout, Shards};
 use crate::nn::{ParamStore, State};
 use crate::ops::{
     self, FIRST_SCALE, LossScaling, average_weight, global_norm_partials, push_accumulate, push_average,
@@ -22,6 +23,8 @@ const MAX_HELD_OUT: usize = 512;
 const PROBES: usize = 4;
 /// Most dispatches of one submission, so that no driver watchdog fires.
 const MAX_SLICE: usize = 256;
+/// Micro-batches that are submitted before the device has done the first of them.
+const MOST_BEHIND: usize = 2;
 /// Steps whose losses may wait on the device before they are read.
 const RING: usize = 16;
 
@@ -87,6 +90,8 @@ pub struct Trainer {
     update: DispatchList,
     step: u64,
     stage: Stage,
+    /// Micro-batches that the device may still be at.
+    behind: VecDeque<Mark>,
     pending: Vec<(u64, f64)>,
 }
 
@@ -112,9 +117,10 @@ impl Trainer {
         let limit = decode_limit(recipe.model.image_size);
         let t = &recipe.train;
         let samples = checkpoint.map_or(0, |checkpoint| checkpoint.samples);
-        let held = &split.held_out[..split.held_out.len().min(MAX_HELD_OUT)];
-        let held = packed(load_all_beside(source.as_ref(), held, Some(limit), platform::threads()).await);
-        let probe_pictures = held[..held.len().min(PROBES)].to_vec();
+        let held = split.measured(MAX_HELD_OUT);
+        let held = packed(load_all_beside(source.as_ref(), &held, Some(limit), platform::threads()).await);
+        let probes = held.len().min(PROBES);
+        let probe_pictures = (0..probes).map(|place| held[place * held.len() / probes].clone()).collect();
         let options = FeedOptions {
             batch: t.batch,
             seed: t.seed,
@@ -183,6 +189,7 @@ impl Trainer {
             update,
             step,
             stage: Stage::default(),
+            behind: VecDeque::new(),
             pending: Vec::new(),
         })
     }
@@ -196,11 +203,17 @@ impl Trainer {
         Ok(())
     }
 
-    /// Waits for the pictures of the next step, if it is not under way. [`advance_slice`](Self::advance_slice) would
-    /// wait as well, but in a page that keeps all else waiting.
+    /// Waits for the pictures of the next micro-batch, if it is not under way, and for the device to be at most one
+    /// behind, so that uploaded pictures do not pile up. [`advance_slice`](Self::advance_slice) would wait for the
+    /// pictures as well, but in a page that keeps all else waiting.
     pub async fn ready(&mut self) {
         if matches!(self.stage, Stage { part: Part::Gradients, slices, .. } if slices == Slices::default()) {
             self.feed.ready().await;
+            while self.behind.len() >= MOST_BEHIND {
+                let Some(mark) = self.behind.pop_front() else { break };
+                // A device that is lost says so when it is used.
+                let _ = self.gpu.reached(mark).await;
+            }
         }
     }
 
@@ -228,6 +241,11 @@ impl Trainer {
                     return Ok(false);
                 }
                 self.copy(&self.running.loss, slot + micro as u64 * 4, 4);
+                self.behind.push_back(gpu.mark());
+                // Who never waits keeps no more of them.
+                if self.behind.len() > MOST_BEHIND {
+                    self.behind.pop_front();
+                }
                 if accumulate > 1 {
                     if micro == 0 { &self.add_first } else { &self.add_next }.run(&gpu);
                 }
@@ -447,7 +465,7 @@ async fn optimiser_lists(
         let sums: Shards =
             ShardLayout::new(lengths.iter().map(|(name, length)| (name.as_str(), *length)), gpu.max_binding())
                 .map_err(|(name, _)| GraphError::Unbound(name))?
-                .allocate(gpu, "gradient sums")
+                .allocate(gpu, "gradient sums", DType::F32)
                 .await?;
         for (shard, sum) in shards.iter_mut().zip(&sums.buffers) {
             push_accumulate(gpu, &mut first, &shard.gradients, sum, true)?;
