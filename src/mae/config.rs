@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::MaeError;
-use crate::ops::{MaskStrategy, PIXEL_MEAN, PIXEL_STD, PixelNorm};
+use crate::ops::{HEAD_SIZES, MOST_GRID, MaskStrategy, PIXEL_MEAN, PIXEL_STD, PixelNorm};
 
 /// Everything that decides a model's shape and loss (He et al. 2021, section 3 and appendix A.1).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,6 +146,13 @@ impl MaeConfig {
                 format!("expected a multiple of patch_size {}", self.patch_size),
             );
         }
+        if self.grid() > MOST_GRID {
+            return fail(
+                "image_size",
+                &self.image_size,
+                format!("expected at most {MOST_GRID} patches of {} a side", self.patch_size),
+            );
+        }
         for (field, width, heads_field, heads) in [
             ("width", self.width, "heads", self.heads),
             ("decoder_width", self.decoder_width, "decoder_heads", self.decoder_heads),
@@ -157,11 +164,12 @@ impl MaeConfig {
                 return fail(field, &width, format!("expected a multiple of {heads_field} {heads}"));
             }
             let head = width / heads;
-            if head % 4 != 0 || !(4..=128).contains(&head) {
+            let (least, most) = HEAD_SIZES.into_inner();
+            if head % 4 != 0 || !HEAD_SIZES.contains(&head) {
                 return fail(
                     heads_field,
                     &heads,
-                    format!("gives heads of size {head}; expected a multiple of 4 between 4 and 128"),
+                    format!("gives heads of size {head}; expected a multiple of 4 between {least} and {most}"),
                 );
             }
         }

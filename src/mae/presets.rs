@@ -95,11 +95,13 @@ mod tests {
         assert_eq!(text, "model: image_size = 65: expected a multiple of patch_size 8");
         let text = message(MaeConfig { mask_ratio: 1.0, ..micro.clone() });
         assert_eq!(text, "model: mask_ratio = 1: expected 0 to under 1");
-        let text = message(MaeConfig { decoder_heads: 32, ..micro });
+        let text = message(MaeConfig { decoder_heads: 16, ..micro.clone() });
         assert_eq!(
             text,
-            "model: decoder_heads = 32: gives heads of size 2; expected a multiple of 4 between 4 and 128"
+            "model: decoder_heads = 16: gives heads of size 4; expected a multiple of 4 between 8 and 128"
         );
+        let text = message(MaeConfig { image_size: 2064, ..micro });
+        assert_eq!(text, "model: image_size = 2064: expected at most 256 patches of 8 a side");
         let text = preset("giant").expect_err("unknown").to_string();
         assert!(text.contains("\"giant\"") && text.contains("micro, mini"), "{text}");
     }
