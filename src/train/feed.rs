@@ -2,6 +2,7 @@
 //!
 //! Either way a batch ends up in the same two buffers: `pixels`, a slot of RGBX words a picture, and `sizes`.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::TrainError;
@@ -27,12 +28,47 @@ pub fn decode_limit(image_size: usize) -> u32 {
 const MOST_NAMED: usize = 1000;
 /// Unreadable files that are no matter, whatever their share.
 const FEW: u64 = 16;
+/// Streamed files whose share of unreadable ones is looked at beside that of all.
+const RECENT: usize = 1024;
 
-/// Fails where more than the share `most` of `tried` files have `failed`.
-fn check_share(failed: u64, tried: u64, most: f64) -> Result<(), TrainError> {
-    match failed as f64 > most * tried as f64 {
+/// Fails where more than the share `most` of `tried` files have `failed`, `spare` of them not counted.
+fn check_share(failed: u64, tried: u64, most: f64, spare: u64) -> Result<(), TrainError> {
+    match failed.saturating_sub(spare) as f64 > most * tried as f64 {
         true => Err(TrainError::Unreadable { failed, tried, most }),
         false => Ok(()),
+    }
+}
+
+/// How many streamed files could not be read, of all that this process tried and of the latest.
+///
+/// All tell of a share that is a little too large, and the latest of a disk that went away after a million good ones.
+#[derive(Debug, Default)]
+struct Failures {
+    tried: u64,
+    failed: u64,
+    recent: VecDeque<bool>,
+    recent_failed: u64,
+}
+
+impl Failures {
+    /// Takes note of a file; fails where more of them could not be read than the share `most` allows.
+    fn note(&mut self, failed: bool, most: f64) -> Result<(), TrainError> {
+        self.tried += 1;
+        self.failed += u64::from(failed);
+        self.recent.push_back(failed);
+        self.recent_failed += u64::from(failed);
+        if self.recent.len() > RECENT && self.recent.pop_front() == Some(true) {
+            self.recent_failed -= 1;
+        }
+        if !failed {
+            return Ok(());
+        }
+        let recent = self.recent.len() as u64;
+        // A few files more than the share are no reason to stop at the very start; nor, of the latest, what chance
+        // makes of a share that is allowed: four standard deviations.
+        let chance = (4.0 * (most * recent as f64).sqrt()) as u64;
+        check_share(self.failed, self.tried, most, FEW)?;
+        check_share(self.recent_failed, recent, most, FEW.max(chance))
     }
 }
 
@@ -66,8 +102,8 @@ struct Resident {
     height: u32,
 }
 
-/// Decoded pictures in GPU memory.
-#[derive(Debug)]
+/// Decoded pictures in GPU memory, which copies share.
+#[derive(Clone, Debug)]
 pub struct Pictures {
     chunks: Vec<BufferSlice>,
     places: Vec<Resident>,
@@ -173,7 +209,7 @@ pub struct Feed {
     samples: u64,
     skipped: Vec<String>,
     /// Streamed files that could not be read, and the share of them at which to give up.
-    failed: u64,
+    failures: Failures,
     max_unreadable: f64,
     /// Seconds spent waiting for pictures.
     waited: f64,
@@ -202,6 +238,7 @@ impl Feed {
         let (mut pictures, mut skipped, mut bytes) = (Vec::new(), Vec::new(), 0u64);
         let mut fits = true;
         for chunk in indices.chunks(DECODE_CHUNK) {
+            platform::pause().await;
             let loaded = load_all_beside(source.as_ref(), chunk, Some(limit), threads).await;
             skipped.extend(loaded.skipped.iter().map(|(name, _)| name.clone()));
             let decoded = packed(loaded);
@@ -217,7 +254,7 @@ impl Feed {
             return Err(TrainError::NoPictures(reason));
         }
         let tried = (pictures.len() + skipped.len()) as u64;
-        check_share(skipped.len() as u64, tried, max_unreadable)?;
+        check_share(skipped.len() as u64, tried, max_unreadable, 0)?;
         if fits {
             let count = pictures.len();
             let pictures = Pictures::upload(gpu, pictures).await?;
@@ -231,7 +268,7 @@ impl Feed {
                 batch,
                 samples,
                 skipped,
-                failed: 0,
+                failures: Failures::default(),
                 max_unreadable,
                 waited: 0.0,
                 pictures: count,
@@ -253,7 +290,7 @@ impl Feed {
             batch,
             samples,
             skipped: Vec::new(),
-            failed: 0,
+            failures: Failures::default(),
             max_unreadable,
             waited: 0.0,
             pictures: indices.len(),
@@ -315,6 +352,7 @@ impl Feed {
                     self.samples += 1;
                     match decoded {
                         Some(Ok(picture)) => {
+                            self.failures.note(false, self.max_unreadable)?;
                             let picture = capped(picture);
                             let bytes = (self.slot * 4) as u64;
                             gpu.upload(&pixels.part(position as u64 * bytes, bytes), picture.pixels.as_slice());
@@ -323,12 +361,10 @@ impl Feed {
                         }
                         Some(Err(error)) => {
                             log::warn!("skipped: {error}");
-                            self.failed += 1;
                             if self.skipped.len() < MOST_NAMED {
                                 self.skipped.push(error.to_string());
                             }
-                            // A few files more than the share are no reason to stop at the very start.
-                            check_share(self.failed.saturating_sub(FEW), self.samples, self.max_unreadable)?;
+                            self.failures.note(true, self.max_unreadable)?;
                         }
                         None => return Err(TrainError::NoPictures("the stream of pictures has ended".to_owned())),
                     }
@@ -337,5 +373,37 @@ impl Feed {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::kernels::Random;
+
+    /// Feeds `count` files of which the share `broken` cannot be read; how many it took to fail.
+    fn feed(failures: &mut Failures, count: u64, broken: f64, random: &mut Random) -> Option<(u64, TrainError)> {
+        (1..=count).find_map(|tried| {
+            let failed = (random.bits() as f64) < broken * f64::from(u32::MAX);
+            failures.note(failed, 0.1).err().map(|error| (tried, error))
+        })
+    }
+
+    #[test]
+    fn a_disk_that_goes_away_late_is_noticed_soon() {
+        let (mut failures, mut random) = (Failures::default(), Random(3));
+        assert!(feed(&mut failures, 200_000, 0.08, &mut random).is_none());
+        let (tried, error) = feed(&mut failures, 200_000, 1.0, &mut random).expect("given up");
+        assert!(tried < 200, "after {tried}");
+        assert!(error.to_string().contains("of 1024 pictures cannot be read"), "{error}");
+        // The same right after a start or a resumption.
+        let (tried, _) = feed(&mut Failures::default(), 1000, 1.0, &mut random).expect("given up");
+        assert!(tried < 20, "after {tried}");
+    }
+
+    #[test]
+    fn a_share_that_is_a_little_too_large_is_noticed_at_last() {
+        let (tried, error) = feed(&mut Failures::default(), 100_000, 0.12, &mut Random(4)).expect("given up");
+        assert!(tried > 100 && matches!(error, TrainError::Unreadable { most: 0.1, .. }), "after {tried}: {error}");
     }
 }
