@@ -85,7 +85,7 @@ pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
         return json_line(&json!({
             "in": args.input, "out": args.out, "model": model.config, "decoder": whole, "tensors": outputs.len(),
             "renamed": model.weights.translated(), "dropped": dropped, "classifier": classifier, "leftover": leftover,
-            "assumed": model.assumed,
+            "assumed": model.assumed, "averages_left_out": model.weights.averages,
         }));
     }
     let config = &model.config;
@@ -113,6 +113,9 @@ pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
     );
     for text in &model.assumed {
         say(common, format_args!("note: {text}"));
+    }
+    if model.weights.averages {
+        say(common, "note: the run's averages of its weights are left out; `unmask export --ema` takes them");
     }
     let read = model.weights.shapes().len();
     say(common, format_args!("read     {read} tensors, {} of them under other names", model.weights.translated()));

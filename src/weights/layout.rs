@@ -16,6 +16,8 @@ pub enum Meaning {
     Classifier,
     /// What an optimiser keeps of a weight.
     Moment,
+    /// The average of a weight over steps, in this program's checkpoints.
+    Average,
     /// Nothing known.
     Unknown,
 }
@@ -42,6 +44,9 @@ pub fn meaning(name: &str) -> Meaning {
     }
     if name.starts_with("adamw.") {
         return Meaning::Moment;
+    }
+    if name.starts_with("average.") {
+        return Meaning::Average;
     }
     if let Some(native) = single(name) {
         return Meaning::Tensor(native);
@@ -233,6 +238,8 @@ mod tests {
             ("norm.bias", tensor("vit.layernorm.bias")),
             ("head.weight", Meaning::Classifier),
             ("fc_norm.weight", Meaning::Classifier),
+            ("adamw.first.vit.layernorm.bias", Meaning::Moment),
+            ("average.vit.layernorm.bias", Meaning::Average),
             ("blocks.01.norm1.weight", Meaning::Unknown),
             ("blocks.0.norm3.weight", Meaning::Unknown),
             ("blocks.0", Meaning::Unknown),

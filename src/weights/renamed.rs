@@ -29,6 +29,8 @@ pub struct Renamed {
     pub classifier: Vec<String>,
     /// Tensors with names that mean nothing here.
     pub leftover: Vec<String>,
+    /// Whether averages of weights lie beside them.
+    pub averages: bool,
 }
 
 impl Renamed {
@@ -39,7 +41,7 @@ impl Renamed {
     pub fn new(source: Box<dyn TensorSource>) -> Result<Renamed, WeightsError> {
         let fail = |reason: String| WeightsError::Layout { path: source.path().to_owned(), reason };
         let mut origins: BTreeMap<String, Origin> = BTreeMap::new();
-        let (mut classifier, mut leftover) = (Vec::new(), Vec::new());
+        let (mut classifier, mut leftover, mut averages) = (Vec::new(), Vec::new(), false);
         for (name, shape) in source.shapes() {
             let found = match meaning(name) {
                 Meaning::Tensor(native) => vec![(native, None)],
@@ -49,6 +51,10 @@ impl Renamed {
                     continue;
                 }
                 Meaning::Moment => continue,
+                Meaning::Average => {
+                    averages = true;
+                    continue;
+                }
                 Meaning::Unknown => {
                     leftover.push(name.to_owned());
                     continue;
@@ -68,7 +74,7 @@ impl Renamed {
                 }
             }
         }
-        Ok(Renamed { source, origins, classifier, leftover })
+        Ok(Renamed { source, origins, classifier, leftover, averages })
     }
 
     /// Sees position tables as for a grid of `grid` x `grid` patches, interpolated where they are for another.
