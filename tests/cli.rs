@@ -1,7 +1,9 @@
 //! The program as a user meets it: exit codes, messages, JSON.
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 use unmask::weights::TensorSource as _;
 
@@ -11,6 +13,48 @@ fn unmask(arguments: &[&str]) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Starts the program with its outputs piped.
+fn start(arguments: &[&str]) -> std::process::Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unmask"));
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs")
+}
+
+fn json(output: Output) -> serde_json::Value {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one object")
+}
+
+/// A model that takes milliseconds a step, as a recipe in `folder`; the path of the recipe.
+fn nano(folder: &Path) -> String {
+    let mut recipe = unmask::train::Recipe::load("micro").expect("a preset");
+    let model = &mut recipe.model;
+    (model.image_size, model.patch_size, model.width, model.depth, model.heads) = (32, 8, 16, 1, 2);
+    (model.decoder_width, model.decoder_depth, model.decoder_heads) = (16, 1, 2);
+    let path = folder.join("nano.toml");
+    fs::write(&path, recipe.to_toml().expect("a recipe")).expect("written");
+    path.display().to_string()
+}
+
+/// Small pictures in a folder of `folder`; its path.
+fn pictures(folder: &Path, count: u8) -> String {
+    let path = folder.join("pictures");
+    fs::create_dir(&path).expect("a folder");
+    for index in 0..count {
+        let pixels = image::RgbImage::from_fn(40, 40, |x, y| image::Rgb([x as u8 * 6, y as u8 * 6, index * 9]));
+        pixels.save(path.join(format!("{index}.png"))).expect("written");
+    }
+    path.display().to_string()
+}
+
+/// Names of the files in `folder`, sorted; none where there is no folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 #[test]
@@ -120,10 +164,6 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
 fn bench_follows_shapes_slices_and_sizes() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = |name: &str| folder.path().join(name).display().to_string();
-    let json = |output: std::process::Output| -> serde_json::Value {
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        serde_json::from_slice(&output.stdout).expect("one object")
-    };
     let bench = ["bench", "--model", "micro", "--batch", "2", "--steps", "1", "--json"];
     let (bars, curves) = (place("bars.svg"), place("curves.svg"));
     let line = json(unmask(&[&bench[..], &["--shapes", "--slice-ms", "5", "--svg", &bars]].concat()));
@@ -140,12 +180,7 @@ fn bench_follows_shapes_slices_and_sizes() {
     }
 
     // A series of pictures, of a model small enough for all of them.
-    let mut recipe = unmask::train::Recipe::load("micro").expect("a preset");
-    let model = &mut recipe.model;
-    (model.image_size, model.patch_size, model.width, model.depth, model.heads) = (32, 8, 16, 1, 2);
-    (model.decoder_width, model.decoder_depth, model.decoder_heads) = (16, 1, 2);
-    std::fs::write(place("nano.toml"), recipe.to_toml().expect("a recipe")).expect("written");
-    let nano = place("nano.toml");
+    let nano = nano(folder.path());
     let series = ["bench", "--model", &nano, "--steps", "1", "--json", "--scale", "batch", "--svg", &curves];
     let line = json(unmask(&series));
     let points = line["points"].as_array().expect("points");
@@ -224,4 +259,123 @@ fn data_are_checked_and_rates_are_found() {
     let found: serde_json::Value = serde_json::from_slice(&found.stdout).expect("one object");
     let tried = found["tried"].as_array().expect("rates");
     assert!(tried.len() == 6 && tried[5]["blr"].as_f64().is_some_and(|blr| (blr - 1.0).abs() < 1e-9), "{found}");
+}
+
+#[test]
+fn rates_are_tried_on_the_weights_and_pixels_that_training_would_have() {
+    let rates = ["find-lr", "--batch", "4", "--tries", "2", "--from", "1e-6", "--to", "1e-5"];
+    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/weights");
+    let name = names(&weights).into_iter().find(|name| name.ends_with(".safetensors")).expect("shipped weights");
+    let weights = weights.join(name).display().to_string();
+    let loss = |more: &[&str]| {
+        let found = json(unmask(&[&rates[..], &["--json"], more].concat()));
+        found["tried"][0]["loss"].as_f64().expect("a loss")
+    };
+    let (random, trained) = (loss(&[]), loss(&["--init", &weights]));
+    assert!(trained < 0.8 * random, "{trained} with trained weights, {random} with random ones");
+    let failed = unmask(&[&rates[..], &["--init", "no-such.safetensors"]].concat());
+    assert!(text(&failed.stderr).contains("no-such.safetensors"), "{}", text(&failed.stderr));
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let (nano, data) = (nano(folder.path()), pictures(folder.path(), 12));
+    let found = unmask(&[&rates[..], &["--model", &nano, "--data", &data, "--data-stats"]].concat());
+    let said = text(&found.stderr);
+    assert!(found.status.success() && said.contains("pixels    mean ["), "{said}");
+}
+
+#[test]
+fn a_reader_that_leaves_ends_what_is_printed_without_a_word() {
+    for arguments in [&["data", "check", "--full", "sample"][..], &["completions", "bash"], &["info"]] {
+        let mut child = start(arguments);
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        assert!(!text(&output.stderr).contains("error"), "{arguments:?}: {}", text(&output.stderr));
+    }
+    // Nor does it matter whether anybody reads what is said beside.
+    let mut child = start(&["train", "--model", "giant"]);
+    drop(child.stderr.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+}
+
+#[test]
+fn training_that_nobody_listens_to_any_more_is_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (nano, data, out) = (nano(folder.path()), pictures(folder.path(), 12), folder.path().join("run"));
+    let run =
+        ["train", "--json", "--model", &nano, "--data", &data, "--batch", "4", "--out", out.to_str().expect("UTF-8")];
+    let mut child = start(&[&run[..], &["--steps", "1000000", "--checkpoint-every", "0"]].concat());
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("\"loss\""))).expect("a step").expect("a line");
+    drop(lines);
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let saved = names(&out.join("checkpoints"));
+    assert!(saved.iter().any(|name| name.starts_with("step-")), "{saved:?}");
+}
+
+#[test]
+fn a_demo_replaces_the_last_one_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("demo").display().to_string();
+    let demo = || json(unmask(&["demo", "--json", "--seconds", "0.2", "--out", &out]));
+    let events = |run: &Path| names(run).iter().filter(|name| name.contains("tfevents")).count();
+    for _ in 0..2 {
+        let told = demo();
+        assert_eq!(told["out"].as_str(), Some(out.as_str()));
+        assert!(told["held_out_loss"].as_f64().is_some_and(|loss| loss > 0.0), "{told}");
+        assert_eq!(events(Path::new(&out)), 1);
+    }
+    let recipe = unmask::train::Recipe::load(&format!("{out}/recipe.toml")).expect("a recipe");
+    assert!(recipe.train.checkpoint_every > 0 && recipe.train.eval_every > 0);
+
+    let more = unmask(&["train", "--quiet", "--resume", "--out", &out, "--stop-after", "1"]);
+    assert!(more.status.success(), "{}", text(&more.stderr));
+    let before = names(&Path::new(&out).join("checkpoints"));
+    let told = demo();
+    assert_eq!(told["out"].as_str(), Some(format!("{out}-2").as_str()));
+    assert_eq!(names(&Path::new(&out).join("checkpoints")), before);
+}
+
+#[test]
+fn pictures_that_cannot_be_read_hold_up_none_of_the_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = pictures(folder.path(), 2);
+    fs::write(Path::new(&data).join("0-broken.png"), "no picture").expect("written");
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let (out, pixels) = (place("results.v2"), place("pixels.safetensors"));
+    // A file that exists and whose bytes cannot be had, whoever asks.
+    let unreadable = if cfg!(target_os = "linux") { "/proc/self/mem" } else { data.as_str() };
+    let result = unmask(&["reconstruct", unreadable, &data, "--out", &out, "--pixels", &pixels]);
+    let said = text(&result.stderr);
+    assert!(result.status.success() && said.contains("0-broken.png"), "{said}");
+    assert!(!cfg!(target_os = "linux") || said.contains("skipped: /proc/self/mem"), "{said}");
+    let strips = names(Path::new(&out));
+    assert!(strips.len() >= 2 && strips.iter().all(|name| name.ends_with(".png")), "{strips:?}");
+    let tensors = unmask::weights::Tensors::open(Path::new(&pixels)).expect("tensors");
+    assert_eq!(tensors.shapes().len(), 3 * strips.len());
+    let number = strips[0][..4].parse::<usize>().expect("a number");
+    assert!(tensors.expect(&format!("{number}/input"), &[3, 64, 64]).is_ok(), "{:?}", tensors.shapes());
+
+    let refused = unmask(&["reconstruct", &data, "--out", &place("strips.webp")]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains("strips.webp: there are 3 pictures; expected a folder"), "{said}");
+    assert!(!PathBuf::from(place("strips.webp")).exists());
+}
+
+#[test]
+fn averages_of_a_run_are_known_when_it_is_converted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (nano, data, out) = (nano(folder.path()), pictures(folder.path(), 12), folder.path().join("run"));
+    let run = ["train", "--quiet", "--model", &nano, "--data", &data, "--batch", "4", "--steps", "1"];
+    let done = unmask(&[&run[..], &["--ema-decay", "0.9", "--out", &out.display().to_string()]].concat());
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let checkpoint = out.join("checkpoints/step-1.safetensors").display().to_string();
+    let to = folder.path().join("weights.safetensors").display().to_string();
+    let convert = ["convert", &checkpoint, &to, "--to", "native"];
+    let told = json(unmask(&[&convert[..], &["--json"]].concat()));
+    assert_eq!((&told["leftover"], &told["averages_left_out"]), (&serde_json::json!([]), &true.into()));
+    let said = text(&unmask(&convert).stderr);
+    assert!(said.contains("unmask export --ema") && !said.contains("left over"), "{said}");
 }

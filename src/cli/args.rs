@@ -336,9 +336,10 @@ pub struct ReconstructArgs {
     /// A picture of the mask: patches that are dark in it are hidden
     #[arg(long, value_name = "MASK.png")]
     pub mask: Option<PathBuf>,
-    /// Where to write the strips: a .png for one picture, or a folder
-    #[arg(long, default_value = "reconstruction.png", value_name = "OUT.png")]
-    pub out: PathBuf,
+    /// Where to write the strips: a .png, .webp or .tiff for one picture, or a folder [default: reconstruction.png, of
+    /// several pictures the folder reconstructions]
+    #[arg(long, value_name = "OUT.png|DIR")]
+    pub out: Option<PathBuf>,
     /// Also write input, mask and prediction as tensors
     #[arg(long, value_name = "OUT.safetensors")]
     pub pixels: Option<PathBuf>,

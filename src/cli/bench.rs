@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::args::Common;
 use super::bench_args::BenchArgs;
-use super::progress::{json_line, say};
+use super::progress::{json_line, out, say};
 use super::{bench_chart, bench_scale, bench_slices, bench_turns};
 use crate::gpu::Gpu;
 use crate::ops::{Peak, TileTime};
@@ -77,19 +77,19 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
                 "slices": slices,
             }));
         }
-        show(&format!("{} batch {}", args.model, args.batch), &result, args);
+        show(&format!("{} batch {}", args.model, args.batch), &result, args)?;
         if let Some(slices) = slices {
-            println!(
+            out!(
                 "slices of {:.1} ms add {:.1} % to a step ({:.1} ms against {:.1} ms)",
                 slices.slice_ms,
                 (slices.ratio - 1.0) * 100.0,
                 slices.sliced_ms,
                 slices.whole_ms
-            );
+            )?;
         }
         if let (Some(all), Some(speedup)) = (&all, speedup) {
-            show("encoder sees masks", all, args);
-            println!("visible tokens only is {speedup:.2} times faster");
+            show("encoder sees masks", all, args)?;
+            out!("visible tokens only is {speedup:.2} times faster")?;
         }
         Ok(())
     })
@@ -101,29 +101,29 @@ fn show_tiles(common: &Common, gpu: &Gpu, times: &[TileTime], peak: Option<Peak>
     }
     for time in times {
         let share = of_peak(" ", peak.map(|peak| time.gflops / peak.gflops));
-        println!("{:<26} {:9.3} ms {:9.1} GFLOP/s{share}  {}", time.class, time.milliseconds, time.gflops, time.tile);
+        out!("{:<26} {:9.3} ms {:9.1} GFLOP/s{share}  {}", time.class, time.milliseconds, time.gflops, time.tile)?;
     }
     Ok(())
 }
 
-fn show(title: &str, result: &BenchResult, args: &BenchArgs) {
-    println!("{title}");
-    println!("  loss         {:.6}", result.loss);
-    println!("  step         {:.1} ms (median of {})", result.step_ms, result.steps);
-    println!(
+fn show(title: &str, result: &BenchResult, args: &BenchArgs) -> anyhow::Result<()> {
+    out!("{title}")?;
+    out!("  loss         {:.6}", result.loss)?;
+    out!("  step         {:.1} ms (median of {})", result.step_ms, result.steps)?;
+    out!(
         "  speed        {:.2} images/s, {:.1} GFLOP/s{}",
         result.images_per_s,
         result.gflops,
         of_peak(", ", result.share_of_peak)
-    );
-    println!("  memory       {:.0} MiB in buffers", result.peak_bytes as f64 / f64::from(1 << 20));
-    println!("  dispatches   {}, encoded in {:.2} ms", result.dispatches, result.encode_ms);
+    )?;
+    out!("  memory       {:.0} MiB in buffers", result.peak_bytes as f64 / f64::from(1 << 20))?;
+    out!("  dispatches   {}, encoded in {:.2} ms", result.dispatches, result.encode_ms)?;
     if let Some(idle) = result.idle_share {
-        println!("  idle         {:.1} % of the step", idle * 100.0);
+        out!("  idle         {:.1} % of the step", idle * 100.0)?;
     }
     if args.shapes {
         for shape in &result.shapes {
-            println!(
+            out!(
                 "  {:<22} {:9.2} ms {:4} x {:7.2} GFLOP/s {:7.2} GB/s{}  {}",
                 shape.op,
                 shape.milliseconds,
@@ -132,12 +132,12 @@ fn show(title: &str, result: &BenchResult, args: &BenchArgs) {
                 shape.gbytes_per_s,
                 of_peak(" ", shape.share_of_peak),
                 shape.shapes
-            );
+            )?;
         }
-        return;
+        return Ok(());
     }
     for op in &result.ops {
-        println!(
+        out!(
             "  {:<22} {:9.2} ms {:5.1} % {:7.2} GFLOP/s {:7.2} GB/s{}",
             op.op,
             op.milliseconds,
@@ -145,8 +145,9 @@ fn show(title: &str, result: &BenchResult, args: &BenchArgs) {
             op.gflops,
             op.gbytes_per_s,
             of_peak(" ", op.share_of_peak)
-        );
+        )?;
     }
+    Ok(())
 }
 
 /// A share of the peak after `before`, or nothing where the peak is not known.

@@ -4,7 +4,7 @@ use anyhow::bail;
 use serde_json::json;
 
 use super::args::{Common, DataArgs, DataCommand};
-use super::progress::{bar, json_line, say};
+use super::progress::{bar, json_line, out, say};
 use crate::data::{self, Census, Source, census};
 use crate::platform;
 
@@ -35,7 +35,7 @@ pub fn run(common: &Common, args: &DataArgs) -> anyhow::Result<()> {
             "std": found.pixels.std,
         }))?;
     } else {
-        print(common, source.as_ref(), &found, split.held_out.len(), if *full { usize::MAX } else { FEW });
+        print(common, source.as_ref(), &found, split.held_out.len(), if *full { usize::MAX } else { FEW })?;
     }
     if found.readable == 0 {
         bail!("none of the {} pictures can be read", source.len());
@@ -43,11 +43,11 @@ pub fn run(common: &Common, args: &DataArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(common: &Common, source: &dyn Source, found: &Census, held_out: usize, most: usize) {
-    println!("pictures    {}, of which {held_out} are held out of training", source.len());
-    println!("readable    {}", found.readable);
+fn print(common: &Common, source: &dyn Source, found: &Census, held_out: usize, most: usize) -> anyhow::Result<()> {
+    out!("pictures    {}, of which {held_out} are held out of training", source.len())?;
+    out!("readable    {}", found.readable)?;
     let formats: Vec<String> = found.formats.iter().map(|(format, count)| format!("{format} {count}")).collect();
-    println!("formats     {}", formats.join(", "));
+    out!("formats     {}", formats.join(", "))?;
     let side = |pick: fn([u32; 2]) -> u32| {
         let mut sides: Vec<u32> =
             found.sizes.iter().flat_map(|(size, count)| std::iter::repeat_n(pick(*size), *count)).collect();
@@ -57,20 +57,21 @@ fn print(common: &Common, source: &dyn Source, found: &Census, held_out: usize, 
             sides => format!("{} to {}, median {}", sides[0], sides[sides.len() - 1], sides[sides.len() / 2]),
         }
     };
-    println!("width       {}", side(|[width, _]| width));
-    println!("height      {}", side(|[_, height]| height));
+    out!("width       {}", side(|[width, _]| width))?;
+    out!("height      {}", side(|[_, height]| height))?;
     let three = |values: [f64; 3]| values.map(|value| format!("{value:.4}")).join(",");
-    println!("mean        {}  (--mean)", three(found.pixels.mean));
-    println!("deviation   {}  (--std)", three(found.pixels.std));
-    println!("broken      {}", found.broken.len());
-    found.broken.iter().take(most).for_each(|(_, error)| println!("  {error}"));
+    out!("mean        {}  (--mean)", three(found.pixels.mean))?;
+    out!("deviation   {}  (--std)", three(found.pixels.std))?;
+    out!("broken      {}", found.broken.len())?;
+    found.broken.iter().take(most).try_for_each(|(_, error)| out!("  {error}"))?;
     let spare: usize = found.duplicates.iter().map(|group| group.len() - 1).sum();
-    println!("duplicates  {spare}");
+    out!("duplicates  {spare}")?;
     for group in found.duplicates.iter().take(most) {
         let names: Vec<&str> = group.iter().map(|index| source.name(*index)).collect();
-        println!("  {}", names.join(" = "));
+        out!("  {}", names.join(" = "))?;
     }
     if found.broken.len() > most || found.duplicates.len() > most {
         say(common, "--full names them all");
     }
+    Ok(())
 }

@@ -1,11 +1,11 @@
 //! The main job in a terminal: a small model learns for a minute, with pictures before and after.
 
-use std::path::Path;
-
 use anyhow::Context as _;
+use serde_json::json;
 
 use super::args::{Common, DemoArgs};
-use super::progress::{bar, say};
+use super::demo_folder;
+use super::progress::{bar, json_line, out, say};
 use crate::platform;
 use crate::session::{Command, Event, Job, Session};
 use crate::train::Recipe;
@@ -21,14 +21,15 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
     recipe.train.batch = 16;
     recipe.train.blr = 0.024;
     recipe.train.warmup_steps = 10;
-    recipe.train.eval_every = 0;
-    recipe.train.checkpoint_every = 0;
-    clear(&args.out)?;
-    let out = args.out.clone();
+    let folder = demo_folder::free(&args.out)?;
+    if folder != args.out {
+        let (taken, folder) = (args.out.display(), folder.display());
+        say(common, format_args!("{taken} holds a run that is more than a demo and stays; this one goes to {folder}"));
+    }
     let job = Job {
         pictures: None,
         recipe,
-        out: Some(out.clone()),
+        out: Some(folder.clone()),
         resume: false,
         snapshot: None,
         init: None,
@@ -45,7 +46,7 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
     })
     .context("Ctrl-C cannot be caught")?;
 
-    let (mut progress, mut first, mut last, mut started) = (None, None, None, 0.0);
+    let (mut progress, mut first, mut last, mut started, mut steps) = (None, None, None, 0.0, 0);
     while let Some(event) = session.wait() {
         match event {
             Event::Started(start) => {
@@ -80,36 +81,27 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
                 if let Some(bar) = progress.take() {
                     bar.finish_and_clear();
                 }
+                steps = step;
                 say(common, format_args!("{step} steps done"));
             }
             // Nothing is explored or watched here.
             _ => {}
         }
     }
+    demo_folder::mark(&folder)?;
+    if common.json {
+        return json_line(&json!({
+            "out": folder, "step": steps, "previews": folder.join("previews"),
+            "held_out_loss_before": first, "held_out_loss": last,
+        }));
+    }
     if let (Some(first), Some(last)) = (first, last) {
-        println!("held-out loss  {first:.3} before, {last:.3} after");
+        out!("held-out loss  {first:.3} before, {last:.3} after")?;
     }
-    println!("pictures       {}", out.join("previews").display());
-    println!(
+    out!("pictures       {}", folder.join("previews").display())?;
+    out!(
         "               visible patches | reconstruction | with visible patches | original, a row a held-out photograph"
-    );
-    println!("run            {} (go on with `unmask train --resume --out {}`)", out.display(), out.display());
-    Ok(())
-}
-
-/// Removes an earlier demo, and nothing that is not one.
-fn clear(out: &Path) -> anyhow::Result<()> {
-    for file in ["recipe.toml", "metrics.jsonl"] {
-        let path = out.join(file);
-        if path.exists() {
-            std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
-        }
-    }
-    for folder in ["checkpoints", "previews"] {
-        let path = out.join(folder);
-        if path.exists() {
-            std::fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
-        }
-    }
-    Ok(())
+    )?;
+    let run = folder.display();
+    out!("run            {run} (go on with `unmask train --resume --out {run}`, until Ctrl-C or --stop-after N steps)")
 }

@@ -3,23 +3,35 @@
 use serde_json::json;
 
 use super::args::{Common, FindLrArgs};
-use super::progress::{bar, json_line, say};
-use crate::data;
-use crate::gpu::Gpu;
-use crate::train::{Trainer, suggested_rate, try_rates};
+use super::progress::{bar, json_line, out, say};
+use super::train::data_stats;
+use super::weights;
+use crate::session::{Job, start_trainer};
+use crate::train::{suggested_rate, try_rates};
 
 /// Runs `unmask find-lr`.
 pub fn run(common: &Common, args: &FindLrArgs) -> anyhow::Result<()> {
     let mut recipe = args.train.recipe()?;
+    if args.train.data_stats {
+        (recipe.model.pixel_mean, recipe.model.pixel_std) = data_stats(common, &recipe.train.data)?;
+    }
     // The rate is what is tried: no warm-up, and a cosine too long to matter.
     recipe.train.warmup_steps = 0;
     recipe.train.min_lr = 0.0;
     recipe.train.steps = 1_000_000_000;
-    let (source, split) = data::open_all(&recipe.train.data)?;
     let scale = recipe.effective_batch() as f64 / 256.0;
+    let job = Job {
+        pictures: None,
+        recipe,
+        out: None,
+        resume: false,
+        snapshot: None,
+        init: args.train.init.as_deref().map(|init| weights::local(common, init)).transpose()?,
+        adapter: common.request(),
+        stop_after: None,
+    };
     let tried = pollster::block_on(async {
-        let gpu = Gpu::open(&common.gpu_options()).await?;
-        let mut trainer = Trainer::new(gpu, recipe, source, &split, None).await?;
+        let mut trainer = start_trainer(&job, None).await?.trainer;
         let progress = bar(common, args.tries as u64, 0);
         let tried = try_rates(&mut trainer, [args.from, args.to], args.tries, |point| {
             progress.inc(1);
@@ -35,14 +47,14 @@ pub fn run(common: &Common, args: &FindLrArgs) -> anyhow::Result<()> {
     }
     let every = tried.len().div_ceil(24).max(1);
     for point in tried.iter().step_by(every) {
-        println!("blr {:9.2e}  loss {:.4}", point.blr, point.smooth);
+        out!("blr {:9.2e}  loss {:.4}", point.blr, point.smooth)?;
     }
     match suggestion {
         Some(blr) => {
-            println!("suggested   --blr {blr:.1e}  (a rate of {:.1e} at this batch)", blr * scale);
+            out!("suggested   --blr {blr:.1e}  (a rate of {:.1e} at this batch)", blr * scale)?;
             say(common, "a third of the rate at which the loss was lowest before it rose");
         }
-        None => println!("the loss fell at no rate between {:e} and {:e}", args.from, args.to),
+        None => out!("the loss fell at no rate between {:e} and {:e}", args.from, args.to)?,
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::args::Common;
-use super::progress::json_line;
+use super::progress::{json_line, out};
 use crate::gpu::{self, Gpu};
 
 /// Runs `unmask info`.
@@ -42,20 +42,20 @@ pub fn run(common: &Common) -> anyhow::Result<()> {
                 "matrix_units": matrix_units,
             }));
         }
-        println!("adapters");
+        out!("adapters")?;
         for adapter in &adapters {
             let mark = if adapter.name == gpu.name() { '*' } else { ' ' };
-            println!("{mark} {} ({}, {}, {})", adapter.name, adapter.kind, adapter.backend, adapter.driver);
+            out!("{mark} {} ({}, {}, {})", adapter.name, adapter.kind, adapter.backend, adapter.driver)?;
         }
-        println!("\nchosen: {}", gpu.name());
+        out!("\nchosen: {}", gpu.name())?;
         for (name, flag, used) in features {
-            println!("  {name:<38} {}  {used}", if gpu.features().contains(flag) { "yes" } else { "no " });
+            out!("  {name:<38} {}  {used}", if gpu.features().contains(flag) { "yes" } else { "no " })?;
         }
         for (name, value) in numbers {
-            println!("  {name:<38} {value}");
+            out!("  {name:<38} {value}")?;
         }
-        println!("  {:<38} {kernels}", "kernels");
-        println!("  {:<38} {}", "matrix units", matrix_units.as_deref().unwrap_or("none that kernels can use"));
+        out!("  {:<38} {kernels}", "kernels")?;
+        out!("  {:<38} {}", "matrix units", matrix_units.as_deref().unwrap_or("none that kernels can use"))?;
         Ok(())
     })
 }

@@ -11,9 +11,11 @@ mod chart;
 mod convert;
 mod data;
 mod demo;
+mod demo_folder;
 mod export;
 mod find_lr;
 mod info;
+mod pixels;
 mod progress;
 mod recipe;
 mod reconstruct;
@@ -28,6 +30,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
+use progress::ReaderLeft;
 pub use window::Window;
 
 /// Parses the arguments and runs the command; without one opens `window`.
@@ -54,14 +57,16 @@ pub fn main(window: Option<Window>) -> ExitCode {
         Some(Command::Info) => info::run(&common),
         Some(Command::Bench(args)) => bench::run(&common, &args),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "unmask", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "unmask", &mut script);
+            progress::print(format_args!("{}", String::from_utf8_lossy(&script)))
         }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<ReaderLeft>() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            progress::complain(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

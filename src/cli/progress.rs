@@ -1,7 +1,10 @@
 //! Progress bars and shared output.
 
+use std::fmt::{Arguments, Display};
+use std::io::{self, Write as _};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::Common;
@@ -34,15 +37,46 @@ pub fn byte_bar(common: &Common, file: &str, bytes: u64) -> ProgressBar {
     bar
 }
 
+/// Whoever read standard output has left, as `head` does: there is nobody to tell anything, and nothing is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads standard output any more")]
+pub struct ReaderLeft;
+
+/// Prints `text` on stdout, where results go.
+///
+/// # Errors
+/// [`ReaderLeft`], and the system's, such as a full disk.
+pub fn print(text: Arguments<'_>) -> anyhow::Result<()> {
+    match io::stdout().lock().write_fmt(text) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderLeft.into()),
+        written => written.context("standard output cannot be written"),
+    }
+}
+
+/// Prints a line on stdout as `println!` does, which would panic where nobody reads on: see [`print`].
+macro_rules! out {
+    ($($text:tt)*) => {
+        $crate::cli::progress::print(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+pub(super) use out;
+
 /// Prints `value` as one line of JSON.
+///
+/// # Errors
+/// As [`print`].
 pub fn json_line(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string(value)?);
-    Ok(())
+    out!("{}", serde_json::to_string(value)?)
 }
 
 /// A line for people on stderr, unless quiet or JSON.
-pub fn say(common: &Common, text: impl std::fmt::Display) {
+pub fn say(common: &Common, text: impl Display) {
     if !common.quiet && !common.json {
-        eprintln!("{text}");
+        complain(text);
     }
+}
+
+/// A line on stderr; where nobody reads it, work goes on all the same.
+pub fn complain(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
 }

@@ -7,12 +7,12 @@ use image::ImageFormat;
 use serde_json::json;
 
 use super::args::{Common, ReconstructArgs};
-use super::progress::{json_line, say};
+use super::pixels::Pixels;
+use super::progress::{json_line, out, say};
 use super::weights;
-use crate::data::{self, FolderSource, Source as _};
+use crate::data::{self, FolderSource, Picture, Source as _};
 use crate::gpu::Gpu;
 use crate::train::{Hidden, Opened, Reconstruction, Reconstructor};
-use crate::weights::{Storage, Tensors, write_tensors};
 
 /// Runs `unmask reconstruct`.
 pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
@@ -22,18 +22,8 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     };
     let files = files(&args.images)?;
     let several = files.len() > 1;
-    if several
-        && args.out.extension().is_some_and(|extension| extension == "png")
-        && args.out != Path::new("reconstruction.png")
-    {
-        bail!("--out {}: there are {} pictures; expected a folder", args.out.display(), files.len());
-    }
-    let is_folder = args.out.is_dir() || args.out.extension().is_none();
     // Told before anything is computed.
-    let format = ImageFormat::from_path(&args.out);
-    if !several && !is_folder && !matches!(format, Ok(ImageFormat::Png | ImageFormat::WebP | ImageFormat::Tiff)) {
-        bail!("--out {}: expected a name that ends in .png, .webp or .tiff, or a folder", args.out.display());
-    }
+    let place = place(args.out.as_deref(), files.len())?;
     pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
         model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
@@ -45,48 +35,80 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
                 "note: this model predicts normalised patches; they are shown with each patch's true mean and deviation",
             );
         }
-        let folder = match (is_folder, several) {
-            (true, _) => Some(args.out.clone()),
-            (false, true) => Some(PathBuf::from("reconstructions")),
-            (false, false) => None,
-        };
-        if let Some(folder) = &folder {
+        if let Place::Folder(folder) = &place {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
-        let (mut failed, mut tensors) = (0, Tensors::default());
+        let mut pixels = args.pixels.as_ref().map(|_| Pixels::new()).transpose()?;
+        let mut failed = 0;
         for (number, file) in files.iter().enumerate() {
             let name = file.display().to_string();
-            let bytes = std::fs::read(file).with_context(|| name.clone())?;
-            let picture = match data::decode(&name, &bytes, Some(model.decode_limit())) {
+            let picture = match read(file, &name, model.decode_limit()) {
                 Ok(picture) => picture,
                 Err(error) if several => {
-                    log::warn!("skipped: {error}");
+                    log::warn!("skipped: {error:#}");
                     failed += 1;
                     continue;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             };
             let result = model.reconstruct(picture, &hidden).await?;
             let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            let out = match &folder {
-                Some(folder) if several => folder.join(format!("{number:04}-{stem}.png")),
-                Some(folder) => folder.join(format!("{stem}.png")),
-                None => args.out.clone(),
+            let out = match &place {
+                Place::Folder(folder) if several => folder.join(format!("{number:04}-{stem}.png")),
+                Place::Folder(folder) => folder.join(format!("{stem}.png")),
+                Place::File(file) => file.clone(),
             };
             let [width, height] = result.strip_size;
             image::save_buffer(&out, &result.strip, width, height, image::ExtendedColorType::Rgba8)
                 .with_context(|| format!("{} cannot be written", out.display()))?;
-            collect(&mut tensors, if several { format!("{number}/") } else { String::new() }, &result);
+            if let Some(pixels) = &mut pixels {
+                pixels.add(&if several { format!("{number}/") } else { String::new() }, &result)?;
+            }
             report(common, &name, &out, &result)?;
         }
         if failed == files.len() {
-            bail!("none of the {failed} files could be decoded");
+            bail!("none of the {failed} files could be read and decoded");
         }
-        if let Some(path) = &args.pixels {
-            write_tensors(path, &tensors, Storage::F32)?;
+        if let (Some(path), Some(pixels)) = (&args.pixels, pixels) {
+            pixels.write(path)?;
         }
         Ok(())
     })
+}
+
+/// Where strips go.
+enum Place {
+    /// The one strip.
+    File(PathBuf),
+    /// Each under its picture's name.
+    Folder(PathBuf),
+}
+
+/// Where the strips of `count` pictures go by `--out`.
+fn place(out: Option<&Path>, count: usize) -> anyhow::Result<Place> {
+    let Some(out) = out else {
+        return Ok(match count > 1 {
+            true => Place::Folder(PathBuf::from("reconstructions")),
+            false => Place::File(PathBuf::from("reconstruction.png")),
+        });
+    };
+    if out.is_dir() || (out.extension().is_none() && !out.exists()) {
+        return Ok(Place::Folder(out.to_owned()));
+    }
+    let format = ImageFormat::from_path(out).ok();
+    match (count > 1, format) {
+        // A folder that is yet to be made may have a dot in its name.
+        (true, None) if !out.exists() => Ok(Place::Folder(out.to_owned())),
+        (true, _) => bail!("--out {}: there are {count} pictures; expected a folder", out.display()),
+        (false, Some(ImageFormat::Png | ImageFormat::WebP | ImageFormat::Tiff)) => Ok(Place::File(out.to_owned())),
+        (false, _) => bail!("--out {}: expected a name that ends in .png, .webp or .tiff, or a folder", out.display()),
+    }
+}
+
+/// The picture in `file`, called `name`.
+fn read(file: &Path, name: &str, limit: u32) -> anyhow::Result<Picture> {
+    let bytes = std::fs::read(file).with_context(|| name.to_owned())?;
+    Ok(data::decode(name, &bytes, Some(limit))?)
 }
 
 /// The pictures named by `images`, folders opened.
@@ -137,13 +159,6 @@ fn hidden(args: &ReconstructArgs, grid: usize) -> anyhow::Result<Hidden> {
     Ok(Hidden::Keep((0..grid * grid).filter(|patch| bright(*patch)).collect()))
 }
 
-fn collect(tensors: &mut Tensors, prefix: String, result: &Reconstruction) {
-    let Reconstruction { side, patches, image, pred, mask, .. } = result;
-    tensors.insert(format!("{prefix}input"), &[3, *side, *side], image.clone());
-    tensors.insert(format!("{prefix}mask"), &[*patches], mask.clone());
-    tensors.insert(format!("{prefix}pred"), &[*patches, pred.len() / patches], pred.clone());
-}
-
 fn report(common: &Common, name: &str, out: &Path, result: &Reconstruction) -> anyhow::Result<()> {
     if common.json {
         return json_line(&json!({
@@ -151,7 +166,7 @@ fn report(common: &Common, name: &str, out: &Path, result: &Reconstruction) -> a
             "hidden_mse": result.hidden_mse, "hidden_psnr_db": result.hidden_psnr_db, "baseline_mse": result.baselines,
         }));
     }
-    println!(
+    out!(
         "{name}: {} of {} patches visible, hidden MSE {:.4} (mean colour {:.4}, interpolation {:.4}), PSNR {:.1} dB -> {}",
         result.keep.len(),
         result.patches,
@@ -160,6 +175,5 @@ fn report(common: &Common, name: &str, out: &Path, result: &Reconstruction) -> a
         result.baselines.interpolation,
         result.hidden_psnr_db,
         out.display()
-    );
-    Ok(())
+    )
 }

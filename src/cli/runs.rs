@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::args::{Common, RunsArgs};
 use super::chart;
-use super::progress::{json_line, say};
+use super::progress::{json_line, out, print, say};
 use crate::train::{RunSummary, find_runs};
 
 /// Runs `unmask runs`.
@@ -26,12 +26,12 @@ pub fn run(common: &Common, args: &RunsArgs) -> anyhow::Result<()> {
             }))?;
         }
     } else {
-        table(&runs);
+        table(&runs)?;
     }
     let curves: Vec<(String, Vec<[f64; 2]>)> =
         runs.iter().map(|run| (run.path.display().to_string(), run.curve())).collect();
     if args.plot && !common.json {
-        print!("\n{}", chart::text(&curves));
+        print(format_args!("\n{}", chart::text(&curves)))?;
     }
     if let Some(file) = &args.svg {
         std::fs::write(file, chart::svg(&curves)).with_context(|| file.display().to_string())?;
@@ -40,7 +40,7 @@ pub fn run(common: &Common, args: &RunsArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn table(runs: &[RunSummary]) {
+fn table(runs: &[RunSummary]) -> anyhow::Result<()> {
     let head = ["run", "model", "step", "of", "loss", "held out", "at step", "batch", "blr", "ratio", "seed"];
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
     let row = |run: &RunSummary| {
@@ -68,6 +68,7 @@ fn table(runs: &[RunSummary]) {
             0 | 1 => format!("{cell:<width$}"),
             _ => format!("{cell:>width$}"),
         });
-        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+        out!("{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::args::{Common, SelftestArgs};
-use super::progress::{json_line, say};
+use super::progress::{json_line, out, say};
 use crate::eval::kernels::{KernelReport, check_kernels};
 use crate::eval::{CaseReport, run_case};
 use crate::gpu::Gpu;
@@ -45,7 +45,7 @@ pub fn run(common: &Common, args: &SelftestArgs) -> anyhow::Result<()> {
             }
             match common.json {
                 true => reports.iter().try_for_each(|report| json_line(&Row { adapter: gpu.name(), report }))?,
-                false => show_kernels(&reports, args.full),
+                false => show_kernels(&reports, args.full)?,
             }
         }
         let mut failed = 0;
@@ -54,7 +54,7 @@ pub fn run(common: &Common, args: &SelftestArgs) -> anyhow::Result<()> {
             failed += usize::from(!report.pass);
             match common.json {
                 true => json_line(&report)?,
-                false => show(&report, args.full),
+                false => show(&report, args.full)?,
             }
         }
         if failed > 0 {
@@ -68,7 +68,7 @@ pub fn run(common: &Common, args: &SelftestArgs) -> anyhow::Result<()> {
 }
 
 /// A line a kernel with its worst case; with `full`, and where one fails, a line a case.
-fn show_kernels(reports: &[KernelReport], full: bool) {
+fn show_kernels(reports: &[KernelReport], full: bool) -> anyhow::Result<()> {
     let mut kernels: BTreeMap<&str, Vec<&KernelReport>> = BTreeMap::new();
     for report in reports {
         kernels.entry(&report.kernel).or_default().push(report);
@@ -78,11 +78,12 @@ fn show_kernels(reports: &[KernelReport], full: bool) {
         let pass = reports.iter().all(|report| report.pass);
         let worst = reports.iter().max_by(|a, b| (!a.pass, a.error).partial_cmp(&(!b.pass, b.error)).unwrap_or(Equal));
         let worst = worst.map(|report| error_text(report)).unwrap_or_default();
-        println!("{name:width$}  {}  {worst}, the worst of {}", if pass { "pass" } else { "FAIL" }, reports.len());
+        out!("{name:width$}  {}  {worst}, the worst of {}", if pass { "pass" } else { "FAIL" }, reports.len())?;
         for report in reports.iter().filter(|report| full || !report.pass) {
-            println!("  {:24}  {}", error_text(report), report.case);
+            out!("  {:24}  {}", error_text(report), report.case)?;
         }
     }
+    Ok(())
 }
 
 fn error_text(report: &KernelReport) -> String {
@@ -93,30 +94,31 @@ fn error_text(report: &KernelReport) -> String {
     }
 }
 
-fn show(report: &CaseReport, full: bool) {
-    println!("{}: {}", report.case, if report.pass { "pass" } else { "FAIL" });
-    println!("  loss         {:.9} (want {:.9}, relative {:.1e})", report.loss.got, report.loss.want, report.loss.rel);
-    println!("  pred         off by {:.1e}", report.pred_max_abs);
-    println!("  latent       off by {:.1e}", report.latent_max_abs);
-    println!("  mask         {}", if report.mask_equal { "equal" } else { "differs" });
-    println!("  ids_restore  {}", if report.ids_restore_equal { "equal" } else { "differs" });
+fn show(report: &CaseReport, full: bool) -> anyhow::Result<()> {
+    out!("{}: {}", report.case, if report.pass { "pass" } else { "FAIL" })?;
+    out!("  loss         {:.9} (want {:.9}, relative {:.1e})", report.loss.got, report.loss.want, report.loss.rel)?;
+    out!("  pred         off by {:.1e}", report.pred_max_abs)?;
+    out!("  latent       off by {:.1e}", report.latent_max_abs)?;
+    out!("  mask         {}", if report.mask_equal { "equal" } else { "differs" })?;
+    out!("  ids_restore  {}", if report.ids_restore_equal { "equal" } else { "differs" })?;
     for (what, errors) in [("gradients", &report.grad), ("trained weights", &report.after)] {
         // The key bias has a true gradient of zero: its rounding noise is shown, not judged.
         let judged = errors.iter().filter(|(name, _)| !name.ends_with("k_proj.bias"));
         let worst = judged.max_by(|a, b| a.1.total_cmp(b.1));
         if let Some((name, error)) = worst {
-            println!("  {what}: {} tensors, worst relative error {error:.1e} ({name})", errors.len());
+            out!("  {what}: {} tensors, worst relative error {error:.1e} ({name})", errors.len())?;
         }
         if full {
             for (name, error) in errors {
-                println!("    {error:9.1e}  {name}");
+                out!("    {error:9.1e}  {name}")?;
             }
         }
     }
     for (step, (got, want)) in report.train_losses.iter().enumerate() {
-        println!("  step {}       loss {got:.9} (want {want:.9})", step + 1);
+        out!("  step {}       loss {got:.9} (want {want:.9})", step + 1)?;
     }
     for failure in &report.failures {
-        println!("  out of tolerance: {failure}");
+        out!("  out of tolerance: {failure}")?;
     }
+    Ok(())
 }

@@ -46,7 +46,7 @@ pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
 const MOST_COUNTED: usize = 4096;
 
 /// Mean and deviation of the training pictures, of evenly chosen ones where there are very many.
-fn data_stats(common: &Common, specs: &[String]) -> anyhow::Result<([f64; 3], [f64; 3])> {
+pub fn data_stats(common: &Common, specs: &[String]) -> anyhow::Result<([f64; 3], [f64; 3])> {
     let (source, split) = data::open_all(specs)?;
     let every = split.train.len().div_ceil(MOST_COUNTED).max(1);
     let indices: Vec<usize> = split.train.iter().copied().step_by(every).collect();
@@ -78,9 +78,14 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
 
     let mut progress = None;
     let mut held_out: Option<f64> = None;
+    let mut unheard = None;
     while let Some(event) = session.wait() {
-        if common.json {
-            report_json(&event)?;
+        if common.json && unheard.is_none() {
+            // Where nobody reads on the run ends as by Ctrl-C: nothing is lost.
+            unheard = report_json(&event).err();
+            if unheard.is_some() {
+                session.send(Command::Stop);
+            }
         }
         match event {
             Event::Started(start) => {
@@ -132,7 +137,7 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
                     String::new()
                 };
                 say(common, format_args!("{how} after {step} steps, everything saved{idle}"));
-                return Ok(());
+                return unheard.map_or(Ok(()), Err);
             }
             Event::Failed(error) => {
                 if let Some(bar) = progress.take() {
