@@ -33,6 +33,23 @@ impl Default for GpuOptions {
 /// How long a device that was just lost may take to come back, and how often it is asked for.
 const COME_BACK: [f64; 5] = [0.0, 0.2, 1.0, 3.0, 6.0];
 
+/// Why a device is gone, and who wants to know that it is.
+#[derive(Default)]
+struct Loss {
+    reason: OnceLock<String>,
+    wakes: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
+}
+
+impl Loss {
+    /// The device is gone; the first reason stays.
+    fn tell(&self, reason: String) {
+        self.reason.get_or_init(|| reason);
+        // Taken out: nobody is woken twice, and nothing is locked while they run.
+        let wakes = std::mem::take(&mut *self.wakes.lock().unwrap_or_else(PoisonError::into_inner));
+        wakes.iter().for_each(|wake| wake());
+    }
+}
+
 /// A device with its queue, limits and compiled kernels.
 pub struct Gpu {
     instance: wgpu::Instance,
@@ -49,7 +66,7 @@ pub struct Gpu {
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
     options: GpuOptions,
     trouble: Arc<Mutex<Option<GpuError>>>,
-    lost: Arc<OnceLock<String>>,
+    loss: Arc<Loss>,
     pub(super) gate: Arc<Gate>,
     pub(super) compiling: Compiling,
 }
@@ -129,11 +146,11 @@ impl Gpu {
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
             slot.get_or_insert(GpuError::Device(text));
         }));
-        let lost = Arc::new(OnceLock::new());
-        let slot = lost.clone();
+        let loss = Arc::<Loss>::default();
+        let slot = loss.clone();
         device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed {
-                slot.get_or_init(|| message);
+                slot.tell(message);
             }
         });
         Ok(Arc::new(Gpu {
@@ -151,7 +168,7 @@ impl Gpu {
             kernels: Mutex::default(),
             options: options.clone(),
             trouble,
-            lost,
+            loss,
             gate,
             compiling: Compiling::default(),
         }))
@@ -215,12 +232,17 @@ impl Gpu {
 
     /// Why the device is gone for good, if it is.
     pub fn lost(&self) -> Option<&str> {
-        self.lost.get().map(String::as_str)
+        self.loss.reason.get().map(String::as_str)
+    }
+
+    /// Calls `wake` once the device is gone, from whatever thread finds out.
+    pub fn on_lost(&self, wake: impl Fn() + Send + Sync + 'static) {
+        self.loss.wakes.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(wake));
     }
 
     /// Gives the device up, as a driver reset would: to try how the program takes it.
     pub fn lose(&self) {
-        self.lost.get_or_init(|| "it was given up to try what happens".to_owned());
+        self.loss.tell("it was given up to try what happens".to_owned());
         self.device.destroy();
     }
 

@@ -9,6 +9,7 @@ use crate::gpu::{BufferSlice, Gpu};
 use crate::ops;
 use crate::platform;
 use crate::train::{Explorer, Hidden, Hints, Inspector, Look, Opened, TrainError, Trainer};
+use crate::weights::TensorSource as _;
 
 /// Shortest time between looks at a model in training, seconds.
 const LOOK_EVERY: f64 = 0.5;
@@ -125,6 +126,33 @@ impl Exploring {
         Ok(())
     }
 
+    /// Lets go of the model of the last run, if that is the one that is looked at: the next run needs its memory.
+    pub fn release(&mut self) {
+        if self.from == WeightsFrom::Training {
+            self.explorer = None;
+            self.inspector = None;
+            self.image = None;
+        }
+    }
+
+    /// Looks at the model of the run that began, if the one in training is wanted; where none began, at the shipped one.
+    pub async fn run_began(&mut self, trainer: Option<&Trainer>, outbox: &Outbox) -> Result<(), TrainError> {
+        match trainer {
+            _ if self.from != WeightsFrom::Training => Ok(()),
+            Some(_) => self.set_weights(WeightsFrom::Training, trainer, outbox).await,
+            None => self.set_weights(WeightsFrom::Shipped, None, outbox).await,
+        }
+    }
+
+    /// Goes on looking at the model of a run that is over, under a name that says so.
+    pub fn run_ended(&mut self, outbox: &Outbox) {
+        if let Some(explorer) = self.explorer.as_ref().filter(|_| self.from == WeightsFrom::Training) {
+            outbox.send(described(explorer, "the model of the last run".to_owned()));
+            // Whoever looks inside forgets what was seen with the name.
+            self.asked = true;
+        }
+    }
+
     /// Looks through another model.
     pub async fn set_weights(
         &mut self,
@@ -132,7 +160,12 @@ impl Exploring {
         trainer: Option<&Trainer>,
         outbox: &Outbox,
     ) -> Result<(), TrainError> {
-        let load = async |model: Opened| Explorer::load(self.gpu.clone(), &model).await;
+        let load = async |model: Opened| {
+            for text in &model.assumed {
+                outbox.send(Event::Warning(format!("{}: it was assumed that {text}", model.weights.path())));
+            }
+            Explorer::load(self.gpu.clone(), &model).await
+        };
         let (name, mut explorer) = match &from {
             WeightsFrom::Shipped => ("the shipped model".to_owned(), load(Opened::shipped()?).await?),
             WeightsFrom::Path(path) => {
@@ -141,7 +174,9 @@ impl Exploring {
             WeightsFrom::Bytes(name, bytes) => (name.clone(), load(Opened::from_bytes(name, bytes.clone())?).await?),
             WeightsFrom::Training => {
                 let Some(trainer) = trainer else {
-                    return Err(TrainError::Mask("no model is in training; start one first".to_owned()));
+                    let text = "no model is in training: start a run under Train, then choose it again";
+                    outbox.send(Event::Refused(text.to_owned()));
+                    return Ok(());
                 };
                 let (config, store) = (trainer.recipe().model.clone(), trainer.store().clone());
                 ("the model in training".to_owned(), Explorer::new(self.gpu.clone(), config, store).await?)
@@ -150,8 +185,7 @@ impl Exploring {
         if let Some(picture) = &self.picture {
             explorer.set_picture(picture.clone()).await?;
         }
-        let parameters = explorer.store().specs().iter().map(|spec| spec.len() as u64).sum();
-        outbox.send(Event::Model(Box::new(Model { name, config: explorer.config().clone(), parameters })));
+        outbox.send(described(&explorer, name));
         // A mask painted on another grid means nothing on this one.
         if matches!(self.hidden, Hidden::Keep(_)) {
             self.hidden = Hidden::Ratio { strategy: None, ratio: 0.75, seed: 0 };
@@ -189,4 +223,10 @@ impl Exploring {
         outbox.send(Event::Shown(Box::new(Shown { texture, measured, seconds })));
         Ok(())
     }
+}
+
+/// Tells which model is looked at.
+fn described(explorer: &Explorer, name: String) -> Event {
+    let parameters = explorer.store().specs().iter().map(|spec| spec.len() as u64).sum();
+    Event::Model(Box::new(Model { name, config: explorer.config().clone(), parameters }))
 }

@@ -43,7 +43,7 @@ pub enum Command {
     Resume,
     /// One step while paused.
     Step,
-    /// Finish the step, save and end training.
+    /// Finish the step, save and end training; give up what is prepared and has not begun.
     Stop,
     /// Save now.
     Save,
@@ -59,6 +59,8 @@ pub enum Command {
     SetBaseLearningRate(f64),
     /// Seconds that one submission of training may keep the device busy, so that others get their turn; 0 for no limit.
     SetSlice(f64),
+    /// Look whether the device is still there: a session that waits for commands looks at nothing by itself.
+    Wake,
     /// End the session, with what is in training saved.
     Close,
 }
@@ -154,6 +156,8 @@ pub enum Event {
         /// Steps done.
         step: u64,
     },
+    /// Training was stopped while it was prepared: nothing was begun, and nothing is to be saved.
+    Cancelled,
     /// Training cannot go on.
     Failed(JobError),
     /// The device is gone, and the session with it.
