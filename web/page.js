@@ -1,7 +1,7 @@
 // Loads the app and starts it; says what is wrong where that fails. `unmask` in the console is its hook for scripts.
 import { startCamera } from "./camera.js";
 import { droppedFolders, readFolders } from "./folders.js";
-import { keep, kept } from "./storage.js";
+import { begin, isUnkept, keep, kept } from "./storage.js";
 import { load } from "./unmask.js";
 
 const element = id => document.getElementById(id);
@@ -123,15 +123,23 @@ async function start() {
     });
     element("status").textContent = "Starting…";
     element("app").hidden = false;
-    globalThis.unmaskKeep = keep;
-    page = await glue.Page.start(element("app"), await kept(), error => {
-        problem("The GPU is gone", "The device was lost and did not come back. Reload to try again: training is kept.", {
+    globalThis.unmaskRunBegan = begin;
+    globalThis.unmaskKeep = bytes => keep(bytes, error => {
+        page?.notice(`the run is not kept: the browser's storage takes none of its ${megabytes(bytes.length)} MB `
+            + `(${error?.message ?? error}). Save… under Train puts it into a file`);
+    });
+    page = await glue.Page.start(element("app"), error => {
+        const training = isUnkept() ? "The run in training was not kept." : "What was in training is kept.";
+        problem("The GPU is gone", `The device was lost and did not come back. ${training} Reload to try again.`, {
             details: String(error?.message ?? error),
         });
     });
     element("cover").hidden = true;
     element("app").focus();
     globalThis.unmaskCamera = startCamera(page);
+    // It may be large: the app is there first.
+    const run = await kept();
+    if (run) page.takeKept(run);
 }
 
 addEventListener("paste", event => {
@@ -149,6 +157,11 @@ addEventListener("drop", event => {
 }, true);
 // Dropped beside the canvas, a file would replace the page.
 for (const name of ["dragover", "drop"]) addEventListener(name, event => event.preventDefault());
+addEventListener("beforeunload", event => {
+    const now = isUnkept() ? JSON.parse(page?.state() ?? "null") : null;
+    // The browser asks whether to leave. A run that left nothing behind cannot be lost.
+    if (now && (now.phase !== "idle" || now.stands !== null)) event.preventDefault();
+});
 addEventListener("error", event => {
     if (event.error instanceof WebAssembly.RuntimeError) crashed(String(event.error));
 });

@@ -1,6 +1,10 @@
-// The state of the latest run, kept in the browser's storage so that it outlives the page.
+// The state of runs, kept in the browser's storage so that they outlive the page: one run a tab.
 
-const [DATABASE, STORE, KEY] = ["unmask", "runs", "latest"];
+const DATABASE = "unmask";
+/** The states, and when each was kept, which is read without them. */
+const [STATES, TIMES] = ["states", "times"];
+/** Runs of closed tabs that are kept beside those of open ones; older ones go. */
+const MOST_LEFT = 4;
 
 function finished(request) {
     return new Promise((resolve, reject) => {
@@ -9,40 +13,97 @@ function finished(request) {
     });
 }
 
-/** Calls `work` with the store; storage can be full, or forbidden as in private windows. */
-async function withStore(mode, work) {
-    const request = indexedDB.open(DATABASE, 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+/** What the requests that `work` makes of both stores answer; storage can be full, or forbidden as in private windows. */
+async function withStores(mode, work) {
+    const request = indexedDB.open(DATABASE, 2);
+    request.onupgradeneeded = () => [STATES, TIMES].forEach(name => request.result.createObjectStore(name));
     const database = await finished(request);
     try {
-        const transaction = database.transaction(STORE, mode);
-        const result = await finished(work(transaction.objectStore(STORE)));
-        if (mode === "readwrite") {
-            await new Promise((resolve, reject) => {
-                transaction.oncomplete = resolve;
-                transaction.onabort = () => reject(transaction.error);
-            });
-        }
-        return result;
+        const transaction = database.transaction([STATES, TIMES], mode);
+        const done = new Promise((resolve, reject) => {
+            transaction.oncomplete = resolve;
+            transaction.onabort = () => reject(transaction.error);
+        });
+        const requests = work(transaction.objectStore(STATES), transaction.objectStore(TIMES));
+        const [answers] = await Promise.all([Promise.all(requests.map(finished)), done]);
+        return answers;
     } finally {
         database.close();
     }
 }
 
+/** Takes `key` for this tab, until it is closed; false where another tab that is open has it. */
+function take(key) {
+    return new Promise((resolve, reject) => {
+        navigator.locks.request(`unmask ${key}`, { ifAvailable: true }, lock => {
+            resolve(lock !== null);
+            return lock && new Promise(() => {});
+        }).catch(reject);
+    });
+}
+
+/** What this tab keeps its run under, once it has kept one. */
+let key;
+/** Runs that began in this tab, and whether the state of the latest was kept when that was last tried. */
+let runs = 0, stored = false;
+/** Whether nothing was kept since it was told that nothing can be. */
+let told = false;
 let last = Promise.resolve();
 
-/** Keeps `bytes`, the state of a run, in place of what was kept before. */
-export function keep(bytes) {
-    last = last
-        .then(() => withStore("readwrite", store => store.put(bytes, KEY)))
-        .catch(error => console.warn(`the run is not kept for the next visit: ${error}`));
+/** A run begins; asks the browser not to clear away what is kept when it needs room. */
+export function begin() {
+    runs += 1;
+    stored = false;
+    // Whether it agrees changes nothing: it may clear away what is kept either way.
+    navigator.storage?.persist?.().catch(() => {});
+}
+
+/** Whether the tab has a run whose state is not kept. */
+export const isUnkept = () => runs > 0 && !stored;
+
+/** Keeps `bytes`, the state of this tab's run, in place of what it kept before; `failed` is called with why not. */
+export function keep(bytes, failed) {
+    const [run, time] = [runs, Date.now()];
+    last = last.then(async () => {
+        if (!key) {
+            const fresh = crypto.randomUUID();
+            await take(fresh);
+            key = fresh;
+        }
+        await withStores("readwrite", (states, times) => [states.put(bytes, key), times.put(time, key)]);
+        stored ||= run === runs;
+        told = false;
+    }).catch(error => {
+        stored = false;
+        // The same trouble comes again with every copy.
+        if (!told) failed(error);
+        told = true;
+    });
     return last;
 }
 
-/** What was kept last; undefined where nothing was, or storage cannot be read. */
-export function kept() {
-    return withStore("readonly", store => store.get(KEY)).catch(error => {
+/**
+ * The newest run that no open tab has; it is this tab's from now on. Undefined where there is none, or storage cannot be
+ * read.
+ */
+export async function kept() {
+    try {
+        const [names, times] = await withStores("readonly", (_, times) => [times.getAllKeys(), times.getAll()]);
+        const held = new Set((await navigator.locks.query()).held.map(({ name }) => name));
+        const left = names.map((name, index) => ({ name, time: times[index] }))
+            .filter(({ name }) => !held.has(`unmask ${name}`))
+            .sort((a, b) => b.time - a.time);
+        for (const { name } of left.splice(MOST_LEFT)) {
+            await withStores("readwrite", (states, times) => [states.delete(name), times.delete(name)]);
+        }
+        for (const { name } of left) {
+            if (!(await take(name))) continue;
+            key = name;
+            const [state] = await withStores("readonly", states => [states.get(name)]);
+            return state;
+        }
+    } catch (error) {
         console.warn(`what was kept cannot be read: ${error}`);
-        return undefined;
-    });
+    }
+    return undefined;
 }

@@ -7,13 +7,31 @@ pub const KEEPS: bool = cfg!(target_arch = "wasm32");
 #[cfg(not(target_arch = "wasm32"))]
 pub fn keep(_run: &[u8]) {}
 
+/// Folders keep runs here.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn run_began() {}
+
 /// Keeps the state of a run in place of the one kept before, by the function `unmaskKeep` of the page.
 #[cfg(target_arch = "wasm32")]
 pub fn keep(run: &[u8]) {
-    use wasm_bindgen::{JsCast as _, JsValue};
-    let helper = js_sys::Reflect::get(&js_sys::global(), &JsValue::from_str("unmaskKeep"));
-    if let Some(helper) = helper.ok().and_then(|helper| helper.dyn_into::<js_sys::Function>().ok()) {
+    if let Some(helper) = helper("unmaskKeep") {
         // The helper reports its own failures.
-        let _ = helper.call1(&JsValue::NULL, &js_sys::Uint8Array::from(run));
+        let _ = helper.call1(&wasm_bindgen::JsValue::NULL, &js_sys::Uint8Array::from(run));
     }
+}
+
+/// Tells the function `unmaskRunBegan` of the page that there is a run to keep.
+#[cfg(target_arch = "wasm32")]
+pub fn run_began() {
+    if let Some(helper) = helper("unmaskRunBegan") {
+        // As above.
+        let _ = helper.call0(&wasm_bindgen::JsValue::NULL);
+    }
+}
+
+/// A function that the page offers; other pages than the app's have none.
+#[cfg(target_arch = "wasm32")]
+fn helper(name: &str) -> Option<js_sys::Function> {
+    use wasm_bindgen::JsCast as _;
+    js_sys::Reflect::get(&js_sys::global(), &wasm_bindgen::JsValue::from_str(name)).ok()?.dyn_into().ok()
 }

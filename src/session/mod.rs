@@ -3,6 +3,7 @@
 mod actor;
 mod explore;
 mod job;
+mod keeping;
 mod message;
 mod outbox;
 mod pace;
@@ -10,5 +11,6 @@ mod training;
 
 pub use actor::Session;
 pub use job::{Job, JobError, start_trainer};
+pub use keeping::most_copied;
 pub use message::{Command, Event, Model, Shown, Started, WeightsFrom};
 pub use pace::Pace;

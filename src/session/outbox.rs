@@ -11,6 +11,7 @@ use super::message::Event;
 pub struct Outbox {
     events: Sender<Event>,
     waiting: Arc<AtomicUsize>,
+    copies: Arc<AtomicUsize>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -19,19 +20,24 @@ pub struct Outbox {
 pub struct Inbox {
     events: Receiver<Event>,
     waiting: Arc<AtomicUsize>,
+    copies: Arc<AtomicUsize>,
 }
 
 impl Outbox {
     /// Both ends; `wake` is called after each event.
     pub fn new(wake: Arc<dyn Fn() + Send + Sync>) -> (Outbox, Inbox) {
         let (sender, receiver) = mpsc::channel();
-        let waiting = Arc::<AtomicUsize>::default();
-        (Outbox { events: sender, waiting: waiting.clone(), wake }, Inbox { events: receiver, waiting })
+        let (waiting, copies) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let inbox = Inbox { events: receiver, waiting: waiting.clone(), copies: copies.clone() };
+        (Outbox { events: sender, waiting, copies, wake }, inbox)
     }
 
     /// Reports `event`.
     pub fn send(&self, event: Event) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        if matches!(event, Event::Snapshot(_)) {
+            self.copies.fetch_add(1, Ordering::Relaxed);
+        }
         // Nobody listens any more: the session goes on to its end all the same.
         let _ = self.events.send(event);
         (self.wake)();
@@ -40,6 +46,11 @@ impl Outbox {
     /// Events that nobody took yet.
     pub fn backlog(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Whether a copy of a run's state is among them.
+    pub fn holds_copy(&self) -> bool {
+        self.copies.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -55,8 +66,11 @@ impl Inbox {
     }
 
     fn taken(&self, event: Option<Event>) -> Option<Event> {
-        if event.is_some() {
+        if let Some(event) = &event {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
+            if matches!(event, Event::Snapshot(_)) {
+                self.copies.fetch_sub(1, Ordering::Relaxed);
+            }
         }
         event
     }

@@ -188,6 +188,66 @@ test("a lost device is replaced, and the run goes on", async () => {
     await page.close();
 });
 
+/** Pauses the run of the page that is driven, and waits until its state is kept. */
+async function pauseAndKeep() {
+    await page.keyboard.press("Space");
+    const { step } = await until("the pause", ({ phase }) => phase === "paused");
+    await page.evaluate(async module => {
+        const { isUnkept } = await import(module);
+        while (isUnkept()) await new Promise(resolve => setTimeout(resolve, 50));
+    }, `${address}web/storage.js`);
+    return step;
+}
+
+test("tabs keep runs of their own, and of closed ones the newest is offered", async () => {
+    const first = page = await open("?tab=train");
+    const { stands } = await until("the run that was kept", ({ stands }) => stands !== null);
+    const second = page = await open("?tab=train");
+    await until("the first picture", ({ visible }) => visible !== null);
+    await page.waitForTimeout(1000);
+    assert.equal((await state()).stands, null, "another tab has that run");
+    await pressStart();
+    await until("the first step", ({ step }) => step >= 1);
+    const step = await pauseAndKeep();
+    page = first;
+    await page.reload();
+    const again = await until("the run of this tab", now => now.stands !== null);
+    assert.equal(again.stands, stands);
+    await first.close();
+    await second.close();
+    page = await open("?tab=train");
+    const newest = await until("the newest run", now => now.stands !== null);
+    assert.equal(newest.stands, step);
+});
+
+test("a run that is not kept is told, and not left without a question", async () => {
+    await page.evaluate(() => {
+        const { put } = IDBObjectStore.prototype;
+        globalThis.allowStorage = () => { IDBObjectStore.prototype.put = put; };
+        IDBObjectStore.prototype.put = () => { throw new DOMException("the disk is full", "QuotaExceededError"); };
+    });
+    const { stands } = await state();
+    await pressStart();
+    await until("a step further", ({ step }) => step > stands);
+    await page.keyboard.press("Space");
+    const { notices } = await until("a notice", now => now.notices.length > 0);
+    assert.match(notices[0], /not kept: .* MB \(the disk is full\)/);
+    const asked = page.waitForEvent("dialog");
+    await page.close({ runBeforeUnload: true });
+    const dialog = await asked;
+    assert.equal(dialog.type(), "beforeunload");
+    await dialog.dismiss();
+
+    await page.evaluate(() => globalThis.allowStorage());
+    await page.keyboard.press("Space");
+    const { step } = await state();
+    await until("a step further", now => now.step > step);
+    await pauseAndKeep();
+    const closed = page.waitForEvent("close");
+    await page.close({ runBeforeUnload: true });
+    await closed;
+});
+
 test("the interface for scripts: self-test, reconstruction as the native program has it, training", async t => {
     page = await open("web/icon.png");
     await page.evaluate(async module => {
