@@ -139,6 +139,7 @@ async fn measure(gpu: &Gpu, unknown: &[Trials], budget: f64) -> Result<Choices, 
         if platform::now_seconds() - start > budget {
             break;
         }
+        platform::pause().await;
         let times = timed(gpu, trials, &buffers).await?;
         if let Some((tile, _)) = times.into_iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
             choices.insert(trials.class.clone(), tile.to_string());

@@ -45,9 +45,19 @@ pub fn nap() {
 #[cfg(target_arch = "wasm32")]
 pub fn nap() {}
 
-/// Lets others run: nothing to do on a thread of one's own.
+/// Lets others run: on a thread of one's own whoever drives the future, who may give it up here.
 #[cfg(not(target_arch = "wasm32"))]
-pub async fn pause() {}
+pub async fn pause() {
+    let mut paused = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut paused, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
 
 /// Lets the tab's event loop turn once. A message, unlike a timer, is delivered at once and in hidden tabs too.
 #[cfg(target_arch = "wasm32")]
