@@ -68,7 +68,13 @@ impl History {
     }
 
     /// Forgets what came after `step`, and all textures: they lie on a device that may be gone.
+    ///
+    /// A run that stands at step 0 begins anew, and measures the untrained model once more.
     pub fn rewind(&mut self, step: u64) {
+        if step == 0 {
+            *self = History::default();
+            return;
+        }
         for curve in [&mut self.loss, &mut self.smooth, &mut self.held_out, &mut self.lr, &mut self.norm] {
             curve.retain(|point| point[0] <= step as f64);
         }

@@ -1,12 +1,14 @@
 //! What came in from outside the window's own loop, put where it belongs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{App, Inbox, Phase, Tab, is_weights};
 use crate::data::{self, Picture};
-use crate::platform::Incoming;
+use crate::platform::{Content, Incoming};
 use crate::session::WeightsFrom;
-use crate::train::Checkpoint;
+use crate::train::{Checkpoint, TrainError};
+use crate::weights::{holds_weights, open_weights};
 
 impl App {
     pub(super) fn take_files(&mut self) {
@@ -27,6 +29,7 @@ impl App {
                         self.notices.error(error.to_string());
                     }
                 }
+                Inbox::Kept(run) => self.take_kept(&run),
                 Inbox::Trouble(text) => self.notices.error(text),
                 Inbox::Saved(Ok(name)) => self.notices.note(format!("saved {name}")),
                 Inbox::Saved(Err(reason)) => self.notices.error(format!("nothing was saved: {reason}")),
@@ -44,10 +47,11 @@ impl App {
                         self.settings.tab = Tab::Train;
                         self.give(many);
                     }
-                    for Incoming { name, bytes } in files {
-                        match bytes {
-                            Ok(bytes) if is_weights(&name) => self.take_weights(name, bytes),
-                            Ok(bytes) => match data::decode(&name, &bytes, Some(2048)) {
+                    for Incoming { name, content } in files {
+                        match content {
+                            Ok(Content::Path(path)) => self.take_weights_at(path),
+                            Ok(Content::Bytes(bytes)) if is_weights(&name) => self.take_weights(name, bytes),
+                            Ok(Content::Bytes(bytes)) => match data::decode(&name, &bytes, Some(2048)) {
                                 Ok(picture) => self.show_picture(picture),
                                 Err(error) => self.notices.error(error.to_string()),
                             },
@@ -59,25 +63,66 @@ impl App {
         }
     }
 
+    /// A folder that was dropped: weights to explore with, or pictures to train on.
+    pub(super) fn take_folder(&mut self, folder: PathBuf) {
+        if holds_weights(&folder) {
+            self.take_weights_at(folder);
+        } else {
+            self.settings.train.set_folder(folder);
+            self.settings.tab = Tab::Train;
+        }
+    }
+
+    /// Explores with the weights at `path`, with what lies beside them; where they are a whole run, it can go on as well.
+    fn take_weights_at(&mut self, path: PathBuf) {
+        let is_run = open_weights(&path).is_ok_and(|weights| weights.metadata().contains_key("recipe"));
+        if is_run && self.train.phase() == Phase::Idle {
+            let checkpoint = Checkpoint::read(&path);
+            self.take_run(&path.display().to_string(), checkpoint);
+        }
+        self.explore.use_weights(WeightsFrom::Path(path), &self.session);
+    }
+
     /// Explores with weights; where they are a whole run, it can go on as well.
     fn take_weights(&mut self, name: String, bytes: Vec<u8>) {
-        if self.train.phase() == Phase::Idle
-            && let Ok(checkpoint) = Checkpoint::from_bytes(&name, &bytes)
-        {
+        if self.train.phase() == Phase::Idle {
+            let checkpoint = Checkpoint::from_bytes(&name, &bytes);
+            self.take_run(&name, checkpoint);
+        }
+        self.explore.use_weights(WeightsFrom::Bytes(name, bytes), &self.session);
+    }
+
+    /// Takes up the run in a file of weights; what is wrong with one that is none is told by whoever opens the weights.
+    fn take_run(&mut self, name: &str, checkpoint: Result<Checkpoint, TrainError>) {
+        if let Ok(checkpoint) = checkpoint {
             let text = format!("{name} holds a run at step {}: Train can continue it", checkpoint.step);
             self.notices.note(text);
             self.train.stand(Arc::new(checkpoint), &mut self.settings.train);
         }
-        self.explore.use_weights(WeightsFrom::Bytes(name, bytes), &self.session);
+    }
+
+    /// Takes up the run that the browser kept, unless another was begun or opened meanwhile.
+    fn take_kept(&mut self, bytes: &[u8]) {
+        if self.train.phase() != Phase::Idle || self.train.standing().is_some() {
+            return;
+        }
+        match Checkpoint::from_bytes("the run that the browser kept", bytes) {
+            Ok(checkpoint) => {
+                self.notices.note(format!("the browser kept a run at step {}", checkpoint.step));
+                self.train.stand(Arc::new(checkpoint), &mut self.settings.train);
+            }
+            Err(error) => self.notices.error(error.to_string()),
+        }
     }
 
     /// Trains on the pictures among `files`; a file of weights is a run, and goes where such files go.
     fn give(&mut self, files: Vec<Incoming>) {
         let mut given = Vec::new();
-        for Incoming { name, bytes } in files {
-            match bytes {
-                Ok(bytes) if is_weights(&name) => self.take_weights(name, bytes),
-                Ok(bytes) => given.push((name, bytes)),
+        for Incoming { name, content } in files {
+            match content {
+                Ok(Content::Path(path)) => self.take_weights_at(path),
+                Ok(Content::Bytes(bytes)) if is_weights(&name) => self.take_weights(name, bytes),
+                Ok(Content::Bytes(bytes)) => given.push((name, bytes)),
                 Err(reason) => self.notices.error(format!("{name}: {reason}")),
             }
         }

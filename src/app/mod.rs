@@ -30,7 +30,6 @@ use crate::data::{self, Picture};
 use crate::gpu::Gpu;
 use crate::platform::{self, Incoming};
 use crate::session::{Command, Event, JobError, Session, WeightsFrom};
-use crate::train::Checkpoint;
 pub use explore::Explore;
 pub use frames::FrameTimes;
 pub use inspect::Inspect;
@@ -65,6 +64,8 @@ enum Inbox {
     Run(std::path::PathBuf),
     /// Runs to compare with.
     Compare(std::path::PathBuf),
+    /// The run that the browser kept.
+    Kept(Vec<u8>),
     /// Something that went wrong.
     Trouble(String),
     /// Whether a file was saved.
@@ -143,23 +144,9 @@ impl App {
         self.notices.error(text);
     }
 
-    /// Takes up the run that the browser kept.
-    pub fn take_kept(&mut self, bytes: &[u8]) {
-        match Checkpoint::from_bytes("the run that the browser kept", bytes) {
-            Ok(checkpoint) => {
-                self.notices.note(format!("the browser kept a run at step {}", checkpoint.step));
-                self.train.stand(Arc::new(checkpoint), &mut self.settings.train);
-            }
-            Err(error) => self.notices.error(error.to_string()),
-        }
-    }
-
     /// Gives the device up, as a driver reset would.
     pub fn lose_device(&self) {
         self.gpu.lose();
-        // A session that sleeps has to look.
-        self.session.send(Command::SetSlice(self.settings.slice_ms / 1e3));
-        self.ctx.request_repaint();
     }
 
     /// What the window shows, for tests and scripts.
@@ -223,7 +210,9 @@ impl App {
 
     /// Hands what outlives the device to whoever sets up another.
     fn lost(&mut self, reason: String) {
-        self.train.lost();
+        if let Some(text) = self.train.lost() {
+            self.notices.error(text);
+        }
         if let Some(on_lost) = self.on_lost.take() {
             let explore = std::mem::replace(&mut self.explore, Explore::new(&self.settings.explore));
             let (train, notices) = (std::mem::take(&mut self.train), std::mem::take(&mut self.notices));
@@ -254,12 +243,11 @@ impl App {
             };
             let data = dropped.iter().map(|file| file.path().to_owned()).find(is_data);
             if let Some(folder) = data {
-                self.settings.train.set_folder(folder);
-                self.settings.tab = Tab::Train;
+                self.take_folder(folder);
             } else {
                 let (outside, ctx) = (self.outside.clone(), ctx.clone());
                 let trains = self.settings.tab == Tab::Train;
-                platform::read_dropped(dropped, move |files| {
+                platform::read_dropped(dropped, is_weights, move |files| {
                     // The window may be gone by now.
                     let _ = outside.send(if trains { Inbox::Given(files) } else { Inbox::Files(files) });
                     ctx.request_repaint();
@@ -272,7 +260,7 @@ impl App {
         let (outside, ctx) = (self.outside.clone(), ctx.clone());
         let containers = ["tar", "tgz", "gz", "zip", "npy", "npz", "idx", "parquet"];
         let kinds = [&data::EXTENSIONS[..], &["safetensors", "pth", "bin"], &containers].concat();
-        platform::pick_files(title, &kinds, move |files| {
+        platform::pick_files(title, &kinds, is_weights, move |files| {
             let _ = outside.send(message(files));
             ctx.request_repaint();
         });

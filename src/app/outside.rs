@@ -106,6 +106,16 @@ impl App {
         self.put(Inbox::Given(files));
     }
 
+    /// Takes up the run that the browser kept, unless another is there already.
+    pub fn put_kept(&self, run: Vec<u8>) {
+        self.put(Inbox::Kept(run));
+    }
+
+    /// Takes up the run in `folder`, as if it had been chosen.
+    pub fn put_run(&self, folder: std::path::PathBuf) {
+        self.put(Inbox::Run(folder));
+    }
+
     /// Shows a notice of something that went wrong.
     pub fn put_error(&self, text: String) {
         self.put(Inbox::Trouble(text));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::SAMPLE;
 use crate::ops::MaskStrategy;
 use crate::train::Recipe;
 
@@ -81,6 +82,15 @@ impl Default for TrainSettings {
 }
 
 impl TrainSettings {
+    /// Takes up the settings of a run.
+    pub fn set_recipe(&mut self, recipe: Recipe) {
+        self.folder = match recipe.train.data.as_slice() {
+            [data] if data != SAMPLE && !is_given(&recipe) => Some(PathBuf::from(data)),
+            _ => None,
+        };
+        self.recipe = recipe;
+    }
+
     /// Trains on the pictures of `folder`.
     pub fn set_folder(&mut self, folder: PathBuf) {
         self.recipe.train.data = vec![folder.display().to_string()];
@@ -95,7 +105,7 @@ impl TrainSettings {
 
     /// Trains on the built-in photographs.
     pub fn set_sample(&mut self) {
-        self.recipe.train.data = vec!["sample".to_owned()];
+        self.recipe.train.data = vec![SAMPLE.to_owned()];
         self.folder = None;
     }
 }

@@ -157,6 +157,8 @@ impl Train {
                     text += &format!("; {} files could not be read", started.skipped);
                 }
                 notices.note(text);
+                // The run may go on from an earlier step than it was thought to stand at.
+                self.history.rewind(started.step);
                 self.phase = Phase::Running;
                 self.started = Some(*started);
             }
@@ -172,6 +174,10 @@ impl Train {
             }
             Event::Paused(paused) => self.phase = if paused { Phase::Paused } else { Phase::Running },
             Event::Saved(path) | Event::Preview(path) => notices.note(format!("wrote {}", path.display())),
+            Event::Cancelled => {
+                notices.note("training was cancelled before it began");
+                self.ended();
+            }
             Event::Finished { step, .. } => {
                 notices.note(format!("training ended after {step} steps"));
                 self.ended();
@@ -183,6 +189,18 @@ impl Train {
     /// The run is over.
     pub fn ended(&mut self) {
         self.phase = Phase::Idle;
+        self.stand_by_folder();
+    }
+
+    /// Takes up the newest checkpoint of the run's folder where no snapshot is as new: those of large models are not
+    /// made.
+    fn stand_by_folder(&mut self) {
+        let Some(out) = self.started.as_ref().and_then(|started| started.out.as_deref()) else { return };
+        if let Ok((saved, _)) = Standing::in_folder(out)
+            && self.standing.as_ref().is_none_or(|standing| standing.step < saved.step)
+        {
+            self.standing = Some(saved);
+        }
     }
 
     /// The run ended with `error`.
@@ -205,7 +223,7 @@ impl Train {
 
     /// Takes up a run from a snapshot of it.
     pub fn stand(&mut self, snapshot: Arc<Checkpoint>, settings: &mut TrainSettings) {
-        settings.recipe = snapshot.recipe.clone();
+        settings.set_recipe(snapshot.recipe.clone());
         self.history = History::default();
         self.history.last.step = snapshot.step;
         self.standing = Some(Standing::of(snapshot, None));
@@ -217,25 +235,22 @@ impl Train {
     /// A folder that holds no run.
     pub fn stand_in(&mut self, folder: &Path, settings: &mut TrainSettings) -> Result<(), TrainError> {
         let (standing, history) = Standing::in_folder(folder)?;
-        settings.recipe = standing.recipe.clone();
+        settings.set_recipe(standing.recipe.clone());
         self.history = history;
         self.standing = Some(standing);
         Ok(())
     }
 
-    /// The device is gone, and what ran on it stands at its last snapshot.
-    pub fn lost(&mut self) {
-        self.phase = Phase::Idle;
+    /// The device is gone, and what ran on it stands at its last snapshot or checkpoint. What there is to say where
+    /// it had none.
+    pub fn lost(&mut self) -> Option<String> {
+        let (ran, step) = (self.phase != Phase::Idle, self.step());
+        self.ended();
         self.scrubbed = None;
-        let out = self.started.take().and_then(|started| started.out);
-        let step = self.standing.as_ref().map_or(0, |standing| standing.step);
-        self.history.rewind(step);
-        if let (None, Some(out)) = (&self.standing, out) {
-            // Too large for snapshots: its folder has checkpoints.
-            if let Ok((standing, history)) = Standing::in_folder(&out) {
-                (self.standing, self.history) = (Some(standing), history);
-            }
-        }
+        self.started = None;
+        self.history.rewind(self.standing.as_ref().map_or(0, |standing| standing.step));
+        (ran && self.standing.is_none())
+            .then(|| format!("the run in training went with the device at step {step}: no copy of its state was made"))
     }
 
     /// Trains on `files`, names and bytes of pictures and of containers of pictures.

@@ -7,19 +7,36 @@ use std::path::PathBuf;
 pub struct Incoming {
     /// Its name, with its path where there is one.
     pub name: String,
-    /// Its bytes, or why they cannot be read.
-    pub bytes: Result<Vec<u8>, String>,
+    /// What it holds, or why that cannot be read.
+    pub content: Result<Content, String>,
 }
+
+/// What a file holds.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// All its bytes.
+    Bytes(Vec<u8>),
+    /// What is to be read where it lies, as what lies beside it counts too; on the desktop only.
+    Path(PathBuf),
+}
+
+/// Whether a file is to be read where it lies, by its name.
+pub type StaysThere = fn(&str) -> bool;
 
 /// Asks for files whose names end in one of `extensions` and hands them to `done`; not called if the user cancels.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn pick_files(title: &str, extensions: &[&str], done: impl FnOnce(Vec<Incoming>) + Send + 'static) {
+pub fn pick_files(
+    title: &str,
+    extensions: &[&str],
+    stays: StaysThere,
+    done: impl FnOnce(Vec<Incoming>) + Send + 'static,
+) {
     let dialog = rfd::AsyncFileDialog::new().set_title(title).add_filter(title, extensions).pick_files();
     let spawned = super::spawn(move || async move {
         let Some(handles) = dialog.await else { return };
-        let read = |handle: &rfd::FileHandle| Incoming {
-            name: handle.path().display().to_string(),
-            bytes: std::fs::read(handle.path()).map_err(|error| error.to_string()),
+        let read = |handle: &rfd::FileHandle| {
+            let path = handle.path().to_owned();
+            incoming(path, stays, || std::fs::read(handle.path()).map_err(|error| error.to_string()))
         };
         done(handles.iter().map(read).collect());
     });
@@ -30,7 +47,12 @@ pub fn pick_files(title: &str, extensions: &[&str], done: impl FnOnce(Vec<Incomi
 
 /// Asks for files whose names end in one of `extensions` and hands them to `done`; not called if the user cancels.
 #[cfg(target_arch = "wasm32")]
-pub fn pick_files(_title: &str, extensions: &[&str], done: impl FnOnce(Vec<Incoming>) + Send + 'static) {
+pub fn pick_files(
+    _title: &str,
+    extensions: &[&str],
+    _stays: StaysThere,
+    done: impl FnOnce(Vec<Incoming>) + Send + 'static,
+) {
     use wasm_bindgen::JsCast as _;
     use wasm_bindgen::prelude::Closure;
 
@@ -47,14 +69,25 @@ pub fn pick_files(_title: &str, extensions: &[&str], done: impl FnOnce(Vec<Incom
             let mut files = Vec::new();
             for file in (0..list.length()).filter_map(|index| list.get(index)) {
                 let bytes = wasm_bindgen_futures::JsFuture::from(file.array_buffer()).await;
-                let bytes = bytes.map(|buffer| js_sys::Uint8Array::new(&buffer).to_vec());
-                files.push(Incoming { name: file.name(), bytes: bytes.map_err(|error| format!("{error:?}")) });
+                let content = bytes.map(|buffer| Content::Bytes(js_sys::Uint8Array::new(&buffer).to_vec()));
+                files.push(Incoming { name: file.name(), content: content.map_err(|error| format!("{error:?}")) });
             }
             done(files);
         });
     });
     input.set_onchange(Some(chosen.unchecked_ref()));
     input.click();
+}
+
+/// The file at `path`, as it comes in.
+#[cfg(not(target_arch = "wasm32"))]
+fn incoming(path: PathBuf, stays: StaysThere, read: impl FnOnce() -> Result<Vec<u8>, String>) -> Incoming {
+    let name = path.display().to_string();
+    let content = match stays(&name) && path.is_file() {
+        true => Ok(Content::Path(path)),
+        false => read().map(Content::Bytes),
+    };
+    Incoming { name, content }
 }
 
 /// Whether folders can be chosen and written here.
@@ -118,12 +151,13 @@ fn download(name: &str, bytes: &[u8]) -> Result<(), wasm_bindgen::JsValue> {
 
 /// Reads files dropped onto the window and hands them to `done`.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn read_dropped(files: Vec<eframe::egui::DroppedFileHandle>, done: impl FnOnce(Vec<Incoming>) + Send + 'static) {
+pub fn read_dropped(
+    files: Vec<eframe::egui::DroppedFileHandle>,
+    stays: StaysThere,
+    done: impl FnOnce(Vec<Incoming>) + Send + 'static,
+) {
     let spawned = super::spawn(move || async move {
-        let read = |file: &eframe::egui::DroppedFileHandle| Incoming {
-            name: file.path().display().to_string(),
-            bytes: file.bytes(),
-        };
+        let read = |file: &eframe::egui::DroppedFileHandle| incoming(file.path().to_owned(), stays, || file.bytes());
         done(files.iter().map(read).collect());
     });
     if let Err(error) = spawned {
@@ -133,11 +167,16 @@ pub fn read_dropped(files: Vec<eframe::egui::DroppedFileHandle>, done: impl FnOn
 
 /// Reads files dropped onto the page and hands them to `done`.
 #[cfg(target_arch = "wasm32")]
-pub fn read_dropped(files: Vec<eframe::egui::DroppedFileHandle>, done: impl FnOnce(Vec<Incoming>) + Send + 'static) {
+pub fn read_dropped(
+    files: Vec<eframe::egui::DroppedFileHandle>,
+    _stays: StaysThere,
+    done: impl FnOnce(Vec<Incoming>) + Send + 'static,
+) {
     wasm_bindgen_futures::spawn_local(async move {
         let mut read = Vec::with_capacity(files.len());
         for file in &files {
-            read.push(Incoming { name: file.path().display().to_string(), bytes: file.bytes_async().await });
+            let content = file.bytes_async().await.map(Content::Bytes);
+            read.push(Incoming { name: file.path().display().to_string(), content });
         }
         done(read);
     });

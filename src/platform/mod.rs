@@ -21,8 +21,8 @@ pub use camera::{HAS_CAMERA, set_camera};
 
 pub use decoders::{Decoded, Decoders, Decoding};
 #[cfg(feature = "app")]
-pub use files::{HAS_FOLDERS, Incoming, pick_files, pick_folder, read_dropped, save_file};
-pub use keep::{KEEPS, keep};
+pub use files::{Content, HAS_FOLDERS, Incoming, pick_files, pick_folder, read_dropped, save_file};
+pub use keep::{KEEPS, keep, run_began};
 pub use replace::{UNFINISHED, replace, write_whole};
 pub use signal::{Notifier, Waiter, signal};
 pub use task::{nap, pause, sleep, spawn};

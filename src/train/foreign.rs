@@ -171,9 +171,8 @@ fn foreign_config(
     let depth = blocks("vit.layers");
     let heads =
         |hint: Option<usize>, hub: Option<usize>, known: Option<usize>, flag: &str| -> Result<usize, TrainError> {
-            hint.or(hub)
-                .or(known)
-                .ok_or_else(|| bad(source, format!("shapes do not tell how many heads there are; pass {flag}")))
+            let text = "shapes do not tell how many heads there are; a config.json beside the file does, or";
+            hint.or(hub).or(known).ok_or_else(|| bad(source, format!("{text} {flag}")))
         };
     let mut config = MaeConfig {
         image_size: grid * patch_size,
@@ -203,8 +202,9 @@ fn foreign_config(
             let normalised = file.starts_with("mae_pretrain") && file.contains("full");
             let known = normalised || file.starts_with("mae_visualize");
             if source.has_decoder() && !known {
-                assumed
-                    .push("targets are raw pixels (norm_pix_loss = false); --norm-pix-loss says otherwise".to_owned());
+                let text = "targets are raw pixels (norm_pix_loss = false); a config.json beside the file or \
+                            --norm-pix-loss says otherwise";
+                assumed.push(text.to_owned());
             }
             normalised
         }

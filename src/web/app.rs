@@ -12,7 +12,7 @@ use super::check_pixels;
 use crate::app::{App, Recovery, setup};
 use crate::data::{self, Picture};
 use crate::gpu::{Gpu, GpuOptions};
-use crate::platform::{self, Incoming};
+use crate::platform::{self, Content, Incoming};
 
 /// Seconds without a change after which settings go into the page's address.
 const SETTLED: f64 = 0.5;
@@ -93,8 +93,8 @@ struct Place {
 
 /// What an app starts with.
 enum Begin {
-    /// The query of the page's address, and the run that the browser kept.
-    Afresh(String, Option<Vec<u8>>),
+    /// The query of the page's address.
+    Afresh(String),
     /// What outlived the device before.
     Again(Box<Recovery>),
 }
@@ -111,12 +111,7 @@ async fn run(place: Rc<Place>, gpu: Arc<Gpu>, begin: Begin) -> Result<(), JsValu
     let create: eframe::AppCreator<'static> = Box::new(move |cc| {
         let mut app = App::new(gpu.clone(), cc)?;
         match begin {
-            Begin::Afresh(query, kept) => {
-                app.apply_link(&query);
-                if let Some(kept) = kept {
-                    app.take_kept(&kept);
-                }
-            }
+            Begin::Afresh(query) => app.apply_link(&query),
             Begin::Again(recovery) => app.recover(*recovery),
         }
         app.on_lost(Box::new(move |recovery| {
@@ -142,18 +137,14 @@ async fn run(place: Rc<Place>, gpu: Arc<Gpu>, begin: Begin) -> Result<(), JsValu
 
 #[wasm_bindgen]
 impl Page {
-    /// Starts the app on `canvas`, with the settings of the page's address and the run that the browser `kept`.
+    /// Starts the app on `canvas`, with the settings of the page's address.
     ///
     /// `failed` is called with an error where a lost device does not come back.
-    pub async fn start(
-        canvas: web_sys::HtmlCanvasElement,
-        kept: Option<Vec<u8>>,
-        failed: js_sys::Function,
-    ) -> Result<Page, JsValue> {
+    pub async fn start(canvas: web_sys::HtmlCanvasElement, failed: js_sys::Function) -> Result<Page, JsValue> {
         let gpu = Gpu::open(&GpuOptions::default()).await.map_err(|error| JsError::new(&error.to_string()))?;
         let query = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
         let place = Rc::new(Place { canvas, runner: RefCell::new(eframe::WebRunner::new()), failed });
-        run(place.clone(), gpu, Begin::Afresh(query, kept)).await?;
+        run(place.clone(), gpu, Begin::Afresh(query)).await?;
         Ok(Page { place })
     }
 
@@ -169,18 +160,24 @@ impl Page {
 
     /// Takes in a file, as if it had been dropped onto the page.
     pub fn feed(&self, name: String, bytes: Vec<u8>) {
-        self.with_tab(|tab| tab.app.put_files(vec![Incoming { name, bytes: Ok(bytes) }]));
+        self.with_tab(|tab| tab.app.put_files(vec![Incoming { name, content: Ok(Content::Bytes(bytes)) }]));
     }
 
     /// Takes in the files of folders to train on: their paths and for each its bytes, or a text that says why it cannot
     /// be read.
     pub fn give(&self, paths: Vec<String>, contents: Vec<JsValue>) {
         let read = |content: &JsValue| match content.dyn_ref::<js_sys::Uint8Array>() {
-            Some(bytes) => Ok(bytes.to_vec()),
+            Some(bytes) => Ok(Content::Bytes(bytes.to_vec())),
             None => Err(content.as_string().unwrap_or_else(|| "it cannot be read".to_owned())),
         };
-        let files = paths.into_iter().zip(&contents).map(|(name, content)| Incoming { name, bytes: read(content) });
+        let files = paths.into_iter().zip(&contents).map(|(name, content)| Incoming { name, content: read(content) });
         self.with_tab(|tab| tab.app.put_folder(files.collect()));
+    }
+
+    /// Takes up the run that the browser kept, unless another is there already.
+    #[wasm_bindgen(js_name = takeKept)]
+    pub fn take_kept(&self, run: Vec<u8>) {
+        self.with_tab(|tab| tab.app.put_kept(run));
     }
 
     /// Shows a notice of something that went wrong.

@@ -21,7 +21,7 @@ pub use element::Element;
 pub use error::WeightsError;
 pub use file::{read_tensors, tensor_bytes, write_tensors};
 pub use layout::{Layout, Meaning, meaning, name_in};
-pub use open::{open_bytes, open_weights};
+pub use open::{holds_weights, open_bytes, open_weights};
 pub use renamed::Renamed;
 pub use resize::resize_positions;
 pub use save::{Output, outputs, parts_bytes, write_parts, write_safetensors};

@@ -47,6 +47,11 @@ fn open_file(path: &Path) -> Result<Bytes, WeightsError> {
     Bytes::open(path).map_err(|source| WeightsError::Io { path: path.display().to_string(), source })
 }
 
+/// Whether `folder` is one that holds weights, as Hugging Face's libraries write it.
+pub fn holds_weights(folder: &Path) -> bool {
+    folder.is_dir() && in_folder(folder).is_ok()
+}
+
 fn in_folder(folder: &Path) -> Result<PathBuf, WeightsError> {
     IN_FOLDER.map(|file| folder.join(file)).into_iter().find(|file| file.exists()).ok_or_else(|| WeightsError::Layout {
         path: folder.display().to_string(),

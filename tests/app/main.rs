@@ -1,10 +1,13 @@
 //! The app's panels, driven as a person would: through what assistive technology sees.
 #![cfg(feature = "app")]
 
+mod cancel;
 #[path = "../common/mod.rs"]
 mod common;
 mod inspect;
+mod runs;
 mod views;
+mod weights;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};

@@ -7,10 +7,10 @@ use eframe::egui;
 use super::{Ask, Phase, Train, plots};
 use crate::app::settings::TrainSettings;
 use crate::app::textures::Textures;
-use crate::app::{theme, widgets};
+use crate::app::{SNAPSHOT_EVERY, theme, widgets};
 use crate::gpu::Gpu;
 use crate::platform;
-use crate::session::{Command, Session};
+use crate::session::{Command, Session, most_copied};
 use crate::train::Recipe;
 
 impl Train {
@@ -77,14 +77,30 @@ impl Train {
                     self.others.clear();
                 }
             }
-            let saved = self.standing.as_ref().is_some_and(|standing| standing.snapshot.is_some());
-            let save = ui.add_enabled(saved, egui::Button::new("Save…").small());
+            let save = ui.add_enabled(self.snapshot().is_some(), egui::Button::new("Save…").small());
             let hint = "weights, moments, step and settings in one file; open or drop it to go on elsewhere";
-            if save.on_hover_text(hint).clicked() {
+            let save = save.on_hover_text(hint).on_disabled_hover_text(self.why_not_saved());
+            if save.clicked() {
                 ask = Some(Ask::Save);
             }
         });
         ask
+    }
+
+    /// Why there is nothing to save to a file.
+    fn why_not_saved(&self) -> String {
+        let folder = self.standing.as_ref().and_then(|standing| standing.out.as_deref());
+        let folder = folder.or(self.started.as_ref().and_then(|started| started.out.as_deref()));
+        let copies = format!(
+            "its state is copied every {SNAPSHOT_EVERY:.0} seconds and on a pause, unless it has more than {}",
+            widgets::bytes(most_copied(folder.is_some()))
+        );
+        match (folder, self.phase) {
+            (Some(folder), Phase::Idle) => format!("the run lies in {}, checkpoints and all", folder.display()),
+            (Some(folder), _) => format!("no copy was made yet: {copies}; checkpoints go into {}", folder.display()),
+            (None, Phase::Idle) => "there is no run to save".to_owned(),
+            (None, _) => format!("no copy was made yet: {copies}"),
+        }
     }
 
     fn hint(&self, ui: &mut egui::Ui) {
@@ -128,6 +144,10 @@ impl Train {
             Phase::Starting | Phase::Stopping => {
                 ui.spinner();
                 ui.label(if self.phase == Phase::Starting { "preparing…" } else { "saving…" });
+                let hint = "begin no training after all";
+                if self.phase == Phase::Starting && ui.button("Cancel").on_hover_text(hint).clicked() {
+                    session.send(Command::Stop);
+                }
             }
             Phase::Running | Phase::Paused => {
                 let (name, hint) = match self.phase {

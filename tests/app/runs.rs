@@ -1,0 +1,132 @@
+//! Runs that end, go on, are opened, and are watched while they learn.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use unmask::app::{App, Phase, Tab};
+use unmask::gpu::{Gpu, GpuOptions};
+use unmask::train::MetricsLine;
+
+use super::{PATIENCE, open, open_on, wait};
+
+fn train_in(folder: &Path, harness: &mut Harness<'static, App>) {
+    let app = harness.state_mut();
+    app.set_runs(folder.to_owned());
+    app.open(Tab::Train);
+    app.settings_mut().train.recipe.train.batch = 4;
+    harness.run_steps(2);
+}
+
+fn model(app: &App) -> &str {
+    app.explore().model().map_or("", |model| &model.name)
+}
+
+/// Waits for a notice that holds `part`, and dismisses it.
+fn notice(harness: &mut Harness<'static, App>, part: &str) {
+    let start = Instant::now();
+    while !harness.state().unread().iter().any(|text| text.contains(part)) {
+        assert!(start.elapsed() < PATIENCE, "no notice says \"{part}\": {:?}", harness.state().unread());
+        harness.step();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    harness.step();
+    harness.get_by_label("Dismiss").click();
+    harness.run_steps(2);
+}
+
+#[test]
+fn the_model_in_training_is_that_of_the_run_that_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut harness = open();
+    harness.get_by_label("Model in training").click();
+    notice(&mut harness, "start a run under Train");
+    train_in(folder.path(), &mut harness);
+    harness.get_by_label("Start").click();
+    wait(&mut harness, "the first step", |app| app.train().step() >= 1);
+    harness.state_mut().open(Tab::Explore);
+    harness.run_steps(2);
+    harness.get_by_label("Model in training").click();
+    wait(&mut harness, "the model in training", |app| model(app) == "the model in training");
+    let depth = harness.state().explore().model().expect("a model").config.depth;
+    harness.state_mut().open(Tab::Train);
+    harness.run_steps(2);
+    harness.get_by_label("Stop").click();
+    wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
+    wait(&mut harness, "a name for what is left", |app| model(app) == "the model of the last run");
+
+    harness.state_mut().settings_mut().train.recipe.model.depth = depth + 1;
+    harness.run_steps(2);
+    harness.get_by_label("Start").click();
+    wait(&mut harness, "the model of the second run", |app| {
+        app.explore().model().is_some_and(|model| model.name == "the model in training" && model.config.depth != depth)
+    });
+    let shown = harness.state().explore().results();
+    wait(&mut harness, "what it makes of the picture", |app| app.explore().results() > shown);
+    harness.get_by_label("Stop").click();
+    wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
+}
+
+#[test]
+fn a_device_that_is_lost_while_nothing_runs_is_noticed() {
+    // A device of its own: the other tests need theirs.
+    let gpu = pollster::block_on(Gpu::open(&GpuOptions::default())).expect("an adapter");
+    let mut harness = open_on(gpu.clone());
+    let noticed = Arc::<AtomicBool>::default();
+    let flag = noticed.clone();
+    harness.state_mut().on_lost(Box::new(move |_| flag.store(true, Ordering::Relaxed)));
+    harness.run_steps(20);
+    // Not by the app, which could tell its session.
+    gpu.lose();
+    let start = Instant::now();
+    while !noticed.load(Ordering::Relaxed) {
+        assert!(start.elapsed() < PATIENCE, "nobody noticed");
+        harness.step();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn an_opened_run_stands_at_its_newest_checkpoint_and_its_curves_go_on_from_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut harness = open();
+    train_in(folder.path(), &mut harness);
+    harness.get_by_label("Start").click();
+    wait(&mut harness, "some steps", |app| app.train().step() >= 2);
+    harness.get_by_label("Stop").click();
+    wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
+    let step = harness.state().train().standing().expect("a run").step;
+
+    // As after a crash: lines after the checkpoint, and a checkpoint that was not finished.
+    let run = folder.path().join("micro-1");
+    let mut metrics = std::fs::read_to_string(run.join("metrics.jsonl")).expect("metrics");
+    for step in step + 1..step + 4 {
+        let line = MetricsLine { step, loss: Some(9.0), ..MetricsLine::default() };
+        metrics += &format!("{}\n", serde_json::to_string(&line).expect("a line"));
+    }
+    std::fs::write(run.join("metrics.jsonl"), metrics).expect("written");
+    let saved = std::fs::read(run.join(format!("checkpoints/step-{step}.safetensors"))).expect("a checkpoint");
+    let torn = run.join(format!("checkpoints/step-{}.safetensors", step + 3));
+    std::fs::write(torn, &saved[..saved.len() / 2]).expect("written");
+
+    let mut harness = open();
+    train_in(folder.path(), &mut harness);
+    harness.state_mut().settings_mut().train.set_folder(folder.path().to_owned());
+    harness.state().put_run(run);
+    wait(&mut harness, "the run", |app| app.train().standing().is_some());
+    let app = harness.state();
+    assert_eq!(app.train().standing().expect("a run").step, step);
+    assert_eq!(app.train().history().loss.len() as u64, step);
+    assert_eq!(app.settings().train.folder, None, "the run learns from the built-in photographs");
+    harness.get_by_label("Continue").click();
+    wait(&mut harness, "more steps", |app| app.train().step() >= step + 2);
+    harness.get_by_label("Stop").click();
+    wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
+    let history = harness.state().train().history();
+    for curve in [&history.loss, &history.held_out] {
+        assert!(curve.windows(2).all(|pair| pair[0][0] < pair[1][0]), "drawn twice: {curve:?}");
+    }
+}

@@ -1,0 +1,51 @@
+//! Weights from elsewhere, opened where they lie.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use egui_kittest::Harness;
+use unmask::app::App;
+use unmask::weights::{Storage, shipped, tensor_bytes};
+
+use super::{Dropped, PATIENCE, drop_file, open, wait};
+
+fn drop_path(harness: &mut Harness<'static, App>, path: &Path) {
+    harness.input_mut().dropped_files.push(Arc::new(Dropped(path.to_owned(), Vec::new())));
+    harness.step();
+}
+
+fn shows(harness: &mut Harness<'static, App>, path: &Path) {
+    let name = path.display().to_string();
+    wait(harness, "the model", |app| app.explore().model().is_some_and(|model| model.name == name));
+}
+
+#[test]
+fn a_config_beside_weights_counts_and_a_folder_of_weights_is_no_data() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/weights/transformers5");
+    let mut harness = open();
+    // Shapes alone do not tell how many heads there are.
+    for path in [folder.join("model.safetensors"), folder] {
+        drop_path(&mut harness, &path);
+        shows(&mut harness, &path);
+        assert_eq!(harness.state().explore().model().expect("a model").config.heads, 2);
+    }
+    assert_eq!(harness.state().settings().train.folder, None);
+}
+
+#[test]
+fn what_was_assumed_of_weights_is_told() {
+    let mut weights = shipped().expect("weights");
+    weights.metadata.clear();
+    let bytes = tensor_bytes(&weights, Storage::F32).expect("bytes");
+    let mut harness = open();
+    drop_file(&mut harness, "plain.safetensors", &bytes);
+    let start = Instant::now();
+    while harness.state().unread().is_empty() {
+        assert!(start.elapsed() < PATIENCE, "no notice came");
+        harness.step();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let notices = harness.state().unread();
+    assert!(notices[0].contains("plain.safetensors") && notices[0].contains("norm_pix_loss = false"), "{notices:?}");
+}
