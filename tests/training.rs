@@ -6,11 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use unmask::data;
 use unmask::gpu::{AdapterRequest, Gpu, GpuOptions};
 use unmask::graph::Caps;
 use unmask::mae::MaeConfig;
 use unmask::session::{Command, Event, Job, JobError, Session};
-use unmask::train::{Checkpoint, MetricsLine, Precision, Recipe, RunFolder, estimate};
+use unmask::train::{Checkpoint, MetricsLine, Precision, Recipe, RunFolder, Trainer, estimate};
 
 /// A model small enough to train in seconds on a software adapter.
 fn nano() -> Recipe {
@@ -164,15 +165,112 @@ fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("run");
     let mut recipe = nano();
-    recipe.train.checkpoint_every = 1;
+    recipe.train.checkpoint_every = 0;
     recipe.train.warmup_steps = 2;
     recipe.train.blr = 1e36;
     let error = run(job(recipe, Some(&out))).expect_err("diverged").to_string();
-    assert!(error.contains("is not finite at step"), "{error}");
-    assert!(error.contains("the last good checkpoint is in") && error.contains("--blr"), "{error}");
-    let checkpoint = RunFolder::resume(&out).expect("a run").2.expect("a checkpoint");
-    let finite = checkpoint.weights.tensors.values().all(|tensor| tensor.data.iter().all(|x| x.is_finite()));
-    assert!(finite, "the checkpoint of step {} is good", checkpoint.step);
+    assert!(error.contains("is not finite at step") && error.contains("--blr"), "{error}");
+    let checkpoint = RunFolder::resume(&out).expect("a run").2.expect("saved when it failed");
+    let file = out.join(format!("checkpoints/step-{}.safetensors", checkpoint.step));
+    assert!(error.contains(&format!("the newest checkpoint, finite throughout, is {}", file.display())), "{error}");
+    assert!(checkpoint.is_finite(), "the checkpoint of step {}", checkpoint.step);
+}
+
+#[test]
+fn steps_before_one_that_goes_wrong_are_reported() {
+    let mut recipe = nano();
+    recipe.train.warmup_steps = 0;
+    let (source, split) = data::open_all(&recipe.train.data).expect("pictures");
+    pollster::block_on(async {
+        let gpu = Gpu::open(&GpuOptions::default()).await.expect("an adapter");
+        let mut trainer = Trainer::new(gpu, recipe, source, &split, None).await.expect("a trainer");
+        for blr in [0.01, 0.01, 1e36, 0.01, 0.01] {
+            trainer.set_base_learning_rate(blr).expect("a rate");
+            trainer.advance().expect("a step");
+        }
+        let good: Vec<u64> = trainer.collect().await.expect("metrics").iter().map(|metrics| metrics.step).collect();
+        assert!(good.starts_with(&[1, 2, 3]), "{good:?}");
+        let error = trainer.collect().await.expect_err("told once").to_string();
+        assert!(error.contains("is not finite at step"), "{error}");
+        assert!(trainer.collect().await.expect("nothing more").is_empty());
+        assert!(trainer.checkpoint().await.expect("a checkpoint").is_finite());
+    });
+}
+
+/// A session that waits after `steps` steps of a run in `out`.
+fn paused(recipe: Recipe, out: &Path, steps: u64) -> Session {
+    let session = Session::start(job(recipe, Some(out))).expect("a thread");
+    session.send(Command::Pause);
+    for _ in 0..steps {
+        session.send(Command::Step);
+    }
+    until(&session, |event| matches!(event, Event::Step(line) if line.step == steps));
+    session
+}
+
+#[test]
+fn a_save_that_fails_is_told_and_the_run_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let session = paused(nano(), &out, 2);
+    let checkpoints = out.join("checkpoints");
+    fs::remove_dir_all(&checkpoints).expect("removed");
+    fs::write(&checkpoints, "in the way").expect("written");
+    session.send(Command::Save);
+    until(&session, |event| matches!(event, Event::Warning(text) if text.contains("nothing was saved")));
+    fs::remove_file(&checkpoints).expect("removed");
+    fs::create_dir(&checkpoints).expect("made");
+    session.send(Command::Save);
+    let events = until(&session, |event| matches!(event, Event::Saved(_)));
+    let Some(Event::Saved(path)) = events.last() else { panic!("nothing saved: {events:?}") };
+    assert_eq!(Checkpoint::read(path).expect("whole").step, 2);
+    session.send(Command::Stop);
+    until(&session, |event| matches!(event, Event::Finished { .. }));
+}
+
+#[test]
+fn losses_at_another_mask_ratio_begin_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let session = paused(nano(), &out, 2);
+    let measure = || {
+        session.send(Command::Measure);
+        let events = until(&session, |event| matches!(event, Event::HeldOut { .. }));
+        let Some(Event::HeldOut { step: 2, loss }) = events.last() else { panic!("not measured: {events:?}") };
+        *loss
+    };
+    let first = measure();
+    let mut ratio = 0.9;
+    session.send(Command::SetMaskRatio(ratio));
+    // The same step is measured again, as it is another question now.
+    let mut loss = measure();
+    let better = loss.min(first);
+    if loss < first {
+        // So that the larger loss comes last.
+        ratio = 0.75;
+        session.send(Command::SetMaskRatio(ratio));
+        loss = measure();
+    }
+    assert!(loss > better, "{loss} at {ratio}, before {better}");
+    session.send(Command::Stop);
+    until(&session, |event| matches!(event, Event::Finished { .. }));
+    drop(session);
+
+    let (mut run_folder, recipe, checkpoint) = RunFolder::resume(&out).expect("a run");
+    assert_eq!(checkpoint.expect("saved").held_out_loss, Some(loss));
+    assert_eq!(RunFolder::recipe(&out).expect("a recipe"), recipe);
+    let best = Checkpoint::read(&RunFolder::best(&out).expect("saved")).expect("whole");
+    assert_eq!((best.held_out_loss, best.recipe.model.mask_ratio), (Some(loss), ratio));
+    run_folder.set_recipe(&recipe).expect("written");
+    assert!(run_folder.is_best(3, (better + loss) / 2.0) && !run_folder.is_best(3, loss * 1.01));
+    drop(run_folder);
+
+    let session = Session::start(Job { resume: true, ..job(recipe, Some(&out)) }).expect("a thread");
+    session.send(Command::Pause);
+    let resumed = until(&session, |event| matches!(event, Event::Paused(_)));
+    assert!(!resumed.iter().any(|event| matches!(event, Event::HeldOut { .. })), "it is known: {resumed:?}");
+    session.send(Command::Stop);
+    until(&session, |event| matches!(event, Event::Finished { .. }));
 }
 
 #[test]

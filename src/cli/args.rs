@@ -147,8 +147,9 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR|FILE|sample")]
     pub data: Vec<String>,
     /// micro, mini, tiny, small, base, large, huge, the name of a recipe (see `unmask recipe`), or a file ending in .toml
-    #[arg(long, default_value = "micro", value_name = "PRESET|FILE")]
-    pub model: String,
+    /// [default: micro]
+    #[arg(long, value_name = "PRESET|FILE")]
+    pub model: Option<String>,
     /// Optimiser steps in all
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
     pub steps: Option<u64>,
@@ -221,11 +222,12 @@ pub struct TrainArgs {
     /// Folder for checkpoints, metrics and previews [default: runs/MODEL-SEED]
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
-    /// Go on with the run in --out, with its own settings
+    /// Go on with the run in --out, with its own settings and those given anew: data, more steps or epochs, rates,
+    /// clipping, mask ratio, and how often it measures and saves; what cannot change is refused
     #[arg(long)]
     pub resume: bool,
     /// Start from these weights instead of random ones: a file, a folder, or hub:OWNER/NAME
-    #[arg(long, value_name = "WEIGHTS")]
+    #[arg(long, value_name = "WEIGHTS", conflicts_with = "resume")]
     pub init: Option<PathBuf>,
     /// Steps between measurements on held-out pictures
     #[arg(long, value_name = "N")]
@@ -250,12 +252,18 @@ pub struct TrainArgs {
 impl TrainArgs {
     /// The recipe of `--model` with every option that was given.
     pub fn recipe(&self) -> Result<Recipe, TrainError> {
+        let mut recipe = Recipe::load(self.model.as_deref().unwrap_or("micro"))?;
+        self.apply(&mut recipe)?;
+        Ok(recipe)
+    }
+
+    /// Gives `recipe` every option that was given.
+    pub fn apply(&self, recipe: &mut Recipe) -> Result<(), TrainError> {
         fn set<T>(target: &mut T, value: Option<T>) {
             if let Some(value) = value {
                 *target = value;
             }
         }
-        let mut recipe = Recipe::load(&self.model)?;
         let (m, t) = (&mut recipe.model, &mut recipe.train);
         set(&mut m.mask_ratio, self.mask_ratio);
         set(&mut m.mask_strategy, self.mask_strategy.map(MaskStrategy::from));
@@ -295,7 +303,7 @@ impl TrainArgs {
         if self.no_augment {
             t.augment = Augment::CentreCrop;
         }
-        Ok(recipe)
+        Ok(())
     }
 }
 
@@ -445,7 +453,7 @@ pub struct RunsArgs {
 
 #[derive(Clone, Debug, Args)]
 pub struct ExportArgs {
-    /// A run folder, of which the best checkpoint is taken, or a checkpoint
+    /// A run folder, of which the best weights are taken, or where there are none the newest, or a checkpoint
     #[arg(value_name = "RUN|CHECKPOINT")]
     pub run: PathBuf,
     /// Where to write the weights

@@ -1,25 +1,29 @@
 //! `unmask export`: a run's weights alone, for others to use.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use super::args::{Common, ExportArgs};
 use super::progress::{json_line, say};
-use crate::train::{Checkpoint, config_metadata};
+use crate::train::{Checkpoint, RunFolder, config_metadata};
 use crate::weights::{Storage, write_tensors};
 
 /// Runs `unmask export`.
 pub fn run(common: &Common, args: &ExportArgs) -> anyhow::Result<()> {
-    let path = match args.run.is_dir() {
-        true => args.run.join("checkpoints/best.safetensors"),
-        false => args.run.clone(),
-    };
-    if !path.exists() {
-        bail!(
-            "{}: no such checkpoint; expected a checkpoint file or a run folder with checkpoints/best.safetensors",
-            path.display()
-        );
+    let run = &args.run;
+    if !run.exists() {
+        bail!("{}: no such file or folder; expected a checkpoint or a run folder", run.display());
     }
-    let checkpoint = Checkpoint::read(&path)?;
+    let best = RunFolder::best(run);
+    let (what, (path, checkpoint)) = match (run.is_dir(), best) {
+        (false, _) => ("given", (run.clone(), Checkpoint::read(run)?)),
+        (true, Some(best)) => ("best", (best.clone(), Checkpoint::read(&best)?)),
+        (true, None) => {
+            say(common, "the trained model was never measured, so that none is the best: the newest is taken");
+            let newest = RunFolder::newest(run)?;
+            let none = || format!("{}: nothing was saved yet; expected a file in checkpoints/", run.display());
+            ("newest", newest.with_context(none)?)
+        }
+    };
     let mut weights = match (args.ema, checkpoint.average) {
         (false, _) => checkpoint.weights,
         (true, Some(average)) => {
@@ -40,7 +44,8 @@ pub fn run(common: &Common, args: &ExportArgs) -> anyhow::Result<()> {
     let bytes = std::fs::metadata(&args.out)?.len();
     if common.json {
         return json_line(&serde_json::json!({
-            "from": path, "step": checkpoint.step, "tensors": weights.tensors.len(), "bytes": bytes, "out": args.out,
+            "from": path, "checkpoint": what, "step": checkpoint.step, "tensors": weights.tensors.len(),
+            "bytes": bytes, "out": args.out,
         }));
     }
     say(

@@ -19,6 +19,7 @@ mod pixels;
 mod progress;
 mod recipe;
 mod reconstruct;
+mod resume;
 mod runs;
 mod selftest;
 mod train;

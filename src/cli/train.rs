@@ -9,26 +9,31 @@ use serde_json::json;
 
 use super::args::{Common, TrainArgs};
 use super::progress::{bar, json_line, say};
-use super::weights;
+use super::{resume, weights};
 use crate::data;
 use crate::platform;
 use crate::session::{Command, Event, Job, Session};
+use crate::train::RunFolder;
 
 /// Runs `unmask train`.
 pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
     let mut recipe = args.recipe()?;
+    let name = recipe.name.rsplit('/').next().unwrap_or("run").trim_end_matches(".toml");
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("runs/{name}-{}", recipe.train.seed)));
+    let run = args.resume.then(|| RunFolder::recipe(&out)).transpose()?;
+    if let Some(run) = &run {
+        recipe = resume::wanted(args, run)?;
+    }
     if args.data_stats {
         (recipe.model.pixel_mean, recipe.model.pixel_std) = data_stats(common, &recipe.train.data)?;
     }
     if let Some(epochs) = args.epochs {
         let pictures = data::open_all(&recipe.train.data)?.1.train.len();
         recipe.train.steps = (epochs * pictures as u64).div_ceil(recipe.effective_batch().max(1) as u64).max(1);
-    } else if args.resume && args.steps.is_none() {
-        // The run's own number of steps stands.
-        recipe.train.steps = 1;
     }
-    let name = recipe.name.rsplit('/').next().unwrap_or("run").trim_end_matches(".toml").to_owned();
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("runs/{name}-{}", recipe.train.seed)));
+    if let Some(run) = &run {
+        resume::check_steps(run, &recipe)?;
+    }
     let job = Job {
         pictures: None,
         recipe,

@@ -1,7 +1,10 @@
 //! The loop of a session, on a thread of its own or on the tab's event loop.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_channel::Sender;
 
@@ -41,6 +44,16 @@ impl Session {
     fn spawn(gpu: Option<Arc<Gpu>>, job: Option<Job>, wake: Arc<dyn Fn() + Send + Sync>) -> Result<Session, JobError> {
         let (commands, command_receiver) = async_channel::unbounded();
         let (outbox, events) = Outbox::new(wake);
+        if let Some(gpu) = &gpu {
+            // Held weakly: a session ends when nobody can send it commands any more.
+            let commands = commands.downgrade();
+            gpu.on_lost(move || {
+                if let Some(commands) = commands.upgrade() {
+                    // A session that has ended has nothing to look after.
+                    let _ = commands.try_send(Command::Wake);
+                }
+            });
+        }
         platform::spawn(move || async move {
             let mut actor = Actor {
                 exploring: gpu.clone().map(Exploring::new),
@@ -48,6 +61,8 @@ impl Session {
                 commands: command_receiver,
                 outbox,
                 training: None,
+                alone: job.is_some(),
+                early: VecDeque::new(),
                 deferred: VecDeque::new(),
                 pace: Pace::default(),
                 snapshot_every: None,
@@ -86,6 +101,10 @@ struct Actor {
     outbox: Outbox,
     exploring: Option<Exploring>,
     training: Option<Training>,
+    /// Whether it is there for one job, and ends with it.
+    alone: bool,
+    /// Commands that came while a run was prepared.
+    early: VecDeque<Command>,
     /// Commands to a run that is in the middle of a step.
     deferred: VecDeque<Command>,
     pace: Pace,
@@ -95,12 +114,12 @@ struct Actor {
 
 impl Actor {
     async fn run(&mut self, job: Option<Job>) {
-        let alone = job.is_some();
+        let alone = self.alone;
         if let Some(job) = job {
             self.train(&job).await;
         }
         loop {
-            while let Ok(command) = self.commands.try_recv() {
+            while let Some(command) = self.early.pop_front().or_else(|| self.commands.try_recv().ok()) {
                 self.obey(command).await;
             }
             if self.commands.is_closed() && !alone && !self.closing {
@@ -109,6 +128,8 @@ impl Actor {
             }
             self.show().await;
             if let Some(reason) = self.lost() {
+                // Whoever hears of it may go on with the run's folder at once.
+                self.training = None;
                 self.outbox.send(Event::Lost(reason));
                 return;
             }
@@ -131,6 +152,7 @@ impl Actor {
                     // Said once, at the top of the loop.
                     Err(_) if self.lost().is_some() => false,
                     Err(error) => {
+                        self.training = None;
                         self.outbox.send(Event::Failed(error));
                         self.training_ended().await;
                         self.training.is_none()
@@ -140,7 +162,7 @@ impl Actor {
             if self.training.is_none() && (alone || self.closing) {
                 return;
             }
-            if idle {
+            if idle && self.early.is_empty() {
                 // Without a sender left nobody will ever ask for anything.
                 let Ok(command) = self.commands.recv().await else { return };
                 self.obey(command).await;
@@ -156,15 +178,46 @@ impl Actor {
     }
 
     async fn train(&mut self, job: &Job) {
-        match Training::start(job, self.gpu.clone(), self.snapshot_every, &self.outbox).await {
-            Ok(training) => self.training = Some(training),
+        if let Some(exploring) = &mut self.exploring {
+            exploring.release();
+        }
+        match self.begun(job).await {
+            Ok(training) => self.training = training,
             Err(error) => self.outbox.send(Event::Failed(error)),
         }
+        let trainer = self.training.as_ref().map(Training::trainer);
+        if let Some(exploring) = &mut self.exploring
+            && let Err(error) = exploring.run_began(trainer, &self.outbox).await
+            && self.lost().is_none()
+        {
+            self.outbox.send(Event::Refused(error.to_string()));
+        }
+    }
+
+    /// A run of `job` that has begun; none where it was given up, which is told.
+    async fn begun(&mut self, job: &Job) -> Result<Option<Training>, JobError> {
+        let Actor { commands, early, outbox, alone, .. } = self;
+        let shared = !*alone;
+        let prepared = Training::prepare(job, self.gpu.clone(), self.snapshot_every, outbox);
+        let ends = |command: &Command| shared && matches!(command, Command::Stop | Command::Close);
+        if let Some(training) = unless(ends, commands, early, prepared).await {
+            let mut training = training?;
+            // From here on a run that is stopped is saved, and only who leaves does not wait for its first numbers.
+            let ends = |command: &Command| shared && matches!(command, Command::Close);
+            if let Some(began) = unless(ends, commands, early, training.begin(self.gpu.is_some(), outbox)).await {
+                return began.map(|()| Some(training));
+            }
+        }
+        outbox.send(Event::Cancelled);
+        Ok(None)
     }
 
     /// Clears away a run that has ended, and begins the one that waited for its end.
     async fn training_ended(&mut self) {
         self.training = None;
+        if let Some(exploring) = &mut self.exploring {
+            exploring.run_ended(&self.outbox);
+        }
         let waiting = self.deferred.drain(..).find_map(|command| match command {
             Command::Train(job) => Some(job),
             _ => None,
@@ -225,6 +278,8 @@ impl Actor {
                     self.outbox.send(Event::Refused(error.to_string()));
                 }
             }
+            // Whatever happened is seen at the top of the loop.
+            Command::Wake => {}
             Command::SetSlice(seconds) => self.pace.set(seconds),
             Command::SnapshotEvery(seconds) => {
                 self.snapshot_every = Some(seconds);
@@ -269,7 +324,31 @@ impl Actor {
             if let Err(error) = training.obey(command, &self.outbox).await {
                 self.training = None;
                 self.outbox.send(Event::Failed(error));
+                if let Some(exploring) = &mut self.exploring {
+                    exploring.run_ended(&self.outbox);
+                }
             }
         }
     }
+}
+
+/// What comes of `work`; nothing where a command `ends` it, at one of its pauses. Commands meanwhile go to `early`.
+async fn unless<T>(
+    ends: impl Fn(&Command) -> bool,
+    commands: &async_channel::Receiver<Command>,
+    early: &mut VecDeque<Command>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        while let Ok(command) = commands.try_recv() {
+            let end = ends(&command);
+            early.push_back(command);
+            if end {
+                return Poll::Ready(None);
+            }
+        }
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
 }

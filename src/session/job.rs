@@ -7,6 +7,7 @@ use crate::data;
 use crate::gpu::{AdapterRequest, Gpu, GpuError, GpuOptions};
 use crate::graph::Caps;
 use crate::nn::State;
+use crate::platform;
 use crate::train::{Checkpoint, Estimate, Hints, Opened, Recipe, RunFolder, TrainError, Trainer, estimate};
 use crate::weights::TensorSource as _;
 
@@ -32,7 +33,8 @@ impl From<GpuError> for JobError {
 pub struct Job {
     /// Pictures instead of those that the recipe names, as dropped onto a window.
     pub pictures: Option<Arc<dyn data::Source>>,
-    /// Settings; a resumed run takes those of its folder, with `steps` from here where it is larger.
+    /// Settings; for a run that goes on those of its folder or snapshot, but for what may change, see
+    /// [`Recipe::resumed`]; its steps are never fewer.
     pub recipe: Recipe,
     /// Folder to write; none writes nothing.
     pub out: Option<PathBuf>,
@@ -69,6 +71,10 @@ pub struct Prepared {
 /// # Errors
 /// Everything that can be wrong with a job, each naming what.
 pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared, JobError> {
+    if let (Some(out), false, None) = (&job.out, job.resume, &job.snapshot) {
+        // Said before any time is spent on pictures and kernels.
+        RunFolder::check_free(out)?;
+    }
     let resumed = match (&job.out, job.resume) {
         (Some(out), _) if let Some(snapshot) = &job.snapshot => {
             Some((Some(RunFolder::at(out, snapshot.step)?), snapshot.recipe.clone(), Some(snapshot.clone())))
@@ -86,8 +92,10 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
         }
         (_, false) => None,
     };
-    let mut recipe = resumed.as_ref().map_or(&job.recipe, |(_, recipe, _)| recipe).clone();
-    recipe.train.steps = recipe.train.steps.max(if resumed.is_some() { job.recipe.train.steps } else { 0 });
+    let recipe = match &resumed {
+        Some((_, run, _)) => run.resumed(&job.recipe)?,
+        None => job.recipe.clone(),
+    };
     recipe.check()?;
     let init = job.init.as_deref().map(|path| Opened::open(path, &Hints::default())).transpose()?;
     let (source, split) = match &job.pictures {
@@ -102,15 +110,11 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
     let estimate = estimate(&recipe, Caps::of(&gpu))?;
     log::info!("estimated memory: {estimate}");
     let checkpoint = resumed.as_ref().and_then(|(_, _, checkpoint)| checkpoint.as_deref());
-    let name = recipe.name.clone();
-    let batch = recipe.train.batch;
-    let trainer = Trainer::new(gpu, recipe.clone(), source, &split, checkpoint).await.map_err(|error| match error {
-        TrainError::Gpu(GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. }) => {
-            TrainError::DoesNotFit { model: name, batch, estimate: estimate.to_string(), source: Box::new(error) }
-        }
-        other => other,
-    })?;
-    if let Some(model) = init.filter(|_| checkpoint.is_none()) {
+    let trainer = Trainer::new(gpu, recipe.clone(), source, &split, checkpoint).await;
+    let trainer = trainer.map_err(|error| error.sized(&recipe, &estimate))?;
+    let init = init.filter(|_| checkpoint.is_none());
+    let given = init.is_some();
+    if let Some(model) = init {
         let model = model.at_size(recipe.model.image_size)?;
         let whole = model.weights.has_decoder();
         if !whole {
@@ -119,10 +123,17 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
         let wanted = |name: &str| whole || name.starts_with("vit.");
         trainer.store().load_where(trainer.gpu(), State::Weights, &model.weights, wanted).map_err(TrainError::from)?;
     }
-    let folder = match (resumed, &job.out) {
+    // The last place to give up without a trace.
+    platform::pause().await;
+    let mut folder = match (resumed, &job.out) {
         (Some((folder, ..)), _) => folder,
+        // Its settings do not tell from which weights such a run began.
+        (None, Some(out)) if given => Some(RunFolder::create_from(out, &trainer.checkpoint().await?)?),
         (None, Some(out)) => Some(RunFolder::create(out, &recipe)?),
         (None, None) => None,
     };
+    if let Some(folder) = &mut folder {
+        folder.set_recipe(&recipe)?;
+    }
     Ok(Prepared { trainer, folder, estimate })
 }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use super::job::{Job, JobError, Prepared, start_trainer};
+use super::keeping::{most_copied, not_kept};
 use super::message::{Command, Event, Started};
 use super::outbox::Outbox;
 use super::pace::Pace;
 use crate::gpu::Gpu;
 use crate::platform;
-use crate::train::{HeldOut, MetricsLine, RunFolder, StepMetrics, TrainError, Trainer, read_metrics};
+use crate::train::{
+    Checkpoint, HeldOut, MetricsLine, RunFolder, StepMetrics, TrainError, Trainer, comparable, read_metrics,
+};
 
 /// Longest time between reports, seconds.
 const REPORT_EVERY: f64 = 0.25;
@@ -18,13 +21,8 @@ const PROBE_EVERY: f64 = 1.0;
 const PROBE_SHARE: f64 = 0.1;
 /// Most of the time that snapshots may take.
 const SNAPSHOT_SHARE: f64 = 0.05;
-/// Events that may wait for whoever watches before pictures and copies are left out.
+/// Events that may wait for whoever watches before pictures are left out.
 const MOST_WAITING: usize = 100;
-/// Largest state that is copied to main memory on its own account, bytes: larger ones are left to the run's folder.
-const SNAPSHOT_MOST: u64 = 1 << 30;
-
-/// Largest state that a browser is asked to keep, bytes.
-const KEEP_MOST: u64 = 1 << 28;
 
 /// Pictures rebuilt while the model learns.
 struct Probes {
@@ -47,9 +45,11 @@ pub struct Training {
     last_report: f64,
     last_held_out: Option<f64>,
     measured_at: Option<u64>,
+    /// Smallest loss of the measurements that the recipe asks for, and how many of them there were since.
     best_held_out: Option<f64>,
-    /// Measurements since the best.
     stale: u64,
+    /// The folder's recipe is not yet what the user changed.
+    recipe_changed: bool,
     saved_at: Option<u64>,
     snapshot_every: Option<f64>,
     snapshot_at: f64,
@@ -71,14 +71,13 @@ pub enum Progress {
 }
 
 impl Training {
-    /// Prepares `job`, on `gpu` where one is open already, and measures the untrained model.
-    pub async fn start(
+    /// Prepares `job`, on `gpu` where one is open already.
+    pub async fn prepare(
         job: &Job,
         gpu: Option<Arc<Gpu>>,
         snapshot_every: Option<f64>,
         outbox: &Outbox,
     ) -> Result<Training, JobError> {
-        let watched = gpu.is_some();
         let Prepared { trainer, folder, estimate } = start_trainer(job, gpu).await?;
         let steps = trainer.recipe().train.steps;
         outbox.send(Event::Started(Box::new(Started {
@@ -91,15 +90,17 @@ impl Training {
             steps,
             out: folder.as_ref().map(|folder| folder.path().to_owned()),
         })));
-        let probes = match watched {
-            true => trainer.probes().await?.map(|pictures| Probes { pictures, last: 0.0, took: 0.0, step: None }),
-            false => None,
-        };
-        let mut training = Training {
+        if platform::KEEPS && folder.is_none() {
+            platform::run_began();
+            if let Some(text) = not_kept(state_bytes(&trainer)) {
+                outbox.send(Event::Warning(text));
+            }
+        }
+        Ok(Training {
             last: job.stop_after.map_or(steps, |count| steps.min(trainer.step() + count)),
             trainer,
             folder,
-            probes,
+            probes: None,
             paused: false,
             steps_allowed: 0,
             stopping: false,
@@ -109,25 +110,32 @@ impl Training {
             measured_at: None,
             best_held_out: None,
             stale: 0,
+            recipe_changed: false,
             saved_at: None,
             snapshot_every,
             snapshot_at: platform::now_seconds(),
             snapshot_took: 0.0,
             snapshot_step: None,
-        };
-        let before = training.folder.as_ref().map(|folder| read_metrics(folder.path())).unwrap_or_default();
-        for line in before {
-            if let Some(loss) = line.held_out_loss {
-                training.judge(loss);
-                // Where the run goes on, or was already over, this is known.
-                (training.measured_at, training.last_held_out) = (Some(line.step), Some(loss));
-            }
+        })
+    }
+
+    /// Measures the untrained model, and shows what it makes of pictures to whoever watches.
+    pub async fn begin(&mut self, watched: bool, outbox: &Outbox) -> Result<(), JobError> {
+        if watched {
+            let pictures = self.trainer.probes().await?;
+            self.probes = pictures.map(|pictures| Probes { pictures, last: 0.0, took: 0.0, step: None });
         }
-        if training.trainer.step() == 0 {
-            training.measure(true, outbox).await?;
+        let before = self.folder.as_ref().map(|folder| read_metrics(folder.path())).unwrap_or_default();
+        for (step, loss) in comparable(&before, self.trainer.recipe().model.mask_ratio) {
+            self.judge(step, loss);
+            // Where the run goes on, or was already over, this is known.
+            (self.measured_at, self.last_held_out) = (Some(step), Some(loss));
         }
-        training.probe(outbox);
-        Ok(training)
+        if self.trainer.step() == 0 {
+            self.measure(true, outbox).await?;
+        }
+        self.probe(outbox);
+        Ok(())
     }
 
     /// The model.
@@ -201,7 +209,12 @@ impl Training {
             }
             Command::Step => self.steps_allowed += 1,
             Command::Stop => self.stopping = true,
-            Command::Save => self.save(outbox).await?,
+            Command::Save => {
+                self.report(outbox).await?;
+                if let Err(error) = self.save(outbox).await {
+                    outbox.send(Event::Warning(format!("nothing was saved: {error}")));
+                }
+            }
             Command::Snapshot => self.snapshot(true, outbox).await?,
             Command::SnapshotEvery(seconds) => self.snapshot_every = Some(seconds),
             Command::Measure => {
@@ -209,15 +222,17 @@ impl Training {
                 self.measure(true, outbox).await?;
             }
             Command::SetMaskRatio(ratio) => {
-                if let Err(error) = self.trainer.set_mask_ratio(ratio).await {
-                    outbox.send(Event::Warning(error.to_string()));
+                let before = self.trainer.recipe().model.mask_ratio;
+                match self.trainer.set_mask_ratio(ratio).await {
+                    Ok(()) if ratio == before => {}
+                    Ok(()) => self.mask_ratio_changed().await?,
+                    Err(error) => outbox.send(Event::Warning(error.to_string())),
                 }
             }
-            Command::SetBaseLearningRate(blr) => {
-                if let Err(error) = self.trainer.set_base_learning_rate(blr) {
-                    outbox.send(Event::Warning(error.to_string()));
-                }
-            }
+            Command::SetBaseLearningRate(blr) => match self.trainer.set_base_learning_rate(blr) {
+                Ok(()) => self.recipe_changed = true,
+                Err(error) => outbox.send(Event::Warning(error.to_string())),
+            },
             _ => return Ok(()),
         }
         if matches!(command, Command::Pause | Command::Resume) {
@@ -226,24 +241,41 @@ impl Training {
         Ok(())
     }
 
-    /// Reads the metrics of submitted steps, logs and reports them.
-    async fn report(&mut self, outbox: &Outbox) -> Result<(), JobError> {
-        let metrics = match self.trainer.collect().await {
-            Ok(metrics) => metrics,
-            Err(TrainError::NotFinite { what, step, .. }) => {
-                let checkpoint = match &self.folder {
-                    Some(folder) => {
-                        format!(" and the last good checkpoint is in {}", folder.path().join("checkpoints").display())
-                    }
-                    None => String::new(),
-                };
-                return Err(TrainError::NotFinite { what, step, checkpoint }.into());
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if metrics.is_empty() {
-            return Ok(());
+    /// Forgets what was measured with another share of hidden patches: it does not compare with what will be.
+    async fn mask_ratio_changed(&mut self) -> Result<(), JobError> {
+        (self.measured_at, self.last_held_out, self.best_held_out, self.stale) = (None, None, None, 0);
+        self.recipe_changed = true;
+        if let Some(probes) = &mut self.probes
+            && let Some(pictures) = self.trainer.probes().await?
+        {
+            (probes.pictures, probes.step) = (pictures, None);
         }
+        Ok(())
+    }
+
+    /// Writes down what the user changed, and reads the metrics of submitted steps, logs and reports them.
+    async fn report(&mut self, outbox: &Outbox) -> Result<(), JobError> {
+        if let (true, Some(folder)) = (std::mem::take(&mut self.recipe_changed), &mut self.folder) {
+            folder.set_recipe(self.trainer.recipe())?;
+        }
+        loop {
+            let metrics = match self.trainer.collect().await {
+                Ok(metrics) => metrics,
+                Err(TrainError::NotFinite { what, step, .. }) => {
+                    let checkpoint = self.rescue(outbox).await;
+                    return Err(TrainError::NotFinite { what, step, checkpoint }.into());
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if metrics.is_empty() {
+                return Ok(());
+            }
+            self.log(metrics, outbox)?;
+        }
+    }
+
+    /// Logs and reports the metrics of steps that are done.
+    fn log(&mut self, metrics: Vec<StepMetrics>, outbox: &Outbox) -> Result<(), JobError> {
         let now = platform::now_seconds();
         let images = metrics.len() * self.trainer.recipe().effective_batch();
         let speed = images as f64 / (now - self.last_report).max(1e-9);
@@ -256,7 +288,7 @@ impl Training {
                 grad_norm,
                 loss_scale,
                 images_per_s: Some((speed * 10.0).round() / 10.0),
-                held_out_loss: None,
+                ..MetricsLine::default()
             };
             if let Some(folder) = &mut self.folder {
                 folder.log(&line)?;
@@ -274,10 +306,14 @@ impl Training {
         self.last_held_out = Some(result.loss);
         if before != Some(step) {
             if let Some(folder) = &mut self.folder {
-                folder.log(&MetricsLine { step, held_out_loss: Some(result.loss), ..MetricsLine::default() })?;
+                let (held_out_loss, mask_ratio) = (Some(result.loss), Some(self.trainer.recipe().model.mask_ratio));
+                folder.log(&MetricsLine { step, held_out_loss, mask_ratio, ..MetricsLine::default() })?;
+                if folder.is_best(step, result.loss) {
+                    folder.save_best(&Checkpoint { held_out_loss, ..self.trainer.weights().await? })?;
+                }
             }
             outbox.send(Event::HeldOut { step, loss: result.loss });
-            self.judge(result.loss);
+            self.judge(step, result.loss);
             let patience = self.trainer.recipe().train.early_stop;
             if patience > 0 && self.stale >= patience && !self.stopping && step < self.last {
                 let text = format!("the held-out loss has not fallen for {patience} measurements: the run ends here");
@@ -294,8 +330,14 @@ impl Training {
         Ok(())
     }
 
-    /// Counts how many measurements there were since the best.
-    fn judge(&mut self, loss: f64) {
+    /// Counts how many measurements there were since the best, of those that come by the clock of steps: others, such
+    /// as at a stop, would make a run that was stopped and resumed end earlier than one that was not.
+    fn judge(&mut self, step: u64, loss: f64) {
+        let train = &self.trainer.recipe().train;
+        let every = |interval: u64| interval > 0 && step.is_multiple_of(interval);
+        if !every(train.eval_every) && !every(train.preview_every) {
+            return;
+        }
         if self.best_held_out.is_none_or(|best| loss < best) {
             self.best_held_out = Some(loss);
             self.stale = 0;
@@ -324,22 +366,51 @@ impl Training {
 
     /// Saves a checkpoint unless the same step is saved already.
     async fn save(&mut self, outbox: &Outbox) -> Result<(), JobError> {
-        let Some(folder) = &mut self.folder else { return Ok(()) };
-        if self.saved_at.replace(self.trainer.step()) == Some(self.trainer.step()) {
+        if self.folder.is_none() || self.saved_at == Some(self.trainer.step()) {
             return Ok(());
         }
-        let mut checkpoint = self.trainer.checkpoint().await?;
-        checkpoint.held_out_loss = self.last_held_out.filter(|_| self.measured_at == Some(self.trainer.step()));
+        let checkpoint = self.trainer.checkpoint().await?;
+        self.write(checkpoint, outbox)
+    }
+
+    fn write(&mut self, mut checkpoint: Checkpoint, outbox: &Outbox) -> Result<(), JobError> {
+        let Some(folder) = &mut self.folder else { return Ok(()) };
+        checkpoint.held_out_loss = self.last_held_out.filter(|_| self.measured_at == Some(checkpoint.step));
         let path = folder.save(&checkpoint)?;
+        self.saved_at = Some(checkpoint.step);
         outbox.send(Event::Saved(path));
         Ok(())
+    }
+
+    /// Saves the state of a run that fails where it is finite, and tells where the newest checkpoint lies, as a half
+    /// sentence.
+    async fn rescue(&mut self, outbox: &Outbox) -> String {
+        let Some(out) = self.folder.as_ref().map(|folder| folder.path().to_owned()) else {
+            return "there is no checkpoint, as the run has no folder".to_owned();
+        };
+        if self.saved_at != Some(self.trainer.step()) {
+            // The optimiser skips steps that went wrong; should anything be spoilt all the same, what is good stays.
+            let saved = match self.trainer.checkpoint().await {
+                Ok(checkpoint) if checkpoint.is_finite() => self.write(checkpoint, outbox),
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = saved {
+                outbox.send(Event::Warning(format!("nothing was saved: {error}")));
+            }
+        }
+        match RunFolder::newest(&out) {
+            Ok(Some((file, _))) => format!("the newest checkpoint, finite throughout, is {}", file.display()),
+            Ok(None) => format!("there is no checkpoint in {}", out.display()),
+            Err(error) => format!("there is no whole checkpoint: {error}"),
+        }
     }
 
     /// Copies the state to main memory and hands it out, unless it was asked for by the clock and is large.
     async fn snapshot(&mut self, asked: bool, outbox: &Outbox) -> Result<(), JobError> {
         let step = self.trainer.step();
-        let bytes = self.trainer.store().specs().iter().map(|spec| spec.len() as u64 * 12).sum::<u64>();
-        if !asked && ((self.folder.is_some() && bytes > SNAPSHOT_MOST) || self.snapshot_step == Some(step)) {
+        let copied = state_bytes(&self.trainer) <= most_copied(self.folder.is_some());
+        if !asked && (!copied || self.snapshot_step == Some(step)) {
             return Ok(());
         }
         self.report(outbox).await?;
@@ -348,14 +419,14 @@ impl Training {
         self.snapshot_at = platform::now_seconds();
         self.snapshot_took = self.snapshot_at - start;
         self.snapshot_step = Some(step);
-        if platform::KEEPS && self.folder.is_none() && bytes <= KEEP_MOST {
+        if platform::KEEPS && self.folder.is_none() && copied {
             match checkpoint.to_bytes() {
                 Ok(run) => platform::keep(&run),
                 Err(error) => outbox.send(Event::Warning(error.to_string())),
             }
         }
         // A page that is hidden draws nothing and takes no events: copies would pile up.
-        if asked || outbox.backlog() < MOST_WAITING {
+        if asked || !outbox.holds_copy() {
             outbox.send(Event::Snapshot(Arc::new(checkpoint)));
         }
         Ok(())
@@ -363,8 +434,10 @@ impl Training {
 
     async fn finish(&mut self, outbox: &Outbox) -> Result<(), JobError> {
         self.report(outbox).await?;
-        if self.trainer.step() == self.trainer.recipe().train.steps {
-            self.measure(true, outbox).await?;
+        let step = self.trainer.step();
+        let over = step == self.trainer.recipe().train.steps;
+        if over || self.measured_at != Some(step) {
+            self.measure(over, outbox).await?;
         }
         self.probe(outbox);
         if self.snapshot_every.is_some() {
@@ -373,7 +446,15 @@ impl Training {
         self.save(outbox).await?;
         let time = (platform::now_seconds() - self.started_at).max(1e-9);
         let waited = self.trainer.feed().waited() / time;
+        // Whoever hears of the end may go on with the folder at once.
+        self.folder = None;
         outbox.send(Event::Finished { waited, step: self.trainer.step() });
         Ok(())
     }
+}
+
+/// Bytes of weights and both moments, and of the weights' average where the run keeps one.
+fn state_bytes(trainer: &Trainer) -> u64 {
+    let copies = if trainer.recipe().train.ema_decay > 0.0 { 4 } else { 3 };
+    trainer.store().specs().iter().map(|spec| spec.len() as u64 * 4 * copies).sum()
 }

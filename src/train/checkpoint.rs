@@ -89,6 +89,12 @@ impl Checkpoint {
         Ok(serde_json::from_str(json).map_err(|error| self.weights.bad_metadata(TILES, &error))?)
     }
 
+    /// Whether every number in it is one.
+    pub fn is_finite(&self) -> bool {
+        let mut tensors = self.parts().into_iter().flat_map(|(_, part)| part.tensors.values());
+        tensors.all(|tensor| tensor.data.iter().all(|x| x.is_finite()))
+    }
+
     /// Everything by the prefix of its names.
     fn parts(&self) -> Vec<(&str, &Tensors)> {
         let mut parts = vec![("", &self.weights), (FIRST, &self.first), (SECOND, &self.second)];

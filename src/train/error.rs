@@ -1,5 +1,6 @@
 //! Errors of training and reconstructing.
 
+use super::{Estimate, Recipe};
 use crate::data::DataError;
 use crate::gpu::GpuError;
 use crate::graph::GraphError;
@@ -19,6 +20,19 @@ pub enum TrainError {
         /// What was expected.
         expected: String,
     },
+    /// A setting that a run cannot change when it goes on.
+    #[error(
+        "a run that goes on cannot change {field}: {field} = {given} was asked for, the run has {field} = {run}; \
+         leave the setting out to go on, or start another run in another folder"
+    )]
+    Fixed {
+        /// Name of the setting.
+        field: String,
+        /// Its value in the run.
+        run: String,
+        /// The value that was asked for.
+        given: String,
+    },
     /// A recipe file that cannot be understood.
     #[error("{path}: {reason}")]
     Recipe {
@@ -37,15 +51,15 @@ pub enum TrainError {
     },
     /// The loss or a gradient stopped being a number.
     #[error(
-        "{what} is not finite at step {step}; the weights are still those of the step before{checkpoint}. \
-         Try a smaller learning rate (--blr), a longer warm-up or --clip-grad 1"
+        "{what} is not finite at step {step}; {checkpoint}. \
+         Try a smaller learning rate (--blr), a longer warm-up (--warmup-steps) or --clip-grad 1"
     )]
     NotFinite {
         /// `the loss` or `the gradient norm`.
         what: &'static str,
         /// Step at which it happened.
         step: u64,
-        /// Where the last good checkpoint lies, as a half sentence, or nothing.
+        /// Where the newest checkpoint lies, or that there is none, as a half sentence.
         checkpoint: String,
     },
     /// A model that does not fit the adapter.
@@ -94,4 +108,66 @@ pub enum TrainError {
     /// The device.
     #[error(transparent)]
     Gpu(#[from] GpuError),
+}
+
+impl TrainError {
+    /// Whether memory, or what the adapter binds at once, is too small for what was asked: half the batch may do.
+    pub fn is_too_large(&self) -> bool {
+        let graph = match self {
+            TrainError::DoesNotFit { .. } => return true,
+            TrainError::Gpu(error) => return too_large(error),
+            TrainError::Graph(error) | TrainError::Model(MaeError::Graph(error)) => error,
+            _ => return false,
+        };
+        match graph {
+            GraphError::TooLarge { .. } => true,
+            GraphError::Gpu(error) => too_large(error),
+            _ => false,
+        }
+    }
+
+    /// The same error with the model, its batch and the memory that was estimated for it, where these are what is too
+    /// large; any other error as it is.
+    #[must_use]
+    pub fn sized(self, recipe: &Recipe, estimate: &Estimate) -> TrainError {
+        if matches!(self, TrainError::DoesNotFit { .. }) || !self.is_too_large() {
+            return self;
+        }
+        TrainError::DoesNotFit {
+            model: recipe.name.clone(),
+            batch: recipe.train.batch,
+            estimate: estimate.to_string(),
+            source: Box::new(self),
+        }
+    }
+}
+
+fn too_large(error: &GpuError) -> bool {
+    matches!(error, GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_runs_out_of_memory_names_model_batch_and_estimate() {
+        let full = || GpuError::OutOfMemory { label: "slot".to_owned(), bytes: 1 << 33, adapter: "card".to_owned() };
+        let bound =
+            || GraphError::TooLarge { op: "matmul", shape: vec![1 << 20, 1 << 12], bytes: 1 << 34, limit: 1 << 31 };
+        let errors = [
+            TrainError::Gpu(full()),
+            TrainError::Graph(GraphError::Gpu(full())),
+            TrainError::Graph(bound()),
+            TrainError::Model(MaeError::Graph(bound())),
+        ];
+        for error in errors {
+            let cause = error.to_string();
+            let text = error.sized(&Recipe::default(), &Estimate::default()).to_string();
+            assert!(text.starts_with("model \"micro\" at batch 32 does not fit: "), "{text}");
+            assert!(text.contains(&cause) && text.contains("estimated memory: 0 MiB"), "{text}");
+        }
+        let other = TrainError::Gpu(GpuError::Lost("sleep".to_owned())).sized(&Recipe::default(), &Estimate::default());
+        assert!(matches!(other, TrainError::Gpu(GpuError::Lost(_))), "{other}");
+    }
 }

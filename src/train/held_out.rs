@@ -6,6 +6,7 @@ use crate::graph::{Caps, Layout, Plan, TensorType};
 use crate::mae;
 use crate::nn::{Builder, ParamStore};
 use crate::ops::{self, CropMode};
+use crate::platform;
 
 /// Most pictures in one measuring batch.
 const BATCH: usize = 32;
@@ -81,11 +82,17 @@ impl HeldOut {
         })
     }
 
+    /// The same pictures, measured as `recipe` now says.
+    pub async fn replanned(&self, gpu: &Gpu, recipe: &Recipe, store: &ParamStore) -> Result<HeldOut, TrainError> {
+        HeldOut::new(gpu, recipe, store, self.pictures.clone()).await
+    }
+
     /// Measures all pictures.
     pub async fn measure(&self, gpu: &Gpu) -> Result<HeldOutResult, TrainError> {
         let (mut sum, mut count) = (0.0, 0.0);
         let mut result = HeldOutResult { loss: 0.0, strips: Vec::new(), size: [0, 0] };
         for first in (0..self.pictures.len()).step_by(self.batch) {
+            platform::pause().await;
             // A last batch that is not full wraps around; only its own rows count.
             let indices: Vec<usize> = (first..first + self.batch).map(|i| i % self.pictures.len()).collect();
             let valid = self.batch.min(self.pictures.len() - first);

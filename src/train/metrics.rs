@@ -30,6 +30,23 @@ pub struct MetricsLine {
     /// Loss on held-out pictures, where it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_loss: Option<f64>,
+    /// Share of hidden patches at which it was measured; files of before it could change lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask_ratio: Option<f64>,
+}
+
+/// Steps and held-out losses of `lines` since hidden patches last were another share than `mask_ratio`: the loss
+/// depends on it, so that earlier ones do not compare with these.
+pub fn comparable(lines: &[MetricsLine], mask_ratio: f64) -> Vec<(u64, f64)> {
+    let measured = lines.iter().filter_map(|line| Some((line, line.held_out_loss?)));
+    let mut found = Vec::new();
+    for (line, loss) in measured {
+        match line.mask_ratio {
+            Some(ratio) if ratio != mask_ratio => found.clear(),
+            _ => found.push((line.step, loss)),
+        }
+    }
+    found
 }
 
 fn text(folder: &Path) -> String {
@@ -49,4 +66,25 @@ pub(super) fn metrics_text(folder: &Path, wanted: impl Fn(&MetricsLine) -> bool)
 /// A line that was cut short by a crash tells nothing and is passed over.
 pub fn read_metrics(folder: &Path) -> Vec<MetricsLine> {
     text(folder).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_at_another_ratio_do_not_compare() {
+        let line = |(step, loss, mask_ratio)| MetricsLine {
+            step,
+            held_out_loss: Some(loss),
+            mask_ratio,
+            ..MetricsLine::default()
+        };
+        let mut lines: Vec<MetricsLine> =
+            [(0, 0.9, None), (5, 0.2, Some(0.5)), (6, 0.8, Some(0.75)), (7, 0.7, Some(0.75))].map(line).into();
+        lines.push(MetricsLine { step: 8, loss: Some(0.1), ..MetricsLine::default() });
+        assert_eq!(comparable(&lines, 0.75), [(6, 0.8), (7, 0.7)]);
+        assert!(comparable(&lines, 0.5).is_empty());
+        assert_eq!(comparable(&lines[..2], 0.5), [(0, 0.9), (5, 0.2)], "what does not say compares");
+    }
 }

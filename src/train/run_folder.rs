@@ -5,23 +5,25 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::events::EventFile;
-use super::metrics::{METRICS, metrics_text};
-use super::{Checkpoint, MetricsLine, Recipe, TrainError};
-use crate::platform::{UNFINISHED, replace, write_whole};
-use crate::weights::open_weights;
+use super::metrics::{METRICS, comparable, metrics_text};
+use super::run_lock::RunLock;
+use super::{Checkpoint, MetricsLine, Recipe, TrainError, read_metrics};
+use crate::platform::{UNFINISHED, write_whole};
 
 /// Name of the file of settings.
 const RECIPE: &str = "recipe.toml";
-/// Name of the checkpoint with the smallest held-out loss.
+/// Name of the file of weights with the smallest held-out loss.
 const BEST: &str = "best.safetensors";
 
-/// The folder of one run.
+/// The folder of one run, which nobody else can write meanwhile.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     metrics: File,
     events: EventFile,
+    /// Smallest held-out loss of a trained model at the run's mask ratio.
     best: Option<f64>,
+    _lock: RunLock,
 }
 
 impl RunFolder {
@@ -29,23 +31,88 @@ impl RunFolder {
         TrainError::RunFolder { path: path.display().to_string(), reason: reason.to_string() }
     }
 
+    /// Checks that a run can be started in `path`, without making anything there.
+    ///
+    /// # Errors
+    /// A folder that holds a run already.
+    pub fn check_free(path: &Path) -> Result<(), TrainError> {
+        match path.join(RECIPE).exists() {
+            true => Err(Self::error(path, "holds a run already; go on with it by --resume, or choose another --out")),
+            false => Ok(()),
+        }
+    }
+
     /// Starts a run in `path`, which is made where it is missing.
     ///
     /// # Errors
-    /// A folder that holds a run already, or that cannot be written.
+    /// A folder that holds a run already, that another process writes, or that cannot be written.
     pub fn create(path: &Path, recipe: &Recipe) -> Result<RunFolder, TrainError> {
-        if path.join(RECIPE).exists() {
-            return Err(Self::error(path, "holds a run already; go on with it by --resume, or choose another --out"));
-        }
+        Self::create_at(path, recipe, None)
+    }
+
+    /// As [`RunFolder::create`], with `first` as the run's first checkpoint: what it starts from is given, and could
+    /// not be made again from its settings.
+    ///
+    /// # Errors
+    /// As [`RunFolder::create`].
+    pub fn create_from(path: &Path, first: &Checkpoint) -> Result<RunFolder, TrainError> {
+        Self::create_at(path, &first.recipe, Some(first))
+    }
+
+    fn create_at(path: &Path, recipe: &Recipe, first: Option<&Checkpoint>) -> Result<RunFolder, TrainError> {
         for folder in [path.join("checkpoints"), path.join("previews")] {
             fs::create_dir_all(&folder).map_err(|error| Self::error(path, error))?;
         }
+        let lock = RunLock::take(path)?;
+        Self::check_free(path)?;
         let io = |error| Self::error(path, error);
         let metrics = File::create(path.join(METRICS)).map_err(io)?;
         let events = EventFile::create(path, 0).map_err(io)?;
+        if let Some(first) = first {
+            first.write(&Self::checkpoint_path(path, first.step))?;
+        }
         // Last, as it is what makes the folder a run.
         write_whole(&path.join(RECIPE), recipe.to_toml_with_notes()?.as_bytes()).map_err(io)?;
-        Ok(RunFolder { path: path.to_owned(), metrics, events, best: None })
+        Ok(RunFolder { path: path.to_owned(), metrics, events, best: None, _lock: lock })
+    }
+
+    /// Settings of the run in `path`, as they were last.
+    ///
+    /// # Errors
+    /// A folder without a run, or whose recipe cannot be read.
+    pub fn recipe(path: &Path) -> Result<Recipe, TrainError> {
+        Self::check_run(path)?;
+        Recipe::load(&path.join(RECIPE).display().to_string())
+    }
+
+    fn check_run(path: &Path) -> Result<(), TrainError> {
+        match path.join(RECIPE).exists() {
+            true => Ok(()),
+            false => Err(Self::error(path, "holds no run (recipe.toml is missing); start one without --resume")),
+        }
+    }
+
+    /// The newest whole checkpoint of the run in `path` and its file; `None` where the run has saved none. One that is
+    /// torn or altered is passed over with a warning.
+    ///
+    /// # Errors
+    /// A folder that cannot be read, or whose checkpoints are all damaged.
+    pub fn newest(path: &Path) -> Result<Option<(PathBuf, Checkpoint)>, TrainError> {
+        let steps = Self::saved_steps(path)?;
+        let found = steps.iter().rev().find_map(|step| {
+            let file = Self::checkpoint_path(path, *step);
+            let read = Checkpoint::read(&file).inspect_err(|error| log::warn!("checkpoint passed over: {error}"));
+            Some((file, read.ok()?))
+        });
+        match found {
+            None if !steps.is_empty() => Err(Self::error(path, "has no readable checkpoint")),
+            found => Ok(found),
+        }
+    }
+
+    /// Where the weights with the smallest held-out loss of the run in `path` lie; `None` where none were measured.
+    pub fn best(path: &Path) -> Option<PathBuf> {
+        Some(path.join("checkpoints").join(BEST)).filter(|file| file.exists())
     }
 
     /// Opens the run in `path` at its newest whole checkpoint: its settings, and the checkpoint unless the run ended
@@ -55,31 +122,28 @@ impl RunFolder {
     /// is passed over with a warning.
     ///
     /// # Errors
-    /// A folder without a run, or whose checkpoints are all damaged.
+    /// A folder without a run, that another process writes, or whose checkpoints are all damaged.
     pub fn resume(path: &Path) -> Result<(RunFolder, Recipe, Option<Checkpoint>), TrainError> {
-        let recipe_path = path.join(RECIPE);
-        if !recipe_path.exists() {
-            return Err(Self::error(path, "holds no run (recipe.toml is missing); start one without --resume"));
-        }
-        let steps = Self::saved_steps(path)?;
-        let checkpoint = steps.iter().rev().find_map(|step| {
-            let file = Self::checkpoint_path(path, *step);
-            Checkpoint::read(&file).inspect_err(|error| log::warn!("checkpoint passed over: {error}")).ok()
-        });
+        Self::check_run(path)?;
+        let lock = RunLock::take(path)?;
+        let checkpoint = Self::newest(path)?.map(|(_, checkpoint)| checkpoint);
         let recipe = match &checkpoint {
             Some(checkpoint) => checkpoint.recipe.clone(),
-            None if steps.is_empty() => Recipe::load(&recipe_path.display().to_string())?,
-            None => return Err(Self::error(path, "has no readable checkpoint")),
+            None => Self::recipe(path)?,
         };
-        let folder = Self::at(path, checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step))?;
+        let folder = Self::open(path, lock, checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step))?;
         Ok((folder, recipe, checkpoint))
     }
 
     /// Opens the run in `path` as it stood after `step` steps; metrics of later steps are dropped.
     ///
     /// # Errors
-    /// A folder that cannot be written.
+    /// A folder that another process writes, or that cannot be written.
     pub fn at(path: &Path, step: u64) -> Result<RunFolder, TrainError> {
+        Self::open(path, RunLock::take(path)?, step)
+    }
+
+    fn open(path: &Path, lock: RunLock, step: u64) -> Result<RunFolder, TrainError> {
         let io = |error| Self::error(path, error);
         let checkpoints = path.join("checkpoints");
         for entry in fs::read_dir(&checkpoints).map_err(io)?.flatten() {
@@ -98,16 +162,23 @@ impl RunFolder {
         write_whole(&file, kept.as_bytes()).map_err(io)?;
         let metrics = File::options().append(true).open(&file).map_err(io)?;
         let events = EventFile::create(path, step).map_err(io)?;
-        let best = Self::best_of(&checkpoints.join(BEST), step);
-        Ok(RunFolder { path: path.to_owned(), metrics, events, best })
+        Ok(RunFolder { path: path.to_owned(), metrics, events, best: None, _lock: lock })
     }
 
-    /// Loss of the best checkpoint, if it is whole and of no later step than `step`.
-    fn best_of(file: &Path, step: u64) -> Option<f64> {
-        let best = open_weights(file).ok()?;
-        let number = |key: &str| best.metadata().get(key)?.parse::<f64>().ok();
-        let saved = number("step")?;
-        number("held_out_loss").filter(|_| saved <= step as f64)
+    /// Writes down the settings that the run has from now on, and finds what its best loss was at their mask ratio.
+    ///
+    /// # Errors
+    /// The system's, such as a full disk.
+    pub fn set_recipe(&mut self, recipe: &Recipe) -> Result<(), TrainError> {
+        let file = self.path.join(RECIPE);
+        let text = recipe.to_toml_with_notes()?;
+        if fs::read_to_string(&file).ok().as_deref() != Some(text.as_str()) {
+            write_whole(&file, text.as_bytes()).map_err(|error| Self::error(&self.path, error))?;
+        }
+        let measured = comparable(&read_metrics(&self.path), recipe.model.mask_ratio);
+        // An untrained model is no result, whatever its loss.
+        self.best = measured.into_iter().filter(|(step, _)| *step > 0).map(|(_, loss)| loss).min_by(f64::total_cmp);
+        Ok(())
     }
 
     /// Where it lies.
@@ -141,23 +212,29 @@ impl RunFolder {
         Ok(steps)
     }
 
-    /// Saves `checkpoint`, keeping the newest `keep`, and as the best where its held-out loss is the smallest so far.
+    /// Whether a model after `step` steps with this held-out loss, at the run's mask ratio, is better than all before.
+    pub fn is_best(&self, step: u64, loss: f64) -> bool {
+        step > 0 && self.best.is_none_or(|best| loss < best)
+    }
+
+    /// Saves `weights`, see [`super::Trainer::weights`], as the best so far.
+    ///
+    /// # Errors
+    /// The system's, such as a full disk; what was the best before stays whole.
+    pub fn save_best(&mut self, weights: &Checkpoint) -> Result<PathBuf, TrainError> {
+        let file = self.path.join("checkpoints").join(BEST);
+        weights.write(&file)?;
+        self.best = weights.held_out_loss;
+        Ok(file)
+    }
+
+    /// Saves `checkpoint`, keeping the newest `keep`.
     ///
     /// # Errors
     /// The system's, such as a full disk; what was saved before stays whole.
     pub fn save(&mut self, checkpoint: &Checkpoint) -> Result<PathBuf, TrainError> {
         let file = Self::checkpoint_path(&self.path, checkpoint.step);
         checkpoint.write(&file)?;
-        if let Some(loss) = checkpoint.held_out_loss.filter(|loss| self.best.is_none_or(|best| *loss < best)) {
-            let best = self.path.join("checkpoints").join(BEST);
-            // A second name for the same bytes; a copy where there are no such names.
-            let twin = |beside: &Path| {
-                let _ = fs::remove_file(beside);
-                fs::hard_link(&file, beside).or_else(|_| fs::copy(&file, beside).map(drop))
-            };
-            replace(&best, |error| error, twin).map_err(|error| Self::error(&self.path, error))?;
-            self.best = Some(loss);
-        }
         let steps = Self::saved_steps(&self.path)?;
         for step in &steps[..steps.len().saturating_sub(checkpoint.recipe.train.keep)] {
             fs::remove_file(Self::checkpoint_path(&self.path, *step))

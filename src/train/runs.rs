@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+use super::metrics::comparable;
 use super::{MetricsLine, Recipe, read_metrics};
 
 /// Deepest folder below the given one that is looked into.
@@ -44,10 +45,10 @@ impl RunSummary {
         self.lines.iter().rev().find_map(|line| line.loss)
     }
 
-    /// The smallest held-out loss and its step.
+    /// The smallest held-out loss at the run's mask ratio, and its step.
     pub fn best(&self) -> Option<(f64, u64)> {
-        let measured = self.lines.iter().filter_map(|line| Some((line.held_out_loss?, line.step)));
-        measured.min_by(|a, b| a.0.total_cmp(&b.0))
+        let measured = comparable(&self.lines, self.recipe.model.mask_ratio);
+        measured.into_iter().map(|(step, loss)| (loss, step)).min_by(|a, b| a.0.total_cmp(&b.0))
     }
 
     /// Held-out loss by step; the training loss where nothing was held out.

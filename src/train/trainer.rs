@@ -1,5 +1,7 @@
 //! The training loop's body: one optimiser step at a time.
 
+mod collect;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use crate::ops::{
     push_global_norm,
 };
 use crate::platform;
+use crate::weights::Tensors;
+pub use collect::StepMetrics;
 
 /// Most held-out pictures that are measured.
 const MAX_HELD_OUT: usize = 512;
@@ -27,21 +31,6 @@ const MAX_SLICE: usize = 256;
 const MOST_BEHIND: usize = 2;
 /// Steps whose losses may wait on the device before they are read.
 const RING: usize = 16;
-
-/// What one step reports.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepMetrics {
-    /// Optimiser step, from 1.
-    pub step: u64,
-    /// Loss before the step, mean over its micro-batches.
-    pub loss: f64,
-    /// Learning rate of the step.
-    pub lr: f64,
-    /// Norm of all gradients before clipping; none where they overflowed and the step was skipped.
-    pub grad_norm: Option<f64>,
-    /// Scale of the loss, in mixed precision.
-    pub loss_scale: Option<f64>,
-}
 
 /// What of a step comes next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +82,8 @@ pub struct Trainer {
     /// Micro-batches that the device may still be at.
     behind: VecDeque<Mark>,
     pending: Vec<(u64, f64)>,
+    /// A step that went wrong and was not told yet.
+    wrong: Option<TrainError>,
 }
 
 impl std::fmt::Debug for Trainer {
@@ -191,6 +182,7 @@ impl Trainer {
             stage: Stage::default(),
             behind: VecDeque::new(),
             pending: Vec::new(),
+            wrong: None,
         })
     }
 
@@ -291,45 +283,6 @@ impl Trainer {
         self.pending.len() == RING
     }
 
-    /// Waits for the submitted steps and returns their metrics.
-    ///
-    /// # Errors
-    /// [`TrainError::NotFinite`] where a loss or norm is not a number; the optimiser has skipped such steps.
-    pub async fn collect(&mut self) -> Result<Vec<StepMetrics>, TrainError> {
-        let stride = self.recipe.train.accumulate + 4;
-        let bytes = (self.pending.len() * stride) as u64 * 4;
-        if bytes == 0 {
-            return Ok(Vec::new());
-        }
-        let values: Vec<f32> = self.gpu.read_one("losses", &self.ring.part(0, bytes)).await?;
-        let pending = std::mem::take(&mut self.pending);
-        let mut metrics = Vec::with_capacity(pending.len());
-        for ((step, lr), numbers) in pending.into_iter().zip(values.chunks(stride)) {
-            let losses = &numbers[..stride - 4];
-            let loss = losses.iter().map(|loss| f64::from(*loss)).sum::<f64>() / losses.len() as f64;
-            let norm = &numbers[stride - 4..];
-            let mixed = is_mixed(&self.recipe);
-            // A scale that can fall further is not to blame on the run: the optimiser skips the step.
-            let (finite, hopeful) = (norm[2] != 0.0, mixed && norm[3] > 1.0);
-            for (what, bad) in [("the loss", !loss.is_finite()), ("the gradient norm", !finite && !hopeful)] {
-                if bad {
-                    return Err(TrainError::NotFinite { what, step, checkpoint: String::new() });
-                }
-            }
-            if !finite {
-                log::info!("step {step}: gradients overflowed at a loss scale of {}; the step is skipped", norm[3]);
-            }
-            metrics.push(StepMetrics {
-                step,
-                loss,
-                lr,
-                grad_norm: finite.then_some(f64::from(norm[0])),
-                loss_scale: mixed.then_some(f64::from(norm[3])),
-            });
-        }
-        Ok(metrics)
-    }
-
     /// Measures the held-out pictures; `None` where there are none.
     pub async fn measure(&self) -> Result<Option<HeldOutResult>, TrainError> {
         match &self.held_out {
@@ -350,6 +303,15 @@ impl Trainer {
 
     /// The state to resume from.
     pub async fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
+        Ok(Checkpoint {
+            first: self.store.save(&self.gpu, State::First).await?,
+            second: self.store.save(&self.gpu, State::Second).await?,
+            ..self.weights().await?
+        })
+    }
+
+    /// The weights and their averages as they are now, without the optimiser's moments: to be used, not to resume from.
+    pub async fn weights(&self) -> Result<Checkpoint, TrainError> {
         let mut weights = self.store.save(&self.gpu, State::Weights).await?;
         weights.metadata.extend(tiles_metadata(&self.tiles));
         if is_mixed(&self.recipe) {
@@ -361,8 +323,8 @@ impl Trainer {
             step: self.step,
             samples: self.feed.samples(),
             weights,
-            first: self.store.save(&self.gpu, State::First).await?,
-            second: self.store.save(&self.gpu, State::Second).await?,
+            first: Tensors::default(),
+            second: Tensors::default(),
             average: match self.recipe.train.ema_decay > 0.0 {
                 true => Some(self.store.save(&self.gpu, State::Average).await?),
                 false => None,
@@ -371,9 +333,12 @@ impl Trainer {
         })
     }
 
-    /// Changes the share of hidden patches from the next step on; the graph is planned again.
+    /// Changes the share of hidden patches from the next step on, and in measurements; the graphs are planned again.
     ///
     /// To be called between steps.
+    ///
+    /// # Errors
+    /// A share that is none, and plans that do not fit the adapter: everything stays as it was.
     pub async fn set_mask_ratio(&mut self, ratio: f64) -> Result<(), TrainError> {
         let mut recipe = self.recipe.clone();
         recipe.model.mask_ratio = ratio;
@@ -381,7 +346,12 @@ impl Trainer {
         let mut graph = TrainGraph::build(&recipe, self.feed.slot())?;
         ops::tune(&self.gpu, &mut graph.builder.graph, Some(self.tiles.clone())).await?;
         self.tiles.clone_from(graph.builder.graph.choices());
+        let held_out = match &self.held_out {
+            Some(held_out) => Some(held_out.replanned(&self.gpu, &recipe, &self.store).await?),
+            None => None,
+        };
         self.running = run_plan(&self.gpu, &graph, &self.store, &self.inputs, &self.scaling).await?;
+        self.held_out = held_out;
         self.recipe = recipe;
         Ok(())
     }

@@ -1,0 +1,204 @@
+//! Runs that go on: with settings given anew, from given weights, beside another process.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use unmask::data;
+use unmask::mae::MaeConfig;
+use unmask::train::{Checkpoint, MetricsLine, Recipe, RunFolder, read_metrics};
+
+/// Folder of the pictures, and name of the recipe.
+const PICTURES: &str = "pictures";
+const RECIPE: &str = "nano.toml";
+
+/// A model that takes milliseconds a step, and a folder of pictures for it.
+fn prepare(folder: &Path, change: impl FnOnce(&mut Recipe)) {
+    let pictures = folder.join(PICTURES);
+    fs::create_dir(&pictures).expect("a folder");
+    for index in 0..20u32 {
+        let pixels =
+            image::RgbImage::from_fn(24, 24, |x, y| image::Rgb([x * index, y * index, x * y].map(|x| x as u8)));
+        pixels.save(pictures.join(format!("{index}.png"))).expect("written");
+    }
+    let mut recipe = Recipe::load("micro").expect("a preset");
+    recipe.model = MaeConfig {
+        image_size: 16,
+        patch_size: 8,
+        width: 16,
+        depth: 1,
+        heads: 1,
+        decoder_width: 16,
+        decoder_depth: 1,
+        decoder_heads: 1,
+        ..recipe.model
+    };
+    recipe.train.data = vec![PICTURES.to_owned()];
+    recipe.train.batch = 2;
+    recipe.train.steps = 20;
+    recipe.train.warmup_steps = 2;
+    recipe.train.eval_every = 0;
+    recipe.train.checkpoint_every = 0;
+    change(&mut recipe);
+    fs::write(folder.join(RECIPE), recipe.to_toml().expect("toml")).expect("written");
+}
+
+/// `unmask` in `folder`.
+fn unmask(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unmask"));
+    command.current_dir(folder).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn succeed(folder: &Path, arguments: &[&str]) -> String {
+    let output = unmask(folder, arguments).output().expect("the program");
+    assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+    said(&output)
+}
+
+fn fail(folder: &Path, arguments: &[&str]) -> String {
+    let output = unmask(folder, arguments).output().expect("the program");
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", said(&output));
+    said(&output)
+}
+
+/// A run of ten of its twenty steps, and its folder.
+fn half(folder: &Path) -> PathBuf {
+    succeed(folder, &["train", "--quiet", "--model", RECIPE, "--out", "run", "--stop-after", "10"]);
+    folder.join("run")
+}
+
+fn recipe(run: &Path) -> Recipe {
+    RunFolder::recipe(run).expect("a recipe")
+}
+
+#[test]
+fn what_may_change_is_taken_up_when_a_run_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |_| ());
+    let run = half(folder.path());
+    fs::rename(folder.path().join(PICTURES), folder.path().join("moved")).expect("renamed");
+    let resume = ["train", "--quiet", "--resume", "--out", "run"];
+    let with = |more: &[&str]| succeed(folder.path(), &[&resume, more].concat());
+    with(&["--data", "moved", "--blr", "0.5", "--clip-grad", "1", "--checkpoint-every", "3", "--stop-after", "5"]);
+    let now = recipe(&run);
+    assert_eq!((now.train.blr, now.train.clip_grad, now.train.checkpoint_every), (0.5, 1.0, 3));
+    let saved = |step: u64| Checkpoint::read(&run.join(format!("checkpoints/step-{step}.safetensors"))).expect("whole");
+    assert_eq!(saved(12).recipe, now, "the checkpoints go on with it");
+    let rate = |step: u64| read_metrics(&run).into_iter().find(|line| line.step == step).and_then(|line| line.lr);
+    let expected = now.schedule().at(12);
+    assert_eq!(rate(13), Some(expected));
+
+    // Settings that were given once stay.
+    with(&["--epochs", "5", "--stop-after", "1"]);
+    let place = folder.path().join("moved").display().to_string();
+    let pictures = data::open_all(&[place]).expect("pictures").1.train.len() as u64;
+    let longer = recipe(&run);
+    assert_eq!(longer.train.steps, (5 * pictures).div_ceil(2), "of the run's own pictures and batch");
+    assert_eq!((longer.train.blr, longer.train.data), (0.5, vec!["moved".to_owned()]));
+}
+
+#[test]
+fn what_cannot_change_is_refused_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |_| ());
+    let run = half(folder.path());
+    let before = fs::read_to_string(run.join("recipe.toml")).expect("read");
+    let cases: [(&[&str], [&str; 2]); 7] = [
+        (&["--batch", "4"], ["batch = 4", "batch = 2"]),
+        (&["--seed", "9"], ["seed = 9", "seed = 0"]),
+        (&["--accumulate", "2"], ["accumulate = 2", "accumulate = 1"]),
+        (&["--precision", "mixed"], ["precision = \"mixed\"", "precision = \"f32\""]),
+        (&["--no-augment"], ["augment = \"centre-crop\"", "augment = \"random-crop\""]),
+        (&["--model", "mini"], ["the run has ", "cannot change"]),
+        (&["--steps", "12"], ["steps = 12", "steps = 20"]),
+    ];
+    for (given, wanted) in cases {
+        let text = fail(folder.path(), &[&["train", "--resume", "--out", "run"], given].concat());
+        assert!(wanted.iter().all(|wanted| text.contains(wanted)), "{given:?}: {text}");
+    }
+    assert_eq!(fs::read_to_string(run.join("recipe.toml")).expect("read"), before, "nothing of it is kept");
+    // The file that the run was started with says the same as the run.
+    succeed(folder.path(), &["train", "--quiet", "--resume", "--out", "run", "--model", RECIPE]);
+    assert_eq!(read_metrics(&run).last().map(|line| line.step), Some(20));
+}
+
+#[test]
+fn a_run_from_given_weights_goes_on_from_them_when_it_is_killed_at_its_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |recipe| recipe.train.steps = 20_000);
+    let place = folder.path();
+    succeed(place, &["train", "--quiet", "--model", RECIPE, "--out", "first", "--stop-after", "30"]);
+    let train = |out: &'static str| {
+        ["train", "--quiet", "--model", RECIPE, "--init", "first/checkpoints/best.safetensors", "--out", out]
+    };
+    succeed(place, &[&train("whole")[..], &["--stop-after", "2"]].concat());
+    let mut child = unmask(place, &train("killed")).spawn().expect("the program");
+    let killed = place.join("killed");
+    wait(|| !read_metrics(&killed).is_empty());
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let names = fs::read_dir(killed.join("checkpoints")).expect("a folder");
+    assert!(names.flatten().all(|entry| entry.file_name() == "step-0.safetensors"), "it had no time for others");
+    succeed(place, &["train", "--quiet", "--resume", "--out", "killed", "--stop-after", "2"]);
+    let lines = |run: &str| -> Vec<MetricsLine> {
+        read_metrics(&place.join(run)).into_iter().map(|line| MetricsLine { images_per_s: None, ..line }).collect()
+    };
+    assert_eq!(lines("whole"), lines("killed"));
+}
+
+/// Waits until `done`.
+fn wait(done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(120), "nothing happens");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_folder_is_written_by_one_process_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |recipe| recipe.train.steps = 1_000_000);
+    let place = folder.path();
+    let mut child =
+        unmask(place, &["train", "--quiet", "--model", RECIPE, "--out", "run"]).spawn().expect("the program");
+    let run = place.join("run");
+    wait(|| read_metrics(&run).len() > 2);
+    let text = fail(place, &["train", "--resume", "--out", "run"]);
+    assert!(text.contains("run folder run: ") && text.contains("writes this run at the moment"), "{text}");
+    assert!(cfg!(windows) || text.contains(&format!("process {} ", child.id())), "{text}");
+    assert!(child.try_wait().expect("a status").is_none(), "the first goes on");
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    // The system gives back what a dead process held.
+    succeed(place, &["train", "--quiet", "--resume", "--out", "run", "--stop-after", "1"]);
+    // Said before the data are looked at.
+    let text = fail(place, &["train", "--model", RECIPE, "--data", "nowhere", "--out", "run"]);
+    assert!(text.contains("holds a run already"), "{text}");
+}
+
+#[test]
+fn the_best_weights_are_saved_when_they_are_measured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |recipe| recipe.train.eval_every = 4);
+    let run = half(folder.path());
+    let measured = read_metrics(&run).into_iter().filter_map(|line| Some((line.step, line.held_out_loss?)));
+    let measured: Vec<(u64, f64)> = measured.collect();
+    assert_eq!(measured.iter().map(|(step, _)| *step).collect::<Vec<u64>>(), [0, 4, 8, 10], "and where it stopped");
+    let (step, loss) = *measured[1..].iter().min_by(|a, b| a.1.total_cmp(&b.1)).expect("some");
+    let best = Checkpoint::read(&RunFolder::best(&run).expect("saved")).expect("whole");
+    assert_eq!(best.step, step);
+    assert!((best.held_out_loss.expect("measured") - loss).abs() < 1e-12);
+    assert!(best.first.tensors.is_empty(), "weights alone");
+
+    succeed(folder.path(), &["export", "run", "--out", "best.safetensors"]);
+    fs::remove_file(run.join("checkpoints/best.safetensors")).expect("removed");
+    let text = succeed(folder.path(), &["export", "run", "--out", "newest.safetensors"]);
+    assert!(text.contains("the newest is taken") && text.contains("(step 10)"), "{text}");
+}
