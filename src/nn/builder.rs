@@ -121,7 +121,8 @@ impl Builder {
         let halves = trained.iter().filter_map(|(_, var)| self.halves.get(var));
         let wrt: Vec<Var> = trained.iter().map(|(_, var)| var).chain(halves).copied().collect();
         let grads = ops::gradients_from(&mut self.graph, &[(loss, seed)], &wrt)?;
-        let grads: HashMap<Var, Var> = wrt.into_iter().zip(grads).filter_map(|(var, grad)| Some((var, grad?))).collect();
+        let grads: HashMap<Var, Var> =
+            wrt.into_iter().zip(grads).filter_map(|(var, grad)| Some((var, grad?))).collect();
         for (name, var) in &trained {
             let half = self.halves.get(var).and_then(|half| grads.get(half));
             let grad = match (grads.get(var), half) {

@@ -1,18 +1,21 @@
-//! Whether matrix units compute rightly, found out by trying each of their kernels.
+//! Whether matrix units compute rightly, found out by trying their kernels: every tile in every form, whole and ragged,
+//! what is fused into products in one tile, and attention in some cuts.
 
-use super::{Attention, AttentionGradient, Form, MatMul, TILES, Tile, Variant, cast};
+use super::{
+    Attention, AttentionGradient, Form, GeluGradient, MatMul, TILES, Tile, Variant, add, cast, column_sum, gelu,
+};
 use crate::gpu::{BufferSlice, Gpu, Uploads};
 use crate::graph::{Caps, DType, Externals, Graph, GraphError, Layout, Plan, TensorType, Var};
+use crate::platform;
 
-/// Extents of the trial: whole in no tile, and more than one step deep.
+/// Extents of the trial: whole in no tile, more than one step deep, and whole steps or not.
 const M: usize = 148;
 const N: usize = 212;
-const K: usize = 72;
+const DEPTHS: [usize; 2] = [64, 72];
 
-/// Tokens and heads of the trial of attention, and sizes of heads: full in no workgroup, and several tiles.
-const TOKENS: usize = 37;
+/// Heads of the trial of attention; tokens and sizes of heads: full in no workgroup, one workgroup and several.
 const HEADS: usize = 2;
-const HEAD_SIZES: [usize; 2] = [32, 64];
+const SHAPES: [(usize, usize); 3] = [(37, 64), (65, 80), (197, 32)];
 
 /// Largest difference, of the largest number of a result: results in 16 bits are rounded by up to 2^-11.
 const TOLERANCE: f32 = 4e-3;
@@ -24,7 +27,9 @@ const TOLERANCE: f32 = 4e-3;
 pub async fn check_matrix_units(gpu: &Gpu) -> Result<(), GraphError> {
     let Some(units) = gpu.matrix_units().filter(|_| gpu.matrix_trust().is_none()) else { return Ok(()) };
     let caps = Caps { matrix_units: Some(units), ..Caps::of(gpu) };
-    let disagreeing = try_all(gpu, caps).await?;
+    let start = platform::now_seconds();
+    let (trials, disagreeing) = try_all(gpu, caps).await?;
+    log::info!("{trials} results of matrix units tried in {:.2} s", platform::now_seconds() - start);
     if let Some(first) = disagreeing.first() {
         log::warn!(
             "{}: results of matrix units differ from those of plain kernels ({} of them, the first {first}), so matrix \
@@ -44,8 +49,8 @@ struct Trial {
     want: Var,
 }
 
-/// What comes out otherwise than from the plain kernels.
-async fn try_all(gpu: &Gpu, caps: Caps) -> Result<Vec<String>, GraphError> {
+/// How many results were tried, and which come out otherwise than from the plain kernels.
+async fn try_all(gpu: &Gpu, caps: Caps) -> Result<(usize, Vec<String>), GraphError> {
     let mut graph = Graph::new();
     let mut numbers = Vec::new();
     let mut operand = |graph: &mut Graph, shape: &[usize]| -> Result<Var, GraphError> {
@@ -59,18 +64,31 @@ async fn try_all(gpu: &Gpu, caps: Caps) -> Result<Vec<String>, GraphError> {
     };
     let tiles: Vec<Tile> = TILES.into_iter().filter(|tile| tile.wants_halves() && tile.runs_on(caps)).collect();
     let mut trials: Vec<Trial> = Vec::new();
-    for form in [Form::NN, Form::NT, Form::TN] {
-        let a = operand(&mut graph, if form == Form::TN { &[K, M] } else { &[M, K] })?;
-        let b = operand(&mut graph, if form == Form::NT { &[N, K] } else { &[K, N] })?;
+    for (form, k) in [Form::NN, Form::NT, Form::TN].into_iter().flat_map(|form| DEPTHS.map(|k| (form, k))) {
+        let a = operand(&mut graph, &if form == Form::TN { [k, M] } else { [M, k] })?;
+        let b = operand(&mut graph, &if form == Form::NT { [N, k] } else { [k, N] })?;
         let plain = graph.add1(MatMul::new(form, false).with_tile(Some(Tile::USUAL)), &[a, b])?;
         for tile in &tiles {
             let product = graph.add1(MatMul::new(form, false).with_tile(Some(*tile)), &[a, b])?;
-            trials.push(compare(&mut graph, format!("a product in form {form:?} with tile {tile}"), product, plain)?);
+            let what = format!("a product in form {form:?} over {k} with tile {tile}");
+            trials.push(compare(&mut graph, what, product, plain)?);
         }
     }
-    for head_size in HEAD_SIZES {
-        let qkv = operand(&mut graph, &[1, TOKENS, 3 * HEADS * head_size])?;
-        let dout = operand(&mut graph, &[1, TOKENS, HEADS * head_size])?;
+    if let Some(tile) = tiles.first() {
+        let k = DEPTHS[0];
+        let (x, weight, dy) =
+            (operand(&mut graph, &[M, k])?, operand(&mut graph, &[N, k])?, operand(&mut graph, &[M, N])?);
+        let (other, bias) = (operand(&mut graph, &[M, N])?, operand(&mut graph, &[N])?);
+        let (slope, bias) = (operand(&mut graph, &[M, k])?, cast(&mut graph, bias, DType::F32)?);
+        let mut fused = |tile: Tile| fused_products(&mut graph, tile, [x, weight, bias, other, dy, slope]);
+        let (got, want) = (fused(*tile)?, fused(Tile::USUAL)?);
+        for ((what, got), (_, want)) in got.into_iter().zip(want) {
+            trials.push(compare(&mut graph, format!("{what} with tile {tile}"), got, want)?);
+        }
+    }
+    for (tokens, head_size) in SHAPES {
+        let qkv = operand(&mut graph, &[1, tokens, 3 * HEADS * head_size])?;
+        let dout = operand(&mut graph, &[1, tokens, HEADS * head_size])?;
         let both = |variant| (Attention { heads: HEADS, variant }, AttentionGradient { heads: HEADS, variant });
         let (forward, backward) = both(Some(Variant::Shared));
         let plain = graph.add(forward, &[qkv])?;
@@ -78,7 +96,7 @@ async fn try_all(gpu: &Gpu, caps: Caps) -> Result<Vec<String>, GraphError> {
         let (forward, backward) = both(Some(Variant::Matrix));
         let result = graph.add(forward, &[qkv])?;
         let gradient = graph.add1(backward, &[qkv, plain[0], plain[1], dout])?;
-        let what = format!("attention in heads of {head_size}");
+        let what = format!("attention over {tokens} tokens in heads of {head_size}");
         trials.push(compare(&mut graph, what.clone(), result[0], plain[0])?);
         trials.push(Trial { what: format!("{what}, its normalisers"), got: result[1], want: plain[1] });
         trials.push(compare(&mut graph, format!("the gradient of {what}"), gradient, plain_gradient)?);
@@ -97,7 +115,37 @@ async fn try_all(gpu: &Gpu, caps: Caps) -> Result<Vec<String>, GraphError> {
     let read = gpu.read("products on matrix units", &slices).await?;
     let results: Vec<Vec<f32>> = read.iter().map(|bytes| bytemuck::pod_collect_to_vec(bytes)).collect();
     let disagreeing = trials.iter().zip(results.chunks_exact(2)).filter(|(_, pair)| !agree(&pair[0], &pair[1]));
-    Ok(disagreeing.map(|(trial, _)| trial.what.clone()).collect())
+    Ok((trials.len(), disagreeing.map(|(trial, _)| trial.what.clone()).collect()))
+}
+
+/// What a linear layer and its gradients fuse into products, done with `tile`: of `x [m, k]`, `weight [n, k]`, `bias [n]`,
+/// `other [m, n]`, the layer's gradient `dy [m, n]` and GELU's argument `slope [m, k]`.
+fn fused_products(
+    graph: &mut Graph,
+    tile: Tile,
+    [x, weight, bias, other, dy, slope]: [Var; 6],
+) -> Result<Vec<(&'static str, Var)>, GraphError> {
+    let product = |graph: &mut Graph, form: Form, a: Var, b: Var| {
+        graph.add1(MatMul::new(form, false).with_tile(Some(tile)), &[a, b])
+    };
+    let layer = product(graph, Form::NT, x, weight)?;
+    let layer = add(graph, layer, bias)?;
+    let layer = add(graph, other, layer)?;
+    let hidden = product(graph, Form::NT, x, weight)?;
+    let hidden = add(graph, hidden, bias)?;
+    let active = gelu(graph, hidden)?;
+    let dx = product(graph, Form::NN, dy, weight)?;
+    let dx = graph.add1(GeluGradient, &[slope, dx])?;
+    let sums = column_sum(graph, dy, &[N])?;
+    let dw = product(graph, Form::TN, dy, x)?;
+    Ok(vec![
+        ("a layer and what it is added to", layer),
+        ("what GELU is applied to", hidden),
+        ("a layer with GELU", active),
+        ("a gradient through GELU", dx),
+        ("the gradient of a bias", sums),
+        ("that of a weight beside it", dw),
+    ])
 }
 
 /// Numbers in [-1, 1) without a pattern.
