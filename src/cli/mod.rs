@@ -51,7 +51,7 @@ pub fn main(window: Option<Window>) -> ExitCode {
         Some(Command::Reconstruct(args)) => reconstruct::run(&common, &args),
         Some(Command::Convert(args)) => convert::run(&common, &args),
         Some(Command::Data(args)) => data::run(&common, &args),
-        Some(Command::Recipe { name }) => recipe::run(name.as_deref()),
+        Some(Command::Recipe { name }) => recipe::run(&common, name.as_deref()),
         Some(Command::Runs(args)) => runs::run(&common, &args),
         Some(Command::Export(args)) => export::run(&common, &args),
         Some(Command::Selftest(args)) => selftest::run(&common, &args),
