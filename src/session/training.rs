@@ -134,7 +134,7 @@ impl Training {
         if self.trainer.step() == 0 {
             self.measure(true, outbox).await?;
         }
-        self.probe(outbox);
+        self.probe(outbox).await?;
         Ok(())
     }
 
@@ -183,7 +183,7 @@ impl Training {
             self.report(outbox).await?;
             self.save(outbox).await?;
         }
-        self.probe(outbox);
+        self.probe(outbox).await?;
         if let Some(seconds) = self.snapshot_every {
             let (now, due) = (platform::now_seconds(), seconds.max(self.snapshot_took / SNAPSHOT_SHARE));
             if now - self.snapshot_at >= due {
@@ -347,21 +347,26 @@ impl Training {
     }
 
     /// Rebuilds the probes for whoever watches, as often as it does not hold up training.
-    fn probe(&mut self, outbox: &Outbox) {
-        let Some(probes) = &mut self.probes else { return };
+    async fn probe(&mut self, outbox: &Outbox) -> Result<(), JobError> {
+        let Some(probes) = &mut self.probes else { return Ok(()) };
         let (now, step) = (platform::now_seconds(), self.trainer.step());
         let due = now - probes.last >= PROBE_EVERY.max(probes.took / PROBE_SHARE);
         if probes.step == Some(step) || (!due && step != self.last) || outbox.backlog() >= MOST_WAITING {
-            return;
+            return Ok(());
         }
         let gpu = self.trainer.gpu();
         let [width, height] = probes.pictures.strip_size();
         let texture = gpu.texture("probes", width, height);
+        // From one end of the device's work to another: what is only submitted takes no time.
+        gpu.reached(gpu.mark()).await?;
+        let start = platform::now_seconds();
         probes.pictures.paint(gpu, &texture);
-        probes.took = platform::now_seconds() - now;
+        gpu.reached(gpu.mark()).await?;
+        probes.took = platform::now_seconds() - start;
         probes.last = now;
         probes.step = Some(step);
         outbox.send(Event::Probe { step, texture });
+        Ok(())
     }
 
     /// Saves a checkpoint unless the same step is saved already.
@@ -439,7 +444,7 @@ impl Training {
         if over || self.measured_at != Some(step) {
             self.measure(over, outbox).await?;
         }
-        self.probe(outbox);
+        self.probe(outbox).await?;
         if self.snapshot_every.is_some() {
             self.snapshot(false, outbox).await?;
         }
