@@ -210,6 +210,8 @@ test("tabs keep runs of their own, and of closed ones the newest is offered", as
     await until("the first step", ({ step }) => step >= 1);
     const step = await pauseAndKeep();
     page = first;
+    // A page behind another draws nothing.
+    await page.bringToFront();
     await page.reload();
     const again = await until("the run of this tab", now => now.stands !== null);
     assert.equal(again.stands, stands);
