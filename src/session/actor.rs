@@ -98,7 +98,6 @@ impl Session {
 struct Actor {
     gpu: Option<Arc<Gpu>>,
     commands: async_channel::Receiver<Command>,
-    outbox: Outbox,
     exploring: Option<Exploring>,
     training: Option<Training>,
     /// Whether it is there for one job, and ends with it.
@@ -110,6 +109,8 @@ struct Actor {
     pace: Pace,
     snapshot_every: Option<f64>,
     closing: bool,
+    /// Dropped last: whoever sees it closed may end the program, by when drivers must be unloaded.
+    outbox: Outbox,
 }
 
 impl Actor {
