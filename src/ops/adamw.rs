@@ -14,6 +14,20 @@ pub const DECAY_BLOCK: usize = 64;
 /// Binding of the weights in 16 bits.
 const HALVES: u32 = 8;
 
+/// Vectors an invocation: processors do one block of decay flags, GPUs have neighbours read what lies side by side.
+const PROCESSOR_VECTORS: u32 = DECAY_BLOCK as u32 / 4;
+const GPU_VECTORS: u32 = 1;
+
+/// Every kernel, for processors and for others.
+pub(super) fn kernels() -> Vec<KernelKey> {
+    let kinds = [PROCESSOR_VECTORS, GPU_VECTORS].into_iter().flat_map(|vectors| [(vectors, false), (vectors, true)]);
+    kinds.map(|(vectors, halves)| key(vectors, halves)).collect()
+}
+
+fn key(vectors: u32, halves: bool) -> KernelKey {
+    KernelKey::new("adamw").constant("VECTORS", vectors).when("HALVES", halves)
+}
+
 /// The optimiser's constants.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct AdamW {
@@ -69,9 +83,8 @@ impl AdamW {
         norm: &BufferSlice,
     ) -> Result<(), GpuError> {
         let length = (shard.weights.bytes / 4) as usize;
-        // Processors do one block an invocation, GPUs have neighbours read what lies side by side.
-        let vectors = if gpu.is_cpu() { DECAY_BLOCK / 4 } else { 1 };
-        let (workgroups, row) = spread(gpu, (length / 4).div_ceil(vectors), 256);
+        let vectors = if gpu.is_cpu() { PROCESSOR_VECTORS } else { GPU_VECTORS };
+        let (workgroups, row) = spread(gpu, (length / 4).div_ceil(vectors as usize), 256);
         let params = Params {
             length: length as u32,
             row,
@@ -83,10 +96,7 @@ impl AdamW {
         let buffers = [&shard.weights, &shard.gradients, &shard.first, &shard.second, &shard.decays, schedule, norm];
         let buffers = buffers.into_iter().chain(&shard.halves).cloned();
         let buffers: Vec<(u32, BufferSlice)> = (1..).zip(buffers).collect();
-        let key = KernelKey::new("adamw")
-            .constant("VECTORS", vectors as u32)
-            .when("HALVES", shard.halves.is_some())
-            .halves(shard.halves.iter().map(|_| HALVES).collect());
+        let key = key(vectors, shard.halves.is_some()).halves(shard.halves.iter().map(|_| HALVES).collect());
         list.push(gpu, "adamw", &key, bytemuck::bytes_of(&params), &buffers, workgroups)
     }
 }
