@@ -75,7 +75,10 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
                 first.get_or_insert(loss);
                 last = Some(loss);
             }
-            Event::Failed(error) => return Err(error.into()),
+            Event::Failed(error) => {
+                session.join();
+                return Err(error.into());
+            }
             Event::Warning(text) | Event::Refused(text) => log::warn!("{text}"),
             Event::Finished { step, .. } => {
                 if let Some(bar) = progress.take() {

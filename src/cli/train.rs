@@ -142,12 +142,14 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
                     String::new()
                 };
                 say(common, format_args!("{how} after {step} steps, everything saved{idle}"));
+                session.join();
                 return unheard.map_or(Ok(()), Err);
             }
             Event::Failed(error) => {
                 if let Some(bar) = progress.take() {
                     bar.abandon();
                 }
+                session.join();
                 return Err(error.into());
             }
             // Nothing is explored or watched here.

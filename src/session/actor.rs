@@ -89,6 +89,12 @@ impl Session {
         self.events.wait()
     }
 
+    /// Waits until a session of one job is gone, and with it the device: a program that exits before may crash in a
+    /// driver that is being unloaded.
+    pub fn join(&self) {
+        while self.wait().is_some() {}
+    }
+
     /// The next event if there is one already.
     pub fn poll(&self) -> Option<Event> {
         self.events.poll()
