@@ -1,47 +1,26 @@
 //! Runs that go on: with settings given anew, from given weights, beside another process.
 
+#[path = "common/nano.rs"]
+mod nano;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nano::{PICTURES, RECIPE};
 use unmask::data;
-use unmask::mae::MaeConfig;
 use unmask::train::{Checkpoint, MetricsLine, Recipe, RunFolder, read_metrics};
 
-/// Folder of the pictures, and name of the recipe.
-const PICTURES: &str = "pictures";
-const RECIPE: &str = "nano.toml";
-
-/// A model that takes milliseconds a step, and a folder of pictures for it.
+/// The small model and its pictures in `folder`, with neither measurements nor checkpoints but at the ends.
 fn prepare(folder: &Path, change: impl FnOnce(&mut Recipe)) {
-    let pictures = folder.join(PICTURES);
-    fs::create_dir(&pictures).expect("a folder");
-    for index in 0..20u32 {
-        let pixels =
-            image::RgbImage::from_fn(24, 24, |x, y| image::Rgb([x * index, y * index, x * y].map(|x| x as u8)));
-        pixels.save(pictures.join(format!("{index}.png"))).expect("written");
-    }
-    let mut recipe = Recipe::load("micro").expect("a preset");
-    recipe.model = MaeConfig {
-        image_size: 16,
-        patch_size: 8,
-        width: 16,
-        depth: 1,
-        heads: 1,
-        decoder_width: 16,
-        decoder_depth: 1,
-        decoder_heads: 1,
-        ..recipe.model
-    };
-    recipe.train.data = vec![PICTURES.to_owned()];
-    recipe.train.batch = 2;
-    recipe.train.steps = 20;
-    recipe.train.warmup_steps = 2;
-    recipe.train.eval_every = 0;
-    recipe.train.checkpoint_every = 0;
-    change(&mut recipe);
-    fs::write(folder.join(RECIPE), recipe.to_toml().expect("toml")).expect("written");
+    let colour = |index, x, y| [x * index, y * index, x * y].map(|x| x as u8);
+    nano::prepare(folder, colour, |recipe| {
+        recipe.train.warmup_steps = 2;
+        recipe.train.eval_every = 0;
+        recipe.train.checkpoint_every = 0;
+        change(recipe);
+    });
 }
 
 /// `unmask` in `folder`.

@@ -1,49 +1,35 @@
 //! Runs that meet trouble: kills at any instant, full disks, altered files.
 
+#[path = "common/nano.rs"]
+mod nano;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nano::{PICTURES, RECIPE};
 use unmask::eval::kernels::Random;
-use unmask::mae::MaeConfig;
 use unmask::train::{Checkpoint, MetricsLine, Recipe, RunFolder, read_metrics};
 
 /// Kills of one run.
 const KILLS: usize = 50;
-/// Name of the recipe of these runs.
-const RECIPE: &str = "nano.toml";
 
-/// A model that takes milliseconds a step, and a folder of pictures for it.
+/// The small model, to be measured and saved every five steps, and pictures of noise in `folder`.
 fn prepare(folder: &Path, change: impl FnOnce(&mut Recipe)) {
-    let pictures = folder.join("pictures");
-    fs::create_dir(&pictures).expect("a folder");
     let mut random = Random(5);
-    for index in 0..20 {
-        let pixels = image::RgbImage::from_fn(24, 24, |_, _| image::Rgb([0; 3].map(|_| random.bits() as u8)));
-        pixels.save(pictures.join(format!("{index}.png"))).expect("written");
-    }
-    let mut recipe = Recipe::load("micro").expect("a preset");
-    recipe.model = MaeConfig {
-        image_size: 16,
-        patch_size: 8,
-        width: 16,
-        depth: 1,
-        heads: 1,
-        decoder_width: 16,
-        decoder_depth: 1,
-        decoder_heads: 1,
-        ..recipe.model
-    };
-    recipe.train.data = vec![pictures.display().to_string()];
-    recipe.train.batch = 2;
-    recipe.train.ema_decay = 0.99;
-    recipe.train.steps = 20;
-    recipe.train.eval_every = 5;
-    recipe.train.checkpoint_every = 5;
-    recipe.train.seed = 8;
-    change(&mut recipe);
-    fs::write(folder.join(RECIPE), recipe.to_toml().expect("toml")).expect("written");
+    nano::prepare(
+        folder,
+        |_, _, _| [0; 3].map(|_| random.bits() as u8),
+        |recipe| {
+            recipe.train.data = vec![folder.join(PICTURES).display().to_string()];
+            recipe.train.ema_decay = 0.99;
+            recipe.train.eval_every = 5;
+            recipe.train.checkpoint_every = 5;
+            recipe.train.seed = 8;
+            change(recipe);
+        },
+    );
 }
 
 /// `unmask train` in `folder`.
