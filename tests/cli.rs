@@ -290,7 +290,10 @@ fn a_reader_that_leaves_ends_what_is_printed_without_a_word() {
         drop(child.stdout.take());
         let output = child.wait_with_output().expect("it ends");
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-        assert!(!text(&output.stderr).contains("error"), "{arguments:?}: {}", text(&output.stderr));
+        // Drivers say there what they like, errors of their own too.
+        let said = text(&output.stderr);
+        let complaints = ["nobody reads", "os error", "panicked"];
+        assert!(!complaints.iter().any(|complaint| said.contains(complaint)), "{arguments:?}: {said}");
     }
     // Nor does it matter whether anybody reads what is said beside.
     let mut child = start(&["train", "--model", "giant"]);
