@@ -27,6 +27,11 @@ pub struct FolderSource {
 }
 
 impl FolderSource {
+    /// Where its files lie, in order.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(_, path)| path.as_path())
+    }
+
     /// Lists the picture files under `dir` and checks that at least one of them decodes.
     ///
     /// Symbolic links are followed, but not in circles. What cannot be listed (a broken link, a
@@ -118,7 +123,12 @@ pub fn list(dir: &Path, wanted: impl Fn(&Path) -> bool) -> Vec<(String, PathBuf)
 }
 
 /// Whether the name of a file is that of a picture.
+///
+/// macOS keeps what other systems have no place for in files beside, whose names begin with `._`: they are none.
 pub fn has_extension(path: &Path) -> bool {
+    if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"._")) {
+        return false;
+    }
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|found| EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(found)))
 }
@@ -141,4 +151,15 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     // The file may grow while it is read.
     file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_macos_keeps_beside_pictures_is_none() {
+        assert!(has_extension(Path::new("a/x.JPG")) && has_extension(Path::new("._a/x.jpg")));
+        assert!(!has_extension(Path::new("a/._x.jpg")) && !has_extension(Path::new("a/x.txt")));
+    }
 }

@@ -23,7 +23,9 @@ pub fn open(path: &Path) -> Result<FolderSource, DataError> {
     let text = fs::read_to_string(path);
     let text = text.map_err(|error| DataError::Read { name: path.display().to_string(), reason: error.to_string() })?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let lines = text.lines().map(|line| line.split('\t').next().unwrap_or_default().trim());
+    // Some editors begin a file with a mark of its encoding.
+    let lines =
+        text.trim_start_matches('\u{feff}').lines().map(|line| line.split('\t').next().unwrap_or_default().trim());
     let named = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     FolderSource::of_files(path, named.map(|line| (line.replace('\\', "/"), folder.join(line))).collect())
 }

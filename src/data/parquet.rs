@@ -81,6 +81,8 @@ fn unpack(name: &str, bytes: Arc<Bytes>) -> Result<(Bytes, Vec<Member>), String>
         let names: Vec<String> = columns.iter().map(|column| column.path().string()).collect();
         format!("has columns {}; expected one of bytes called {}", names.join(", "), COLUMNS.join(", "))
     })?;
+    // Of a value that is there; rows may hold none.
+    let there = columns[column].max_def_level();
     let (mut spool, mut members, mut row) = (Spool::new().map_err(disk)?, Vec::new(), 0);
     for group in 0..file.num_row_groups() {
         let group = file.get_row_group(group).map_err(text)?;
@@ -93,7 +95,13 @@ fn unpack(name: &str, bytes: Arc<Bytes>) -> Result<(Bytes, Vec<Member>), String>
             if rows == 0 {
                 break;
             }
-            for value in &values {
+            let mut given = values.iter();
+            for index in 0..rows {
+                row += 1;
+                if levels.get(index).is_some_and(|level| *level < there) {
+                    continue;
+                }
+                let (Some(value), row) = (given.next(), row - 1) else { break };
                 let (at, size) = (spool.len(), value.len() as u64);
                 if size > MAX_FILE_BYTES {
                     return Err(format!("row {row} has {size} bytes, expected at most {MAX_FILE_BYTES}"));
@@ -101,7 +109,6 @@ fn unpack(name: &str, bytes: Arc<Bytes>) -> Result<(Bytes, Vec<Member>), String>
                 spool.write_all(value.data()).map_err(disk)?;
                 let name = format!("{name}/{row:07}");
                 members.push(Member { name, at, stored: size, size, packing: Packing::Stored });
-                row += 1;
             }
         }
     }
