@@ -34,6 +34,16 @@ pub enum CropMode {
 impl CropMode {
     /// The augmentation of pre-training (He et al. 2021, appendix A.1).
     pub const PAPER: CropMode = CropMode::Random { scale: [0.2, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0], flip: true };
+
+    /// Rows of the tallest box that is cut from pictures of at most `rows` rows and a short side of at most `short`.
+    pub fn most_rows(self, rows: usize, short: usize) -> usize {
+        match self {
+            // No wider than the picture, and no taller than the ratio allows; both sides are rounded.
+            CropMode::Random { ratio: [narrow, _], .. } => rows.min((short as f32 / narrow).ceil() as usize + 2),
+            CropMode::CentreSquare => rows.min(short),
+            CropMode::Whole => rows,
+        }
+    }
 }
 
 /// `sizes` u32 `[B, 4]` (width, height, _, _; below 2^28 pixels and 2^16 a side) and `step` u32 `[4]` (seed, step,

@@ -135,11 +135,11 @@ impl Bench {
         let trained = b.params().iter().filter(|spec| spec.trained).map(|spec| spec.len() as u64).sum();
         let estimate = Estimate {
             parameters: param_bytes(b.params(), true),
-            activations: layout.activation_bytes(),
-            lower_bound: layout.lower_bound_bytes(),
+            pixels: (batch * 3 * side * side) as u64 * 4,
             trained,
-            flops: layout.flops(),
+            ..Estimate::default()
         };
+        let estimate = estimate.with(&layout);
         let store = ParamStore::new(&gpu, b.params(), true).await?;
         store.initialise(&gpu, recipe.train.seed);
         let mut externals = store.externals();

@@ -1,6 +1,6 @@
 //! How much memory a run will take, before it takes it.
 
-use super::{Precision, Recipe, TrainError};
+use super::{Precision, Recipe, Slot, TrainError, decode_limit};
 use crate::graph::{Caps, Layout, TensorType, Var};
 use crate::mae::{self, MaeVars};
 use crate::nn::{Builder, param_bytes};
@@ -13,6 +13,8 @@ pub struct Estimate {
     pub parameters: u64,
     /// Activations and scratch.
     pub activations: u64,
+    /// Pictures: those of a batch and, once data are open, those that stay on the device.
+    pub pixels: u64,
     /// Most bytes of activations and scratch that live at one time: nothing can do with less.
     pub lower_bound: u64,
     /// Trained numbers.
@@ -24,7 +26,17 @@ pub struct Estimate {
 impl Estimate {
     /// All of it.
     pub fn bytes(&self) -> u64 {
-        self.parameters + self.activations
+        self.parameters + self.activations + self.pixels
+    }
+
+    /// The same with what a micro-batch as `layout` has it takes.
+    pub(super) fn with(self, layout: &Layout) -> Estimate {
+        Estimate {
+            activations: layout.activation_bytes(),
+            lower_bound: layout.lower_bound_bytes(),
+            flops: layout.flops(),
+            ..self
+        }
     }
 }
 
@@ -33,10 +45,11 @@ impl std::fmt::Display for Estimate {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         write!(
             f,
-            "{:.0} MiB ({:.0} parameters and optimiser, {:.0} activations)",
+            "{:.0} MiB ({:.0} parameters and optimiser, {:.0} activations, {:.0} pictures)",
             mib(self.bytes()),
             mib(self.parameters),
-            mib(self.activations)
+            mib(self.activations),
+            mib(self.pixels)
         )
     }
 }
@@ -45,16 +58,18 @@ impl std::fmt::Display for Estimate {
 pub(super) struct TrainGraph {
     pub builder: Builder,
     pub vars: MaeVars,
+    /// Bytes of the pictures of a batch.
+    pixels: u64,
 }
 
 impl TrainGraph {
-    /// Pixels in, loss and stored gradients out; `slot` as [`super::Feed::slot`] tells it.
-    pub fn build(recipe: &Recipe, (slot, max_height): (usize, usize)) -> Result<TrainGraph, TrainError> {
+    /// Pixels in slots in, loss and stored gradients out.
+    pub fn build(recipe: &Recipe, slot: Slot) -> Result<TrainGraph, TrainError> {
         let config = &recipe.model;
         let batch = recipe.train.batch;
         let mut b =
             Builder::new().recomputing(recipe.train.recompute).mixed(recipe.train.precision == Precision::Mixed);
-        let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot]));
+        let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot.words]));
         let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
         let step = b.graph.external("step", TensorType::u32(&[4]));
         let seed = b.graph.external("loss gradient", TensorType::f32(&[1]));
@@ -63,42 +78,42 @@ impl TrainGraph {
             super::Augment::CentreCrop => CropMode::CentreSquare,
         };
         let boxes = ops::crop_boxes(&mut b.graph, sizes, step, mode)?;
-        let image =
-            ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, max_height, config.pixel_norm())?;
+        let rows = mode.most_rows(slot.rows, slot.short);
+        let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, rows, config.pixel_norm())?;
         let masks = mae::random_masks(&mut b.graph, config, batch, step)?;
         let vars = mae::autoencoder(&mut b, config, image, masks)?;
         b.store_gradients(vars.loss, seed)?;
-        Ok(TrainGraph { builder: b, vars })
+        Ok(TrainGraph { builder: b, vars, pixels: (batch * slot.words) as u64 * 4 })
     }
 
     /// What can be read after a run.
     pub fn roots(&self) -> [Var; 1] {
         [self.vars.loss]
     }
+
+    /// What training `recipe` takes whatever the graph's layout.
+    pub fn estimate(&self, recipe: &Recipe) -> Estimate {
+        let params = self.builder.params();
+        let trained = params.iter().filter(|spec| spec.trained).map(|spec| spec.len() as u64).sum();
+        let copies = u64::from(recipe.train.accumulate > 1) + u64::from(recipe.train.ema_decay > 0.0);
+        Estimate {
+            parameters: param_bytes(params, true) + copies * trained * 4,
+            pixels: self.pixels,
+            trained,
+            ..Estimate::default()
+        }
+    }
 }
 
-/// Estimates the memory of training `recipe` on an adapter with `caps`.
+/// Estimates the memory of training `recipe` on an adapter with `caps`, pictures that stay on the device apart.
 ///
 /// # Errors
 /// [`TrainError::DoesNotFit`] where a tensor exceeds what the adapter can bind, naming model, batch and limit.
 pub fn estimate(recipe: &Recipe, caps: Caps) -> Result<Estimate, TrainError> {
-    let side = recipe.model.image_size;
-    let graph = TrainGraph::build(recipe, (side * side * 4, side * 2))?;
-    let trained = graph.builder.params().iter().filter(|spec| spec.trained).map(|spec| spec.len() as u64).sum();
-    let accumulate = if recipe.train.accumulate > 1 { trained * 4 } else { 0 };
-    let average = if recipe.train.ema_decay > 0.0 { trained * 4 } else { 0 };
-    let mut estimate = Estimate {
-        parameters: param_bytes(graph.builder.params(), true) + accumulate + average,
-        trained,
-        ..Estimate::default()
-    };
+    let graph = TrainGraph::build(recipe, Slot::for_limit(decode_limit(recipe.model.image_size)))?;
+    let estimate = graph.estimate(recipe);
     match Layout::of(&graph.builder.graph, &graph.roots(), caps) {
-        Ok(layout) => {
-            estimate.activations = layout.activation_bytes();
-            estimate.lower_bound = layout.lower_bound_bytes();
-            estimate.flops = layout.flops();
-            Ok(estimate)
-        }
+        Ok(layout) => Ok(estimate.with(&layout)),
         Err(error) => Err(TrainError::DoesNotFit {
             model: recipe.name.clone(),
             batch: recipe.train.batch,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Opened, Pictures, Profile, TrainError};
+use super::{Opened, Pictures, Profile, Slot, TrainError};
 use crate::data::Picture;
 use crate::eval::psnr_db;
 use crate::gpu::{BufferSlice, Gpu, Uploads};
@@ -60,8 +60,8 @@ pub struct Measured {
     pub patch_mse: Vec<f32>,
     /// Mean over hidden patches, in normalised units; 0 where none is hidden.
     pub hidden_mse: f64,
-    /// The same as PSNR in dB, of pixels that span 0 to 1.
-    pub hidden_psnr_db: f64,
+    /// The same as PSNR in dB, of pixels that span 0 to 1; none where none is hidden.
+    pub hidden_psnr_db: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -130,7 +130,7 @@ impl Explorer {
     /// Takes up `picture`, of which the model sees the largest centred square.
     pub async fn set_picture(&mut self, picture: Picture) -> Result<(), TrainError> {
         let pictures = Pictures::upload(&self.gpu, vec![picture]).await?;
-        let (words, rows) = pictures.slot();
+        let Slot { words, rows, .. } = pictures.slot();
         if words > self.slot.0 || rows > self.slot.1 {
             // Larger than any before: a power of two, so that pictures of like size do not plan anew.
             self.slot = (words.next_power_of_two(), rows.next_power_of_two());
@@ -247,6 +247,7 @@ impl Explorer {
         let mask: Vec<f32> = bytemuck::pod_collect_to_vec(&read[0]);
         let errors: Vec<[f32; 2]> = bytemuck::pod_collect_to_vec(&read[1]);
         let hidden: Vec<bool> = mask.iter().map(|mask| *mask != 0.0).collect();
+        let any = hidden.contains(&true);
         let count = hidden.iter().filter(|hidden| **hidden).count().max(1) as f64;
         let mean = |unit: usize| {
             errors.iter().zip(&hidden).filter(|(_, hidden)| **hidden).map(|(e, _)| f64::from(e[unit])).sum::<f64>()
@@ -255,7 +256,7 @@ impl Explorer {
         Ok(Measured {
             patch_mse: errors.iter().map(|error| error[0]).collect(),
             hidden_mse: mean(0),
-            hidden_psnr_db: psnr_db(mean(1), 1.0),
+            hidden_psnr_db: any.then(|| psnr_db(mean(1), 1.0)),
             hidden,
         })
     }

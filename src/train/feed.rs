@@ -88,9 +88,23 @@ fn capped(picture: Picture) -> Picture {
     Picture { name, width: w, height: h, pixels }
 }
 
-/// The largest slot and the tallest row count of pictures decoded with short side `limit`.
-fn slot_for_limit(limit: u32) -> (usize, usize) {
-    ((limit * limit * MAX_ASPECT) as usize, (limit * MAX_ASPECT) as usize)
+/// Room for any picture of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Words of the largest.
+    pub words: usize,
+    /// Rows of the tallest.
+    pub rows: usize,
+    /// The longest short side, pixels.
+    pub short: usize,
+}
+
+impl Slot {
+    /// Room for whatever is decoded with a short side of at most `limit`.
+    pub fn for_limit(limit: u32) -> Slot {
+        let (short, aspect) = (limit as usize, MAX_ASPECT as usize);
+        Slot { words: short * short * aspect, rows: short * aspect, short }
+    }
 }
 
 /// One picture's place in resident memory.
@@ -145,16 +159,20 @@ impl Pictures {
         self.places.is_empty()
     }
 
+    /// Bytes that they take.
+    pub fn bytes(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.bytes).sum()
+    }
+
     /// Their names.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Words of the largest picture and rows of the tallest.
-    pub fn slot(&self) -> (usize, usize) {
-        let words = self.places.iter().map(|p| (p.width * p.height) as usize).max().unwrap_or(1);
-        let rows = self.places.iter().map(|p| p.height as usize).max().unwrap_or(1);
-        (words, rows)
+    /// Room for any of them.
+    pub fn slot(&self) -> Slot {
+        let most = |of: fn(&Resident) -> u32| self.places.iter().map(of).max().unwrap_or(1) as usize;
+        Slot { words: most(|p| p.width * p.height), rows: most(|p| p.height), short: most(|p| p.width.min(p.height)) }
     }
 
     /// Copies the pictures `indices` into a batch's `pixels` and `sizes`, on the device.
@@ -203,8 +221,7 @@ pub struct FeedOptions {
 /// Endless shuffled batches.
 pub struct Feed {
     supply: Supply,
-    slot: usize,
-    max_height: usize,
+    slot: Slot,
     batch: usize,
     samples: u64,
     skipped: Vec<String>,
@@ -253,18 +270,17 @@ impl Feed {
             let reason = format!("{} files were tried and none could be decoded", indices.len());
             return Err(TrainError::NoPictures(reason));
         }
-        let tried = (pictures.len() + skipped.len()) as u64;
-        check_share(skipped.len() as u64, tried, max_unreadable, 0)?;
         if fits {
+            let tried = (pictures.len() + skipped.len()) as u64;
+            check_share(skipped.len() as u64, tried, max_unreadable, 0)?;
             let count = pictures.len();
             let pictures = Pictures::upload(gpu, pictures).await?;
-            let (slot, max_height) = pictures.slot();
+            let slot = pictures.slot();
             let sampler = Sampler::new(count, seed);
             let supply = Supply::Resident { pictures, sampler };
             return Ok(Feed {
                 supply,
                 slot,
-                max_height,
                 batch,
                 samples,
                 skipped,
@@ -282,11 +298,9 @@ impl Feed {
             Some(order[sampler.index(next - 1)])
         };
         let prefetch = Prefetch::start(source, order, batch * 2, threads, Some(limit));
-        let (slot, max_height) = slot_for_limit(limit);
         Ok(Feed {
             supply: Supply::Stream { prefetch },
-            slot,
-            max_height,
+            slot: Slot::for_limit(limit),
             batch,
             samples,
             skipped: Vec::new(),
@@ -297,14 +311,22 @@ impl Feed {
         })
     }
 
-    /// Words of a slot and rows of the tallest picture.
-    pub fn slot(&self) -> (usize, usize) {
-        (self.slot, self.max_height)
+    /// Room for any of its pictures.
+    pub fn slot(&self) -> Slot {
+        self.slot
     }
 
     /// Number of pictures.
     pub fn pictures(&self) -> usize {
         self.pictures
+    }
+
+    /// Bytes of pictures that stay on the device.
+    pub fn resident_bytes(&self) -> u64 {
+        match &self.supply {
+            Supply::Resident { pictures, .. } => pictures.bytes(),
+            Supply::Stream { .. } => 0,
+        }
     }
 
     /// Names of files that could not be decoded.
@@ -339,7 +361,7 @@ impl Feed {
         match &mut self.supply {
             Supply::Resident { pictures, sampler } => {
                 let indices: Vec<usize> = (0..self.batch as u64).map(|i| sampler.index(self.samples + i)).collect();
-                pictures.fill(gpu, &indices, self.slot, pixels, sizes);
+                pictures.fill(gpu, &indices, self.slot.words, pixels, sizes);
                 self.samples += self.batch as u64;
             }
             Supply::Stream { prefetch } => {
@@ -354,7 +376,7 @@ impl Feed {
                         Some(Ok(picture)) => {
                             self.failures.note(false, self.max_unreadable)?;
                             let picture = capped(picture);
-                            let bytes = (self.slot * 4) as u64;
+                            let bytes = (self.slot.words * 4) as u64;
                             gpu.upload(&pixels.part(position as u64 * bytes, bytes), picture.pixels.as_slice());
                             table.extend([picture.width, picture.height, position as u32, 0]);
                             position += 1;

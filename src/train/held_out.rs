@@ -1,6 +1,9 @@
 //! Loss on pictures that are never trained on, at fixed masks.
 
-use super::{Pictures, Recipe, TrainError};
+use std::collections::BTreeSet;
+
+use super::{Estimate, Pictures, Recipe, TrainError};
+use crate::data::Picture;
 use crate::gpu::{BufferSlice, Gpu, Uploads};
 use crate::graph::{Caps, Layout, Plan, TensorType};
 use crate::mae;
@@ -26,6 +29,7 @@ pub struct HeldOut {
     sizes: BufferSlice,
     step: BufferSlice,
     outputs: [BufferSlice; 3],
+    activation_bytes: u64,
 }
 
 /// What a measurement found.
@@ -40,6 +44,26 @@ pub struct HeldOutResult {
 }
 
 impl HeldOut {
+    /// As many of `pictures` as `budget` bytes hold, evenly from all of them and a batch at least, and their bytes.
+    pub fn within(mut pictures: Vec<Picture>, budget: u64) -> (Vec<Picture>, u64) {
+        let all = pictures.len();
+        let sizes: Vec<u64> = pictures.iter().map(|picture| picture.pixels.len() as u64).collect();
+        let mut count = all;
+        loop {
+            let places: BTreeSet<usize> = (0..count).map(|place| place * all / count).collect();
+            let bytes = places.iter().map(|place| sizes[*place]).sum();
+            if bytes <= budget || count <= BATCH {
+                if count < all {
+                    log::info!("{count} of {all} held-out pictures are measured: more exceed {} MiB", budget >> 20);
+                    let mut place = 0..;
+                    pictures.retain(|_| place.next().is_some_and(|place| places.contains(&place)));
+                }
+                return (pictures, bytes);
+            }
+            count -= 1;
+        }
+    }
+
     /// Prepares measuring `pictures` with the weights in `store`.
     pub async fn new(
         gpu: &Gpu,
@@ -50,13 +74,15 @@ impl HeldOut {
         let config = &recipe.model;
         let norm = config.pixel_norm();
         let batch = pictures.len().clamp(1, BATCH);
-        let (slot, max_height) = pictures.slot();
+        let slot = pictures.slot();
         let mut b = Builder::new();
-        let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot]));
+        let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot.words]));
         let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
         let step = b.graph.external("step", TensorType::u32(&[4]));
-        let boxes = ops::crop_boxes(&mut b.graph, sizes, step, CropMode::CentreSquare)?;
-        let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, max_height, norm)?;
+        let mode = CropMode::CentreSquare;
+        let boxes = ops::crop_boxes(&mut b.graph, sizes, step, mode)?;
+        let rows = mode.most_rows(slot.rows, slot.short);
+        let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, rows, norm)?;
         let masks = mae::random_masks(&mut b.graph, config, batch, step)?;
         let vars = mae::autoencoder(&mut b, config, image, masks)?;
         let strips =
@@ -78,7 +104,8 @@ impl HeldOut {
             pictures,
             plan,
             batch,
-            slot,
+            slot: slot.words,
+            activation_bytes: layout.activation_bytes(),
         })
     }
 
@@ -132,8 +159,45 @@ impl HeldOut {
         gpu.paint(&self.outputs[2], texture);
     }
 
+    /// `estimate` with what measuring takes.
+    pub(super) fn added_to(&self, estimate: Estimate) -> Estimate {
+        Estimate {
+            activations: estimate.activations + self.activation_bytes,
+            pixels: estimate.pixels + self.pictures.bytes() + self.pixels.bytes,
+            ..estimate
+        }
+    }
+
+    /// A checksum of the pictures' names.
+    pub fn fingerprint(&self) -> u32 {
+        crc32c::crc32c(self.pictures.names().join("\n").as_bytes())
+    }
+
     /// Number of held-out pictures.
     pub fn pictures(&self) -> usize {
         self.pictures.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_that_exceed_a_budget_are_thinned_out_evenly_to_a_batch_at_least() {
+        let pictures = |count: usize| -> Vec<Picture> {
+            let picture = |i| Picture { name: format!("{i}"), width: 10, height: 5, pixels: vec![0; 200] };
+            (0..count).map(picture).collect()
+        };
+        let kept = |count: usize, budget: u64| {
+            let (kept, bytes) = HeldOut::within(pictures(count), budget);
+            assert_eq!(bytes, 200 * kept.len() as u64);
+            kept.into_iter().map(|picture| picture.name.parse::<usize>().expect("a number")).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(100, 20_000), (0..100).collect::<Vec<_>>());
+        assert_eq!(kept(100, 10_199), (0..100).step_by(2).collect::<Vec<_>>());
+        assert_eq!(kept(100, 0).len(), BATCH);
+        assert_eq!(kept(7, 0).len(), 7);
+        assert!(kept(0, 0).is_empty());
     }
 }

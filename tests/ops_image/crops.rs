@@ -80,6 +80,19 @@ fn random_crops_are_distributed_as_in_the_paper() {
 }
 
 #[test]
+fn no_box_is_taller_than_is_told() {
+    for size in [[160, 480], [480, 160], [213, 160], [161, 240], [7, 21], [3, 1]] {
+        let short = size[0].min(size[1]) as usize;
+        for mode in [CropMode::PAPER, CropMode::CentreSquare, CropMode::Whole] {
+            let most = mode.most_rows(size[1] as usize, short);
+            let tallest = boxes(&[size; 512], step(11, 3), mode).iter().map(|cut| cut[3] as usize).max();
+            assert!(tallest.is_some_and(|tallest| tallest <= most), "{size:?} {mode:?}: {tallest:?} of {most}");
+        }
+    }
+    assert_eq!(CropMode::PAPER.most_rows(480, 160), 216);
+}
+
+#[test]
 fn crops_without_chance() {
     let sizes = [[10, 7], [7, 10], [5, 5], [64, 1]];
     let squares = boxes(&sizes, step(1, 1), CropMode::CentreSquare);
