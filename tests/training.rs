@@ -261,7 +261,7 @@ fn losses_at_another_mask_ratio_begin_anew() {
     assert_eq!(RunFolder::recipe(&out).expect("a recipe"), recipe);
     let best = Checkpoint::read(&RunFolder::best(&out).expect("saved")).expect("whole");
     assert_eq!((best.held_out_loss, best.recipe.model.mask_ratio), (Some(loss), ratio));
-    run_folder.set_recipe(&recipe).expect("written");
+    run_folder.set_recipe(&recipe, None).expect("written");
     assert!(run_folder.is_best(3, (better + loss) / 2.0) && !run_folder.is_best(3, loss * 1.01));
     drop(run_folder);
 
@@ -271,6 +271,57 @@ fn losses_at_another_mask_ratio_begin_anew() {
     assert!(!resumed.iter().any(|event| matches!(event, Event::HeldOut { .. })), "it is known: {resumed:?}");
     session.send(Command::Stop);
     until(&session, |event| matches!(event, Event::Finished { .. }));
+}
+
+#[test]
+fn what_was_learnt_before_the_pictures_went_away_is_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (pictures, out) = (folder.path().join("pictures"), folder.path().join("run"));
+    fs::create_dir(&pictures).expect("a folder");
+    for i in 0..40u8 {
+        let picture = image::RgbImage::from_fn(40, 50, |x, y| image::Rgb([x as u8 * 5, y as u8 * 5, i * 6]));
+        picture.save(pictures.join(format!("{i}.png"))).expect("saved");
+    }
+    let mut recipe = nano();
+    recipe.train.data = vec![pictures.display().to_string()];
+    recipe.train.pixel_budget = 0;
+    recipe.train.steps = 1_000_000;
+    recipe.train.checkpoint_every = 0;
+    let session = Session::start(job(recipe, Some(&out))).expect("a thread");
+    until(&session, |event| matches!(event, Event::Step(line) if line.step >= 3));
+    fs::remove_dir_all(&pictures).expect("removed");
+    let events = until(&session, |event| matches!(event, Event::Failed(_)));
+    let Some(Event::Failed(error)) = events.last() else { panic!("{events:?}") };
+    assert!(error.to_string().contains("cannot be read"), "{error}");
+    let told = |event: &Event| matches!(event, Event::Warning(text) if text.contains("the newest checkpoint"));
+    assert!(events.iter().any(told), "{events:?}");
+    session.join();
+
+    let steps = unmask::train::read_metrics(&out).iter().filter_map(|line| line.loss.map(|_| line.step)).max();
+    let (_, _, checkpoint) = RunFolder::resume(&out).expect("a run");
+    let checkpoint = checkpoint.expect("a checkpoint");
+    assert_eq!(Some(checkpoint.step), steps);
+    assert!(checkpoint.step >= 3 && checkpoint.samples >= checkpoint.step * 8, "{} samples", checkpoint.samples);
+}
+
+#[test]
+fn a_new_run_takes_no_checkpoints_of_another_for_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut recipe = nano();
+    recipe.train.steps = 2;
+    run(job(recipe.clone(), Some(folder.path()))).expect("a run");
+    fs::remove_file(folder.path().join("recipe.toml")).expect("removed");
+    let error = run(job(recipe, Some(folder.path()))).expect_err("refused").to_string();
+    assert!(error.contains("step-2.safetensors of another run"), "{error}");
+}
+
+#[test]
+fn weights_to_start_from_have_the_heads_that_the_recipe_says() {
+    let mut recipe = Recipe::load("micro").expect("a preset");
+    recipe.model.heads = 8;
+    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/weights/micro.safetensors");
+    let error = run(Job { init: Some(weights), ..job(recipe, None) }).expect_err("refused").to_string();
+    assert!(error.contains("heads = 4") && error.contains("expected 8"), "{error}");
 }
 
 #[test]

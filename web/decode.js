@@ -1,5 +1,6 @@
 // A worker that decodes pictures with the browser's own decoders. It has no imports: the program holds its text.
 //
+// Its first message says that it runs: a page may forbid it, and would wait for answers in vain.
 // Asked with { bytes, limit, port }, it answers on the port with { width, height, pixels } (RGBA, upright, on mid grey,
 // the short side at most `limit`), or with null where the browser cannot tell the pixels.
 
@@ -47,6 +48,8 @@ function reduced(bitmap, limit) {
 }
 
 const honest = typeof OffscreenCanvas === "function" && isHonest();
+
+postMessage("begun");
 
 self.onmessage = async ({ data: { bytes, limit, port } }) => {
     let answer = null;

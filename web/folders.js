@@ -1,7 +1,5 @@
 // Folders dropped on the page: their files, those of the folders inside them included.
 
-/** Bytes of files that a page takes up at once: what it holds lies in 4 GB of memory with everything else. */
-const MOST = 2 ** 30;
 /** Bytes in words. */
 const size = bytes => bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 
@@ -11,13 +9,15 @@ export function droppedFolders(event) {
     return entries.some(entry => entry.isDirectory) ? entries : null;
 }
 
-/** The files among `entries` and in the folders among them, by their paths. */
+/** The files among `entries` and in the folders among them, by their paths; within it, where it is one folder. */
 async function walk(entries) {
     const files = [];
+    // As the native program names them: which pictures are held out hangs on their names.
+    const prefix = entries.length === 1 && entries[0].isDirectory ? `${entries[0].fullPath}/` : "/";
     const waiting = [...entries];
     for (let entry; (entry = waiting.pop());) {
         if (entry.isFile) {
-            files.push([entry.fullPath.replace(/^\//, ""), entry]);
+            files.push([entry.fullPath.slice(prefix.length), entry]);
             continue;
         }
         const reader = entry.createReader();
@@ -32,9 +32,9 @@ async function walk(entries) {
 
 /**
  * Reads those files in `entries` whose paths `choose` keeps. Gives their paths and for each its bytes, or why it cannot
- * be read; raises where there is none, or more than a page can hold.
+ * be read; raises where there is none, or more than the `most` bytes that a page can hold.
  */
-export async function readFolders(entries, choose) {
+export async function readFolders(entries, choose, most) {
     const name = entries.map(entry => entry.name).join(", ");
     const found = await walk(entries);
     const chosen = choose([...found.keys()]);
@@ -47,8 +47,8 @@ export async function readFolders(entries, choose) {
         total += file.size ?? 0;
         files.push(file);
     }
-    if (total > MOST) {
-        throw new Error(`${name}: ${chosen.length} files of ${size(total)}, and a page can hold ${size(MOST)} of them. `
+    if (total > most) {
+        throw new Error(`${name}: ${chosen.length} files of ${size(total)}, and a page can hold ${size(most)} of them. `
             + "Drop a part of them, or train in the desktop window, which reads pictures as it needs them.");
     }
     const contents = [];

@@ -1,7 +1,7 @@
 // Loads the app and starts it; says what is wrong where that fails. `unmask` in the console is its hook for scripts.
 import { startCamera } from "./camera.js";
 import { droppedFolders, readFolders } from "./folders.js";
-import { begin, isUnkept, keep, kept } from "./storage.js";
+import { begin, isUnkept, keep, kept, leave } from "./storage.js";
 import { load } from "./unmask.js";
 
 const element = id => document.getElementById(id);
@@ -102,7 +102,7 @@ async function feed(files) {
 /** Folders into the app, to train on. */
 async function feedFolders(entries) {
     try {
-        const { paths, contents } = await readFolders(entries, glue.chooseFiles);
+        const { paths, contents } = await readFolders(entries, glue.chooseFiles, glue.mostGiven());
         page.give(paths, contents);
     } catch (error) {
         page.notice(error.message);
@@ -124,6 +124,7 @@ async function start() {
     element("status").textContent = "Starting…";
     element("app").hidden = false;
     globalThis.unmaskRunBegan = begin;
+    globalThis.unmaskLeaveKept = leave;
     globalThis.unmaskKeep = bytes => keep(bytes, error => {
         page?.notice(`the run is not kept: the browser's storage takes none of its ${megabytes(bytes.length)} MB `
             + `(${error?.message ?? error}). Save… under Train puts it into a file`);
@@ -160,7 +161,7 @@ for (const name of ["dragover", "drop"]) addEventListener(name, event => event.p
 addEventListener("beforeunload", event => {
     const now = isUnkept() ? JSON.parse(page?.state() ?? "null") : null;
     // The browser asks whether to leave. A run that left nothing behind cannot be lost.
-    if (now && (now.phase !== "idle" || now.stands !== null)) event.preventDefault();
+    if (now && (now.phase !== "idle" || now.savable)) event.preventDefault();
 });
 addEventListener("error", event => {
     if (event.error instanceof WebAssembly.RuntimeError) crashed(String(event.error));

@@ -27,9 +27,14 @@ export function serve(folder, port = 0) {
             return answer(400, "bad address");
         }
         if (file !== base && !file.startsWith(base + path.sep)) return answer(403, "outside");
-        if (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory()) file = path.join(file, "index.html");
-        const size = fs.statSync(file, { throwIfNoEntry: false })?.size;
-        if (size === undefined) return answer(404, "no such file");
+        let size;
+        try {
+            if (fs.statSync(file).isDirectory()) file = path.join(file, "index.html");
+            size = fs.statSync(file).size;
+        } catch {
+            // Missing, or no path at all: a name too long, one below a file, one with a zero byte.
+            return answer(404, "no such file");
+        }
         const type = TYPES[path.extname(file)] ?? "application/octet-stream";
         response.writeHead(200, { "Content-Type": type, "Content-Length": size, "Cache-Control": "no-cache" });
         fs.createReadStream(file).on("error", () => response.destroy()).pipe(response);

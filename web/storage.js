@@ -5,6 +5,8 @@ const DATABASE = "unmask";
 const [STATES, TIMES] = ["states", "times"];
 /** Runs of closed tabs that are kept beside those of open ones; older ones go. */
 const MOST_LEFT = 4;
+/** Where a tab remembers across reloads what its run is kept under. */
+const OWN = "unmask run";
 
 function finished(request) {
     return new Promise((resolve, reject) => {
@@ -32,18 +34,37 @@ async function withStores(mode, work) {
     }
 }
 
-/** Takes `key` for this tab, until it is closed; false where another tab that is open has it. */
+/** Takes `key` for this tab; what gives it back, or null where another tab that is open has it. */
 function take(key) {
     return new Promise((resolve, reject) => {
         navigator.locks.request(`unmask ${key}`, { ifAvailable: true }, lock => {
-            resolve(lock !== null);
-            return lock && new Promise(() => {});
+            if (!lock) return resolve(null);
+            return new Promise(release => resolve(release));
         }).catch(reject);
     });
 }
 
+/** What this tab kept its run under before it was reloaded; a browser may forbid to remember. */
+function remembered() {
+    try {
+        return sessionStorage.getItem(OWN);
+    } catch {
+        return null;
+    }
+}
+
+function remember(key) {
+    try {
+        sessionStorage.setItem(OWN, key);
+    } catch {
+        // Then a reload offers the newest run that no tab has.
+    }
+}
+
 /** What this tab keeps its run under, once it has kept one. */
 let key;
+/** The run of a closed tab, or of this one before it was reloaded, that is offered and not gone on with yet. */
+let offered;
 /** Runs that began in this tab, and whether the state of the latest was kept when that was last tried. */
 let runs = 0, stored = false;
 /** Whether nothing was kept since it was told that nothing can be. */
@@ -54,8 +75,20 @@ let last = Promise.resolve();
 export function begin() {
     runs += 1;
     stored = false;
+    if (offered) {
+        // It is this run that goes on: another would have left it first.
+        key = offered.name;
+        remember(key);
+        offered = undefined;
+    }
     // Whether it agrees changes nothing: it may clear away what is kept either way.
     navigator.storage?.persist?.().catch(() => {});
+}
+
+/** The run that was offered is not gone on with: it stays as it is, for other tabs. */
+export function leave() {
+    offered?.release();
+    offered = undefined;
 }
 
 /** Whether the tab has a run whose state is not kept. */
@@ -69,6 +102,7 @@ export function keep(bytes, failed) {
             const fresh = crypto.randomUUID();
             await take(fresh);
             key = fresh;
+            remember(key);
         }
         await withStores("readwrite", (states, times) => [states.put(bytes, key), times.put(time, key)]);
         stored ||= run === runs;
@@ -83,23 +117,29 @@ export function keep(bytes, failed) {
 }
 
 /**
- * The newest run that no open tab has; it is this tab's from now on. Undefined where there is none, or storage cannot be
- * read.
+ * This tab's run from before it was reloaded, else the newest that no open tab has: until `leave` no other tab takes it.
+ * Undefined where there is none, where a run has begun here, or where storage cannot be read.
  */
 export async function kept() {
     try {
         const [names, times] = await withStores("readonly", (_, times) => [times.getAllKeys(), times.getAll()]);
         const held = new Set((await navigator.locks.query()).held.map(({ name }) => name));
-        const left = names.map((name, index) => ({ name, time: times[index] }))
+        const own = remembered();
+        const left = names.map((name, index) => ({ name, time: name === own ? Infinity : times[index] }))
             .filter(({ name }) => !held.has(`unmask ${name}`))
             .sort((a, b) => b.time - a.time);
         for (const { name } of left.splice(MOST_LEFT)) {
             await withStores("readwrite", (states, times) => [states.delete(name), times.delete(name)]);
         }
         for (const { name } of left) {
-            if (!(await take(name))) continue;
-            key = name;
+            const release = await take(name);
+            if (!release) continue;
             const [state] = await withStores("readonly", states => [states.get(name)]);
+            if (runs > 0) {
+                release();
+                return undefined;
+            }
+            offered = { name, release };
             return state;
         }
     } catch (error) {

@@ -65,7 +65,7 @@ export interface Reconstruction {
     /** Mean square error over hidden patches, in normalised units. */
     hiddenMse: number;
     /** The same as PSNR in dB. */
-    hiddenPsnr: number;
+    hiddenPsnr: number | undefined;
 }
 
 export interface TrainOptions {

@@ -93,11 +93,17 @@ function unpack(buffer) {
     });
 }
 
-/** RGBA pixels of anything that a canvas draws. */
+/** RGBA pixels of anything that a canvas draws, as they are now. */
 function pixelsOf(picture) {
-    if (picture instanceof ImageData) return picture;
-    const width = picture.videoWidth ?? picture.naturalWidth ?? picture.width;
-    const height = picture.videoHeight ?? picture.naturalHeight ?? picture.height;
+    if (picture instanceof ImageData) {
+        const { width, height, data } = picture;
+        return { width, height, data: data.slice() };
+    }
+    const sides = [["videoWidth", "videoHeight"], ["naturalWidth", "naturalHeight"], ["displayWidth", "displayHeight"]];
+    const [across, down] = sides.find(([across]) => across in picture) ?? ["width", "height"];
+    // An SVG's are animated lengths.
+    const [width, height] = [picture[across], picture[down]].map(side => side?.baseVal?.value ?? side);
+    if (!(width > 0 && height > 0)) throw new Error(`a picture of ${width} x ${height} pixels: expected one that is there`);
     const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
     // Transparent parts show mid grey, as they do in the app.
     context.fillStyle = "rgb(128 128 128)";
@@ -154,7 +160,11 @@ export class Session {
         return this.#queue(async engine => JSON.parse(await engine.loadWeights(name, file)));
     }
 
-    async loadFromHub(repository, { revision = "main", endpoint = "https://huggingface.co", onProgress } = {}) {
+    loadFromHub(repository, options = {}) {
+        return this.#queue(engine => this.#loadFromHub(engine, repository, options));
+    }
+
+    async #loadFromHub(engine, repository, { revision = "main", endpoint = "https://huggingface.co", onProgress }) {
         if (!/^\w[\w.-]*\/\w[\w.-]*$/.test(repository)) {
             throw new Error(`${repository}: expected the name of a repository, OWNER/NAME`);
         }
@@ -166,8 +176,7 @@ export class Session {
             const total = Number(response.headers.get("Content-Length")) || undefined;
             let loaded = 0;
             const bytes = await bytesOf(response, count => onProgress?.(loaded += count, total));
-            return this.#queue(async engine =>
-                JSON.parse(await engine.loadWeights(`${repository}/${file}`, bytes, config, preprocessor)));
+            return JSON.parse(await engine.loadWeights(`${repository}/${file}`, bytes, config, preprocessor));
         }
         throw new Error(`${repository}: there is no such repository, or it holds neither model.safetensors nor `
             + "pytorch_model.bin");
@@ -177,10 +186,11 @@ export class Session {
         return this.#queue(async engine => engine.saveWeights());
     }
 
-    reconstruct(picture, { ratio = 0.75, seed = 0, strategy } = {}) {
+    async reconstruct(picture, { ratio = 0.75, seed = 0, strategy } = {}) {
         const { width, height, data } = pixelsOf(picture);
         return this.#queue(async engine => {
-            const built = await engine.reconstruct(width, height, new Uint8Array(data.buffer), ratio, seed, strategy);
+            const bytes = new Uint8Array(data.buffer);
+            const built = await engine.reconstruct(width, height, bytes, ratio, seed, strategy);
             const { side, strip, mask, hiddenMse, hiddenPsnr } = built;
             built.free();
             const panels = Object.fromEntries(PANELS.map((name, index) => [name, panel(strip, side, index)]));

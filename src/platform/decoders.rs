@@ -70,12 +70,18 @@ mod imp {
     /// Workers that decode in turn. They live as long as the page.
     #[derive(Clone)]
     pub struct Decoders {
-        workers: Rc<Vec<Worker>>,
+        workers: Rc<Vec<Decoder>>,
         next: Rc<Cell<usize>>,
     }
 
-    /// A picture on its way; none where no worker took it.
-    pub struct Decoding(Option<Promise>);
+    struct Decoder {
+        worker: Worker,
+        /// True once it has begun, false where the page may not start it: browsers tell that later.
+        began: Promise,
+    }
+
+    /// A picture on its way, and whether who decodes it has begun; none where no worker took it.
+    pub struct Decoding(Option<[Promise; 2]>);
 
     thread_local! {
         static OPENED: RefCell<Option<Option<Decoders>>> = const { RefCell::new(None) };
@@ -105,15 +111,21 @@ mod imp {
         /// Starts decoding a file: upright, on mid grey, its short side at most `limit` pixels.
         pub fn decode(&self, bytes: &[u8], limit: Option<u32>) -> Decoding {
             let turn = self.next.replace((self.next.get() + 1) % self.workers.len());
-            let asked = ask(&self.workers[turn], bytes, limit.unwrap_or(0));
-            Decoding(asked.inspect_err(|error| log::warn!("a worker takes no picture: {error:?}")).ok())
+            let Decoder { worker, began } = &self.workers[turn];
+            let asked = ask(worker, bytes, limit.unwrap_or(0));
+            let asked = asked.inspect_err(|error| log::warn!("a worker takes no picture: {error:?}"));
+            Decoding(asked.ok().map(|answer| [began.clone(), answer]))
         }
     }
 
     impl Decoding {
         /// The picture, or nothing where the browser cannot decode it.
         pub async fn picture(self) -> Option<Decoded> {
-            let event = JsFuture::from(self.0?).await.ok()?;
+            let [began, answer] = self.0?;
+            if !JsFuture::from(began).await.ok()?.is_truthy() {
+                return None;
+            }
+            let event = JsFuture::from(answer).await.ok()?;
             let answer = Reflect::get(&event, &"data".into()).ok()?;
             if answer.is_null() {
                 return None;
@@ -129,12 +141,23 @@ mod imp {
         }
     }
 
-    fn start() -> Result<Vec<Worker>, JsValue> {
+    fn start() -> Result<Vec<Decoder>, JsValue> {
         let kind = BlobPropertyBag::new();
         kind.set_type("text/javascript");
         let blob = Blob::new_with_str_sequence_and_options(&Array::of1(&SCRIPT.into()), &kind)?;
         let address = Url::create_object_url_with_blob(&blob)?;
-        (0..processors().saturating_sub(1).clamp(1, MOST)).map(|_| Worker::new(&address)).collect()
+        (0..processors().saturating_sub(1).clamp(1, MOST)).map(|_| begin(&address)).collect()
+    }
+
+    /// A worker of the script at `address`, whose first message says that it runs.
+    fn begin(address: &str) -> Result<Decoder, JsValue> {
+        let worker = Worker::new(address)?;
+        let began = Promise::new(&mut |resolve, _| {
+            let failed = resolve.bind1(&JsValue::NULL, &JsValue::FALSE);
+            worker.set_onmessage(Some(&resolve.bind1(&JsValue::NULL, &JsValue::TRUE)));
+            worker.set_onerror(Some(&failed));
+        });
+        Ok(Decoder { worker, began })
     }
 
     /// What the browser says of the machine's processors.

@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+/// Bytes of files that a page takes up at once: what it holds lies in 4 GiB of memory with everything else.
+#[cfg(target_arch = "wasm32")]
+pub const MOST_GIVEN: f64 = (1u64 << 30) as f64;
+
 /// A file that came in.
 #[derive(Clone, Debug)]
 pub struct Incoming {
@@ -45,6 +49,20 @@ pub fn pick_files(
     }
 }
 
+/// What comes of `count` files of `bytes` in all where a page cannot hold them.
+#[cfg(target_arch = "wasm32")]
+fn too_many(count: usize, bytes: f64) -> Option<Incoming> {
+    let gigabytes = |bytes: f64| format!("{:.1} GB", bytes / 1e9);
+    (bytes > MOST_GIVEN).then(|| Incoming {
+        name: format!("{count} files of {}", gigabytes(bytes)),
+        content: Err(format!(
+            "a page can hold {} of them. Choose fewer, or train in the desktop window, which reads pictures as it needs \
+             them",
+            gigabytes(MOST_GIVEN)
+        )),
+    })
+}
+
 /// Asks for files whose names end in one of `extensions` and hands them to `done`; not called if the user cancels.
 #[cfg(target_arch = "wasm32")]
 pub fn pick_files(
@@ -66,8 +84,12 @@ pub fn pick_files(
     let chosen = Closure::once_into_js(move || {
         wasm_bindgen_futures::spawn_local(async move {
             let Some(list) = source.files() else { return };
+            let chosen: Vec<web_sys::File> = (0..list.length()).filter_map(|index| list.get(index)).collect();
+            if let Some(refused) = too_many(chosen.len(), chosen.iter().map(|file| file.size()).sum()) {
+                return done(vec![refused]);
+            }
             let mut files = Vec::new();
-            for file in (0..list.length()).filter_map(|index| list.get(index)) {
+            for file in chosen {
                 let bytes = wasm_bindgen_futures::JsFuture::from(file.array_buffer()).await;
                 let content = bytes.map(|buffer| Content::Bytes(js_sys::Uint8Array::new(&buffer).to_vec()));
                 files.push(Incoming { name: file.name(), content: content.map_err(|error| format!("{error:?}")) });
@@ -111,27 +133,36 @@ pub fn pick_folder(title: &str, done: impl FnOnce(PathBuf) + Send + 'static) {
 #[cfg(target_arch = "wasm32")]
 pub fn pick_folder(_title: &str, _done: impl FnOnce(PathBuf) + Send + 'static) {}
 
-/// Asks where to save `bytes`, as `name` unless told otherwise, and tells `done` where they lie or why not; not called
-/// if the user cancels.
+/// Asks where to save what `bytes` makes, as `name` unless told otherwise, and tells `done` where it lies or why not;
+/// neither is called if the user cancels.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn save_file(name: &str, bytes: Vec<u8>, done: impl FnOnce(Result<String, String>) + Send + 'static) {
+pub fn save_file(
+    name: &str,
+    bytes: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
+    done: impl FnOnce(Result<String, String>) + Send + 'static,
+) {
     let dialog = rfd::AsyncFileDialog::new().set_file_name(name).save_file();
     let spawned = super::spawn(move || async move {
-        if let Some(handle) = dialog.await {
-            let name = handle.file_name();
-            done(handle.write(&bytes).await.map(|()| name).map_err(|error| error.to_string()));
-        }
+        let Some(handle) = dialog.await else { return };
+        done(match bytes() {
+            Ok(bytes) => handle.write(&bytes).await.map(|()| handle.file_name()).map_err(|error| error.to_string()),
+            Err(error) => Err(error),
+        });
     });
     if let Err(error) = spawned {
         log::error!("the file dialog has no thread: {error}");
     }
 }
 
-/// Downloads `bytes` as the file `name` and tells `done` its name, or why that failed.
+/// Downloads what `bytes` makes as the file `name` and tells `done` its name, or why that failed.
 #[cfg(target_arch = "wasm32")]
-pub fn save_file(name: &str, bytes: Vec<u8>, done: impl FnOnce(Result<String, String>) + Send + 'static) {
-    let offered = download(name, &bytes).map(|()| name.to_owned());
-    done(offered.map_err(|error| format!("{error:?}")));
+pub fn save_file(
+    name: &str,
+    bytes: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
+    done: impl FnOnce(Result<String, String>) + Send + 'static,
+) {
+    let offered = |bytes: Vec<u8>| download(name, &bytes).map_err(|error| format!("{error:?}"));
+    done(bytes().and_then(offered).map(|()| name.to_owned()));
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -173,6 +204,10 @@ pub fn read_dropped(
     done: impl FnOnce(Vec<Incoming>) + Send + 'static,
 ) {
     wasm_bindgen_futures::spawn_local(async move {
+        let sizes = files.iter().map(|file| file.size().unwrap_or_default() as f64).sum();
+        if let Some(refused) = too_many(files.len(), sizes) {
+            return done(vec![refused]);
+        }
         let mut read = Vec::with_capacity(files.len());
         for file in &files {
             let content = file.bytes_async().await.map(Content::Bytes);

@@ -11,6 +11,10 @@ pub fn keep(_run: &[u8]) {}
 #[cfg(not(target_arch = "wasm32"))]
 pub fn run_began() {}
 
+/// Folders keep runs here.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn leave_kept() {}
+
 /// Keeps the state of a run in place of the one kept before, by the function `unmaskKeep` of the page.
 #[cfg(target_arch = "wasm32")]
 pub fn keep(run: &[u8]) {
@@ -24,6 +28,15 @@ pub fn keep(run: &[u8]) {
 #[cfg(target_arch = "wasm32")]
 pub fn run_began() {
     if let Some(helper) = helper("unmaskRunBegan") {
+        // As above.
+        let _ = helper.call0(&wasm_bindgen::JsValue::NULL);
+    }
+}
+
+/// Tells the function `unmaskLeaveKept` of the page that the run which it kept is not gone on with.
+#[cfg(target_arch = "wasm32")]
+pub fn leave_kept() {
+    if let Some(helper) = helper("unmaskLeaveKept") {
         // As above.
         let _ = helper.call0(&wasm_bindgen::JsValue::NULL);
     }

@@ -20,9 +20,11 @@ pub use cache::{recall, remember};
 pub use camera::{HAS_CAMERA, set_camera};
 
 pub use decoders::{Decoded, Decoders, Decoding};
+#[cfg(all(feature = "app", target_arch = "wasm32"))]
+pub use files::MOST_GIVEN;
 #[cfg(feature = "app")]
 pub use files::{Content, HAS_FOLDERS, Incoming, pick_files, pick_folder, read_dropped, save_file};
-pub use keep::{KEEPS, keep, run_began};
+pub use keep::{KEEPS, keep, leave_kept, run_began};
 pub use replace::{UNFINISHED, replace, write_whole};
 pub use signal::{Notifier, Waiter, signal};
 pub use task::{nap, pause, sleep, spawn};

@@ -324,6 +324,11 @@ impl Actor {
         }
         while let Some(command) = self.deferred.pop_front() {
             let Some(training) = &mut self.training else { break };
+            let is_ratio = |command: &Command| matches!(command, Command::SetMaskRatio(_));
+            if is_ratio(&command) && self.deferred.iter().any(is_ratio) {
+                // Every one of them plans all graphs anew: of a slider that was drawn only the last counts.
+                continue;
+            }
             if let Command::Train(_) = command {
                 self.deferred.push_front(command);
                 break;

@@ -9,7 +9,7 @@ use crate::graph::Caps;
 use crate::nn::State;
 use crate::platform;
 use crate::train::{Checkpoint, Estimate, Hints, Opened, Recipe, RunFolder, TrainError, Trainer, estimate};
-use crate::weights::TensorSource as _;
+use crate::weights::{TensorSource as _, WeightsError};
 
 /// Errors of a session.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +77,12 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
     }
     let resumed = match (&job.out, job.resume) {
         (Some(out), _) if let Some(snapshot) = &job.snapshot => {
-            Some((Some(RunFolder::at(out, snapshot.step)?), snapshot.recipe.clone(), Some(snapshot.clone())))
+            // One that is new is made once nothing can go wrong any more.
+            let folder = match RunFolder::check_free(out) {
+                Ok(()) => None,
+                Err(_) => Some(RunFolder::at(out, snapshot.step)?),
+            };
+            Some((folder, snapshot.recipe.clone(), Some(snapshot.clone())))
         }
         (None, _) if let Some(snapshot) = &job.snapshot => {
             Some((None, snapshot.recipe.clone(), Some(snapshot.clone())))
@@ -108,14 +113,16 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
         None => Gpu::open(&GpuOptions { adapter: job.adapter.clone(), ..GpuOptions::default() }).await?,
     };
     let estimate = estimate(&recipe, Caps::of(&gpu))?;
-    log::info!("estimated memory: {estimate}");
     let checkpoint = resumed.as_ref().and_then(|(_, _, checkpoint)| checkpoint.as_deref());
     let trainer = Trainer::new(gpu, recipe.clone(), source, &split, checkpoint).await;
     let trainer = trainer.map_err(|error| error.sized(&recipe, &estimate))?;
+    let estimate = trainer.estimate();
+    log::info!("estimated memory: {estimate}");
     let init = init.filter(|_| checkpoint.is_none());
     let given = init.is_some();
     if let Some(model) = init {
         let model = model.at_size(recipe.model.image_size)?;
+        check_init(&model, &recipe)?;
         let whole = model.weights.has_decoder();
         if !whole {
             log::warn!("{} holds an encoder alone: the decoder starts from random weights", model.weights.path());
@@ -126,6 +133,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
     // The last place to give up without a trace.
     platform::pause().await;
     let mut folder = match (resumed, &job.out) {
+        (Some((None, _, Some(snapshot))), Some(out)) => Some(RunFolder::create_from(out, &snapshot)?),
         (Some((folder, ..)), _) => folder,
         // Its settings do not tell from which weights such a run began.
         (None, Some(out)) if given => Some(RunFolder::create_from(out, &trainer.checkpoint().await?)?),
@@ -133,7 +141,28 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
         (None, None) => None,
     };
     if let Some(folder) = &mut folder {
-        folder.set_recipe(&recipe)?;
+        folder.set_recipe(&recipe, trainer.measured_set())?;
     }
     Ok(Prepared { trainer, folder, estimate })
+}
+
+/// Fails where a run of `recipe` would read the weights of `model` otherwise than they were made; their shapes are looked
+/// at when they are loaded.
+fn check_init(model: &Opened, recipe: &Recipe) -> Result<(), TrainError> {
+    let (made, asked, path) = (&model.config, &recipe.model, model.weights.path());
+    let decoder = model.weights.has_decoder();
+    for (field, made, asked) in [
+        ("heads", Some(made.heads), asked.heads),
+        ("decoder_heads", decoder.then_some(made.decoder_heads), asked.decoder_heads),
+    ] {
+        if let Some(made) = made.filter(|made| *made != asked) {
+            let reason = format!("was made with {field} = {made}; expected {asked}, as the recipe has it");
+            return Err(WeightsError::Layout { path: path.to_owned(), reason }.into());
+        }
+    }
+    if made.layer_norm_eps != asked.layer_norm_eps {
+        let (made, asked) = (made.layer_norm_eps, asked.layer_norm_eps);
+        log::warn!("{path} was made with layer_norm_eps = {made:e}, and is trained on with {asked:e} of the recipe");
+    }
+    Ok(())
 }

@@ -18,13 +18,23 @@ pub fn most_copied(folder: bool) -> u64 {
     }
 }
 
+/// Whether a page offers the weights, at most a third of it, of a run whose state of `bytes` is too large to be copied.
+pub fn offers_weights(bytes: u64) -> bool {
+    bytes > KEEP_MOST && bytes / 3 <= KEEP_MOST
+}
+
 /// What to say of a run in a page whose state of `bytes` is too large to be kept.
 pub fn not_kept(bytes: u64) -> Option<String> {
     let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
     (bytes > KEEP_MOST).then(|| {
+        let end = match offers_weights(bytes) {
+            true => "Once it ends, Save… under Train offers its weights until then",
+            false => "Not even its weights can be saved from here",
+        };
         format!(
             "this run is not kept: its state has {} MiB, and a page keeps at most {} MiB. It is gone once this tab is \
-             closed or reloaded or the GPU device is lost; the desktop program writes runs of any size into folders",
+             closed or reloaded or the GPU device is lost. {end}; the desktop program writes runs of any size into \
+             folders",
             mebibytes(bytes),
             mebibytes(KEEP_MOST)
         )
@@ -48,6 +58,7 @@ mod tests {
         }
         let text = not_kept(state("base")).expect("too large");
         let size = format!("its state has {} MiB", state("base").div_ceil(1 << 20));
-        assert!(text.contains(&size) && text.contains("640 MiB"), "{text}");
+        assert!(text.contains(&size) && text.contains("640 MiB") && text.contains("offers its weights"), "{text}");
+        assert!(offers_weights(state("base")) && !offers_weights(state("small")) && !offers_weights(state("huge")));
     }
 }

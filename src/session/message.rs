@@ -76,6 +76,8 @@ pub struct Started {
     pub pictures: usize,
     /// Pictures held out.
     pub held_out: usize,
+    /// Those of them that are measured.
+    pub measured: usize,
     /// Files that could not be decoded.
     pub skipped: usize,
     /// Steps done before.
@@ -143,6 +145,8 @@ pub enum Event {
     Paused(bool),
     /// The state of the run, all that it takes to go on with it by [`Job::snapshot`].
     Snapshot(Arc<Checkpoint>),
+    /// The weights of a run that has ended and whose whole state was too large to be copied: nothing can go on from them.
+    Weights(Arc<Checkpoint>),
     /// A checkpoint was written.
     Saved(PathBuf),
     /// A preview was written.

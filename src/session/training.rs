@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::job::{Job, JobError, Prepared, start_trainer};
-use super::keeping::{most_copied, not_kept};
+use super::keeping::{most_copied, not_kept, offers_weights};
 use super::message::{Command, Event, Started};
 use super::outbox::Outbox;
 use super::pace::Pace;
@@ -84,12 +84,20 @@ impl Training {
             adapter: trainer.gpu().summary(),
             estimate,
             pictures: trainer.feed().pictures(),
-            held_out: trainer.held_out_pictures(),
-            skipped: trainer.feed().skipped().len(),
+            held_out: trainer.held_out(),
+            measured: trainer.measured(),
+            skipped: trainer.skipped().len(),
             step: trainer.step(),
             steps,
             out: folder.as_ref().map(|folder| folder.path().to_owned()),
         })));
+        if trainer.measured() == 0 {
+            let why = match trainer.held_out() {
+                0 => "a single picture holds out none".to_owned(),
+                count => format!("none of the {count} held-out pictures can be read"),
+            };
+            outbox.send(Event::Warning(format!("{why}: there is no held-out loss, and no best checkpoint")));
+        }
         if platform::KEEPS && folder.is_none() {
             platform::run_began();
             if let Some(text) = not_kept(state_bytes(&trainer)) {
@@ -126,7 +134,7 @@ impl Training {
             self.probes = pictures.map(|pictures| Probes { pictures, last: 0.0, took: 0.0, step: None });
         }
         let before = self.folder.as_ref().map(|folder| read_metrics(folder.path())).unwrap_or_default();
-        for (step, loss) in comparable(&before, self.trainer.recipe().model.mask_ratio) {
+        for (step, loss) in comparable(&before, self.trainer.recipe().model.mask_ratio, self.trainer.measured_set()) {
             self.judge(step, loss);
             // Where the run goes on, or was already over, this is known.
             (self.measured_at, self.last_held_out) = (Some(step), Some(loss));
@@ -162,7 +170,10 @@ impl Training {
             self.steps_allowed = self.steps_allowed.saturating_sub(1);
         }
         self.trainer.ready().await;
-        let whole = self.trainer.advance_slice(pace.most())?;
+        let whole = match self.trainer.advance_slice(pace.most()) {
+            Ok(whole) => whole,
+            Err(error) => return Err(self.cut_short(error, outbox).await),
+        };
         pace.submitted(self.trainer.gpu()).await.map_err(TrainError::from)?;
         if !whole {
             return Ok(Progress::Slice);
@@ -207,7 +218,13 @@ impl Training {
                 // Time spent paused is no training time.
                 self.last_report = platform::now_seconds();
             }
-            Command::Step => self.steps_allowed += 1,
+            Command::Step => {
+                self.steps_allowed += 1;
+                if self.paused {
+                    // As above.
+                    self.last_report = platform::now_seconds();
+                }
+            }
             Command::Stop => self.stopping = true,
             Command::Save => {
                 self.report(outbox).await?;
@@ -221,14 +238,11 @@ impl Training {
                 self.report(outbox).await?;
                 self.measure(true, outbox).await?;
             }
-            Command::SetMaskRatio(ratio) => {
-                let before = self.trainer.recipe().model.mask_ratio;
-                match self.trainer.set_mask_ratio(ratio).await {
-                    Ok(()) if ratio == before => {}
-                    Ok(()) => self.mask_ratio_changed().await?,
-                    Err(error) => outbox.send(Event::Warning(error.to_string())),
-                }
-            }
+            Command::SetMaskRatio(ratio) if ratio == self.trainer.recipe().model.mask_ratio => {}
+            Command::SetMaskRatio(ratio) => match self.trainer.set_mask_ratio(ratio).await {
+                Ok(()) => self.mask_ratio_changed().await?,
+                Err(error) => outbox.send(Event::Warning(error.to_string())),
+            },
             Command::SetBaseLearningRate(blr) => match self.trainer.set_base_learning_rate(blr) {
                 Ok(()) => self.recipe_changed = true,
                 Err(error) => outbox.send(Event::Warning(error.to_string())),
@@ -256,7 +270,7 @@ impl Training {
     /// Writes down what the user changed, and reads the metrics of submitted steps, logs and reports them.
     async fn report(&mut self, outbox: &Outbox) -> Result<(), JobError> {
         if let (true, Some(folder)) = (std::mem::take(&mut self.recipe_changed), &mut self.folder) {
-            folder.set_recipe(self.trainer.recipe())?;
+            folder.set_recipe(self.trainer.recipe(), self.trainer.measured_set())?;
         }
         loop {
             let metrics = match self.trainer.collect().await {
@@ -307,7 +321,8 @@ impl Training {
         if before != Some(step) {
             if let Some(folder) = &mut self.folder {
                 let (held_out_loss, mask_ratio) = (Some(result.loss), Some(self.trainer.recipe().model.mask_ratio));
-                folder.log(&MetricsLine { step, held_out_loss, mask_ratio, ..MetricsLine::default() })?;
+                let measured = self.trainer.measured_set();
+                folder.log(&MetricsLine { step, held_out_loss, mask_ratio, measured, ..MetricsLine::default() })?;
                 if folder.is_best(step, result.loss) {
                     folder.save_best(&Checkpoint { held_out_loss, ..self.trainer.weights().await? })?;
                 }
@@ -387,6 +402,25 @@ impl Training {
         Ok(())
     }
 
+    /// Saves what was learnt before `error`, such as data that can no longer be read.
+    async fn cut_short(&mut self, error: TrainError, outbox: &Outbox) -> JobError {
+        let saved = match self.report(outbox).await {
+            Ok(()) => self.rescue(outbox).await,
+            // Worse than what happened first.
+            Err(worse) => return worse,
+        };
+        let copied = match self.snapshot_every {
+            Some(_) => self.snapshot(false, outbox).await,
+            None => Ok(()),
+        };
+        let step = self.trainer.step();
+        outbox.send(Event::Warning(match copied {
+            Ok(()) => format!("the run ended after {step} steps; {saved}"),
+            Err(trouble) => format!("the run ended after {step} steps; {saved}; {trouble}"),
+        }));
+        error.into()
+    }
+
     /// Saves the state of a run that fails where it is finite, and tells where the newest checkpoint lies, as a half
     /// sentence.
     async fn rescue(&mut self, outbox: &Outbox) -> String {
@@ -430,10 +464,7 @@ impl Training {
                 Err(error) => outbox.send(Event::Warning(error.to_string())),
             }
         }
-        // A page that is hidden draws nothing and takes no events: copies would pile up.
-        if asked || !outbox.holds_copy() {
-            outbox.send(Event::Snapshot(Arc::new(checkpoint)));
-        }
+        outbox.send(Event::Snapshot(Arc::new(checkpoint)));
         Ok(())
     }
 
@@ -449,6 +480,9 @@ impl Training {
             self.snapshot(false, outbox).await?;
         }
         self.save(outbox).await?;
+        if platform::KEEPS && self.folder.is_none() && offers_weights(state_bytes(&self.trainer)) {
+            outbox.send(Event::Weights(Arc::new(self.trainer.weights().await?)));
+        }
         let time = (platform::now_seconds() - self.started_at).max(1e-9);
         let waited = self.trainer.feed().waited() / time;
         // Whoever hears of the end may go on with the folder at once.

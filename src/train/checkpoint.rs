@@ -42,6 +42,13 @@ pub struct Checkpoint {
     pub held_out_loss: Option<f64>,
 }
 
+impl Checkpoint {
+    /// A name for a file of it.
+    pub fn file_name(&self) -> String {
+        format!("{}-step-{}.safetensors", self.recipe.name, self.step)
+    }
+}
+
 /// Metadata that says what model a file of weights is for.
 pub fn config_metadata(config: &MaeConfig) -> Result<[(String, String); 2], TrainError> {
     let json = serde_json::to_string(config)

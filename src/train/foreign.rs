@@ -26,8 +26,10 @@ impl Opened {
     /// # Errors
     /// What is wrong with them, or that they are for no masked autoencoder.
     pub fn open(path: &Path, hints: &Hints) -> Result<Opened, TrainError> {
-        let hub = HubConfig::beside(path)?;
-        Opened::new(open_weights(path)?, hub.as_ref(), hints)
+        let weights = open_weights(path)?;
+        // What this program writes says itself what it is.
+        let hub = if weights.metadata().contains_key("model") { None } else { HubConfig::beside(path)? };
+        Opened::new(weights, hub.as_ref(), hints)
     }
 
     /// Weights in the bytes of a file; `name` names them in messages.
@@ -169,6 +171,9 @@ fn foreign_config(
         Ok(if hidden == 4 * width { 0 } else { hidden })
     };
     let depth = blocks("vit.layers");
+    let passed_over = hub.and_then(|hub| hub.mismatch(width, depth));
+    let hub = hub.filter(|_| passed_over.is_none());
+    assumed.extend(passed_over.map(|why| format!("config.json is of another model and says nothing here: its {why}")));
     let heads =
         |hint: Option<usize>, hub: Option<usize>, known: Option<usize>, flag: &str| -> Result<usize, TrainError> {
             let text = "shapes do not tell how many heads there are; a config.json beside the file does, or";

@@ -20,6 +20,9 @@ pub struct HubConfig {
     hidden_act: String,
     num_channels: usize,
     qkv_bias: bool,
+    model_type: Option<String>,
+    hidden_size: Option<usize>,
+    num_hidden_layers: Option<usize>,
     /// Mean and deviation of pixels, which stand in a file of their own.
     #[serde(skip)]
     pub(super) pixels: Option<[[f64; 3]; 2]>,
@@ -44,6 +47,9 @@ impl Default for HubConfig {
             hidden_act: "gelu".to_owned(),
             num_channels: 3,
             qkv_bias: true,
+            model_type: None,
+            hidden_size: None,
+            num_hidden_layers: None,
             pixels: None,
         }
     }
@@ -53,10 +59,14 @@ impl HubConfig {
     /// Reads a `config.json`.
     ///
     /// # Errors
-    /// [`TrainError::Recipe`] where it is no JSON, or for a model that differs from a masked autoencoder's.
+    /// [`TrainError::Recipe`] where it is no JSON, or for a masked autoencoder that differs from those built here.
     pub fn parse(path: &str, text: &str) -> Result<HubConfig, TrainError> {
         let fail = |reason: String| TrainError::Recipe { path: path.to_owned(), reason };
         let config: HubConfig = serde_json::from_str(text).map_err(|error| fail(error.to_string()))?;
+        if config.of_other_kind() {
+            // Whether it matters is seen beside the weights.
+            return Ok(config);
+        }
         for (field, is, wanted) in [
             ("hidden_act", config.hidden_act == "gelu", "\"gelu\""),
             ("num_channels", config.num_channels == 3, "3"),
@@ -67,6 +77,26 @@ impl HubConfig {
             }
         }
         Ok(config)
+    }
+
+    fn of_other_kind(&self) -> bool {
+        self.model_type.as_ref().is_some_and(|kind| kind != "vit_mae")
+    }
+
+    /// Why it is not for a masked autoencoder of this width and depth, if it is not.
+    pub fn mismatch(&self, width: usize, depth: usize) -> Option<String> {
+        if self.of_other_kind() || (self.model_type.is_none() && self.hidden_size.is_none()) {
+            return Some(format!(
+                "model_type is {:?}, expected \"vit_mae\"",
+                self.model_type.as_deref().unwrap_or_default()
+            ));
+        }
+        [("hidden_size", self.hidden_size, width), ("num_hidden_layers", self.num_hidden_layers, depth)]
+            .into_iter()
+            .find_map(|(field, told, is)| {
+                let told = told.filter(|told| *told != is)?;
+                Some(format!("{field} is {told}, and the weights have {is}"))
+            })
     }
 
     /// Reads the `config.json` beside the file at `path`, or in the folder at `path`, if there is one.
@@ -161,4 +191,25 @@ pub fn hub_preprocessor(config: &MaeConfig) -> Value {
         "image_mean": config.pixel_mean,
         "image_std": config.pixel_std,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_of_another_model_is_told_from_one_of_a_masked_autoencoder() {
+        let mismatch = |text: &str| HubConfig::parse("config.json", text).expect("JSON").mismatch(768, 12);
+        assert_eq!(mismatch(r#"{"model_type": "vit_mae", "hidden_size": 768, "num_hidden_layers": 12}"#), None);
+        assert_eq!(mismatch(r#"{"model_type": "vit_mae"}"#), None);
+        for (text, why) in [
+            (r#"{"model_type": "llama", "num_attention_heads": 8, "hidden_act": "silu"}"#, "llama"),
+            (r#"{"anything": 1}"#, "vit_mae"),
+            (r#"{"model_type": "vit_mae", "hidden_size": 1024}"#, "hidden_size is 1024"),
+            (r#"{"hidden_size": 768, "num_hidden_layers": 24}"#, "num_hidden_layers is 24"),
+        ] {
+            assert!(mismatch(text).is_some_and(|said| said.contains(why)), "{text}");
+        }
+        assert!(HubConfig::parse("config.json", r#"{"hidden_act": "relu"}"#).is_err());
+    }
 }

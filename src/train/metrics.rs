@@ -33,17 +33,23 @@ pub struct MetricsLine {
     /// Share of hidden patches at which it was measured; files of before it could change lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask_ratio: Option<f64>,
+    /// Which pictures were measured, by a checksum of their names; older files lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<u32>,
 }
 
-/// Steps and held-out losses of `lines` since hidden patches last were another share than `mask_ratio`: the loss
-/// depends on it, so that earlier ones do not compare with these.
-pub fn comparable(lines: &[MetricsLine], mask_ratio: f64) -> Vec<(u64, f64)> {
-    let measured = lines.iter().filter_map(|line| Some((line, line.held_out_loss?)));
+/// Steps and held-out losses of `lines` since hidden patches last were another share than `mask_ratio`, or pictures
+/// others than `measured`: the loss depends on both, so that earlier ones do not compare with these.
+pub fn comparable(lines: &[MetricsLine], mask_ratio: f64, measured: Option<u32>) -> Vec<(u64, f64)> {
+    let other = |line: &MetricsLine| {
+        line.mask_ratio.is_some_and(|ratio| ratio != mask_ratio)
+            || line.measured.zip(measured).is_some_and(|(line, now)| line != now)
+    };
     let mut found = Vec::new();
-    for (line, loss) in measured {
-        match line.mask_ratio {
-            Some(ratio) if ratio != mask_ratio => found.clear(),
-            _ => found.push((line.step, loss)),
+    for (line, loss) in lines.iter().filter_map(|line| Some((line, line.held_out_loss?))) {
+        match other(line) {
+            true => found.clear(),
+            false => found.push((line.step, loss)),
         }
     }
     found
@@ -83,8 +89,12 @@ mod tests {
         let mut lines: Vec<MetricsLine> =
             [(0, 0.9, None), (5, 0.2, Some(0.5)), (6, 0.8, Some(0.75)), (7, 0.7, Some(0.75))].map(line).into();
         lines.push(MetricsLine { step: 8, loss: Some(0.1), ..MetricsLine::default() });
-        assert_eq!(comparable(&lines, 0.75), [(6, 0.8), (7, 0.7)]);
-        assert!(comparable(&lines, 0.5).is_empty());
-        assert_eq!(comparable(&lines[..2], 0.5), [(0, 0.9), (5, 0.2)], "what does not say compares");
+        assert_eq!(comparable(&lines, 0.75, None), [(6, 0.8), (7, 0.7)]);
+        assert!(comparable(&lines, 0.5, None).is_empty());
+        assert_eq!(comparable(&lines[..2], 0.5, Some(1)), [(0, 0.9), (5, 0.2)], "what does not say compares");
+        lines[2].measured = Some(1);
+        lines[3].measured = Some(2);
+        assert_eq!(comparable(&lines, 0.75, Some(2)), [(7, 0.7)]);
+        assert!(comparable(&lines, 0.75, Some(3)).is_empty());
     }
 }

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::recipe_presets::recipe_preset;
+use super::recipe_presets::{RECIPES, recipe_preset};
 use super::recipe_text::{check_names, with_notes};
 use super::{Schedule, TrainError};
-use crate::mae::{self, MaeConfig};
+use crate::mae::{self, MaeConfig, MaeError};
 use crate::ops::AdamW;
 
 /// How pictures are cropped for training.
@@ -148,7 +148,13 @@ impl Recipe {
             return Ok(recipe);
         }
         if !spec.ends_with(".toml") {
-            let model = mae::preset(spec)?;
+            let model = mae::preset(spec).map_err(|error| match error {
+                MaeError::UnknownPreset { name, known } => {
+                    let recipes = RECIPES.map(|(name, ..)| name).join(", ");
+                    TrainError::Model(MaeError::UnknownPreset { name, known: format!("{known}, {recipes}") })
+                }
+                other => other.into(),
+            })?;
             // Narrow models learn from small batches at rates that wide ones would not survive.
             let blr = if model.width < 256 && model.image_size < 224 { 1e-2 } else { TrainRecipe::default().blr };
             return Ok(Recipe { name: spec.to_owned(), model, train: TrainRecipe { blr, ..TrainRecipe::default() } });
@@ -169,7 +175,16 @@ impl Recipe {
             path: path.to_owned(),
             reason: error.to_string().trim_end().to_owned(),
         })?;
-        recipe.check()?;
+        recipe.check().map_err(|error| {
+            let reason = match error {
+                TrainError::Setting { field, value, expected } => format!("{field} = {value}: {expected}"),
+                TrainError::Model(MaeError::Field { field, value, expected }) => {
+                    format!("{field} = {value}: {expected}")
+                }
+                other => other.to_string(),
+            };
+            TrainError::Recipe { path: path.to_owned(), reason }
+        })?;
         Ok(recipe)
     }
 
@@ -225,6 +240,9 @@ impl Recipe {
         if !(0.0..=1.0).contains(&t.max_unreadable) {
             return fail("max_unreadable", t.max_unreadable.to_string(), "expected 0 to 1");
         }
+        if i64::try_from(t.seed).is_err() {
+            return fail("seed", t.seed.to_string(), "expected at most 9223372036854775807");
+        }
         if t.keep == 0 {
             return fail("keep", t.keep.to_string(), "expected at least 1");
         }
@@ -273,9 +291,9 @@ mod tests {
         let text = message(&good.replace("batch = 32", "bacth = 32"));
         assert!(text.starts_with("r.toml:") && text.contains("bacth") && text.contains("batch"), "{text}");
         let text = message(&good.replace("batch = 32", "batch = 0"));
-        assert_eq!(text, "recipe: batch = 0: expected 1 to 16384");
+        assert_eq!(text, "r.toml: batch = 0: expected 1 to 16384");
         let text = message(&good.replace("width = 128", "width = 126"));
-        assert!(text.starts_with("model: width = 126"), "{text}");
+        assert!(text.starts_with("r.toml: width = 126"), "{text}");
         let text = Recipe::load("no-such.toml").expect_err("missing").to_string();
         assert!(text.starts_with("no-such.toml: "), "{text}");
     }

@@ -28,7 +28,7 @@ pub struct Reconstruction {
     /// Mean square error over hidden patches, in normalised units.
     pub hidden_mse: f64,
     /// The same as PSNR in dB, of pixels that span 0 to 1.
-    pub hidden_psnr_db: f64,
+    pub hidden_psnr_db: Option<f64>,
     /// What two simple guesses reach.
     pub baselines: Baselines,
     /// visible | reconstruction | reconstruction with visible patches | original, RGBX.
@@ -117,7 +117,7 @@ fn summary(
         pred,
         mask,
         hidden_mse: sum / count,
-        hidden_psnr_db: psnr_db(pixels / count, 1.0),
+        hidden_psnr_db: hidden.contains(&true).then(|| psnr_db(pixels / count, 1.0)),
         strip,
         strip_size: [(ops::PANELS * side) as u32, side as u32],
     }

@@ -65,6 +65,10 @@ impl RunFolder {
         }
         let lock = RunLock::take(path)?;
         Self::check_free(path)?;
+        if let Some(step) = Self::saved_steps(path)?.into_iter().find(|step| *step > 0) {
+            let reason = format!("checkpoints/ holds step-{step}.safetensors of another run; choose another --out");
+            return Err(Self::error(path, reason));
+        }
         let io = |error| Self::error(path, error);
         let metrics = File::create(path.join(METRICS)).map_err(io)?;
         let events = EventFile::create(path, 0).map_err(io)?;
@@ -165,19 +169,20 @@ impl RunFolder {
         Ok(RunFolder { path: path.to_owned(), metrics, events, best: None, _lock: lock })
     }
 
-    /// Writes down the settings that the run has from now on, and finds what its best loss was at their mask ratio.
+    /// Writes down the settings that the run has from now on, and finds what its best loss was at their mask ratio on
+    /// the held-out pictures `measured`, see [`MetricsLine::measured`].
     ///
     /// # Errors
     /// The system's, such as a full disk.
-    pub fn set_recipe(&mut self, recipe: &Recipe) -> Result<(), TrainError> {
+    pub fn set_recipe(&mut self, recipe: &Recipe, measured: Option<u32>) -> Result<(), TrainError> {
         let file = self.path.join(RECIPE);
         let text = recipe.to_toml_with_notes()?;
         if fs::read_to_string(&file).ok().as_deref() != Some(text.as_str()) {
             write_whole(&file, text.as_bytes()).map_err(|error| Self::error(&self.path, error))?;
         }
-        let measured = comparable(&read_metrics(&self.path), recipe.model.mask_ratio);
+        let losses = comparable(&read_metrics(&self.path), recipe.model.mask_ratio, measured);
         // An untrained model is no result, whatever its loss.
-        self.best = measured.into_iter().filter(|(step, _)| *step > 0).map(|(_, loss)| loss).min_by(f64::total_cmp);
+        self.best = losses.into_iter().filter(|(step, _)| *step > 0).map(|(_, loss)| loss).min_by(f64::total_cmp);
         Ok(())
     }
 
@@ -235,8 +240,10 @@ impl RunFolder {
     pub fn save(&mut self, checkpoint: &Checkpoint) -> Result<PathBuf, TrainError> {
         let file = Self::checkpoint_path(&self.path, checkpoint.step);
         checkpoint.write(&file)?;
-        let steps = Self::saved_steps(&self.path)?;
-        for step in &steps[..steps.len().saturating_sub(checkpoint.recipe.train.keep)] {
+        // Newer ones are left where those were damaged from which the run did not go on.
+        let steps: Vec<u64> = Self::saved_steps(&self.path)?;
+        let past = steps.iter().filter(|step| **step < checkpoint.step);
+        for step in past.take(steps.len().saturating_sub(checkpoint.recipe.train.keep)) {
             fs::remove_file(Self::checkpoint_path(&self.path, *step))
                 .map_err(|error| Self::error(&self.path, error))?;
         }

@@ -47,7 +47,8 @@ impl RunSummary {
 
     /// The smallest held-out loss at the run's mask ratio, and its step.
     pub fn best(&self) -> Option<(f64, u64)> {
-        let measured = comparable(&self.lines, self.recipe.model.mask_ratio);
+        let set = self.lines.iter().rev().find_map(|line| line.measured);
+        let measured = comparable(&self.lines, self.recipe.model.mask_ratio, set);
         measured.into_iter().map(|(step, loss)| (loss, step)).min_by(|a, b| a.0.total_cmp(&b.0))
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::checkpoint::{Checkpoint, loss_scaling_metadata, tiles_metadata};
 use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
-use super::{Feed, FeedOptions, HeldOut, Pictures, Precision, Recipe, TrainError, decode_limit, packed};
+use super::{Estimate, Feed, FeedOptions, HeldOut, Pictures, Precision, Recipe, TrainError, decode_limit, packed};
 use crate::data::{Picture, Source, Split, load_all_beside};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, Mark, Slices, Uploads};
 use crate::graph::{Caps, Choices, DType, GraphError, Layout, Plan, ShardLayout, Shards};
@@ -55,6 +55,7 @@ struct Stage {
 struct Running {
     plan: Plan,
     loss: BufferSlice,
+    estimate: Estimate,
 }
 
 /// A model in training.
@@ -66,6 +67,10 @@ pub struct Trainer {
     tiles: Choices,
     feed: Feed,
     held_out: Option<HeldOut>,
+    /// Pictures that are held out, measured or not.
+    kept_back: usize,
+    /// Files that could not be decoded when it was made.
+    skipped: Vec<String>,
     probe_pictures: Vec<Picture>,
     running: Running,
     inputs: [BufferSlice; 3],
@@ -78,6 +83,8 @@ pub struct Trainer {
     add_next: DispatchList,
     update: DispatchList,
     step: u64,
+    /// Samples drawn when that step was done.
+    drawn: u64,
     stage: Stage,
     /// Micro-batches that the device may still be at.
     behind: VecDeque<Mark>,
@@ -109,18 +116,23 @@ impl Trainer {
         let t = &recipe.train;
         let samples = checkpoint.map_or(0, |checkpoint| checkpoint.samples);
         let held = split.measured(MAX_HELD_OUT);
-        let held = packed(load_all_beside(source.as_ref(), &held, Some(limit), platform::threads()).await);
+        let loaded = load_all_beside(source.as_ref(), &held, Some(limit), platform::threads()).await;
+        let mut skipped: Vec<String> = loaded.skipped.iter().map(|(name, _)| name.clone()).collect();
+        let held = packed(loaded);
+        let budget = t.pixel_budget << 20;
+        let (held, taken) = HeldOut::within(held, budget);
         let probes = held.len().min(PROBES);
         let probe_pictures = (0..probes).map(|place| held[place * held.len() / probes].clone()).collect();
         let options = FeedOptions {
             batch: t.batch,
             seed: t.seed,
             samples,
-            budget: t.pixel_budget << 20,
+            budget: budget.saturating_sub(taken),
             limit,
             max_unreadable: t.max_unreadable,
         };
         let feed = Feed::open(&gpu, source, &split.train, options).await?;
+        skipped.extend_from_slice(feed.skipped());
 
         let mut graph = TrainGraph::build(&recipe, feed.slot())?;
         let pinned = checkpoint.map(Checkpoint::tiles).transpose()?;
@@ -141,7 +153,7 @@ impl Trainer {
             }
         };
 
-        let (slot, _) = feed.slot();
+        let slot = feed.slot().words;
         let inputs = [
             gpu.buffer("pixels", (t.batch * slot) as u64 * 4).await?,
             gpu.buffer("sizes", t.batch as u64 * 16).await?,
@@ -154,7 +166,7 @@ impl Trainer {
             None => None,
         };
         gpu.upload(&scaling.state, &state.unwrap_or([first / t.accumulate as f32, 0.0]));
-        let running = run_plan(&gpu, &graph, &store, &inputs, &scaling).await?;
+        let running = run_plan(&gpu, &recipe, &graph, &store, &inputs, &scaling).await?;
         let schedule = gpu.buffer("schedule", 16).await?;
         let norm = gpu.buffer("norm", 16).await?;
         let ring = gpu.buffer("losses", (RING * (t.accumulate + 4)) as u64 * 4).await?;
@@ -168,6 +180,8 @@ impl Trainer {
             tiles: graph.builder.graph.choices().clone(),
             feed,
             held_out,
+            kept_back: split.held_out.len(),
+            skipped,
             probe_pictures,
             running,
             inputs,
@@ -179,6 +193,7 @@ impl Trainer {
             add_next,
             update,
             step,
+            drawn: samples,
             stage: Stage::default(),
             behind: VecDeque::new(),
             pending: Vec::new(),
@@ -226,7 +241,7 @@ impl Trainer {
                 if slices == Slices::default() {
                     self.feed.next(&gpu, &self.inputs[0], &self.inputs[1])?;
                     let counter = self.step * accumulate as u64 + micro as u64;
-                    gpu.upload(&self.inputs[2], &[self.recipe.train.seed as u32, counter as u32, 0, 0]);
+                    gpu.upload(&self.inputs[2], &[folded(self.recipe.train.seed), counter as u32, 0, 0]);
                 }
                 if !self.running.plan.list().run_slice(&gpu, &mut slices, most) {
                     self.stage.slices = slices;
@@ -261,6 +276,7 @@ impl Trainer {
                 self.copy(&self.norm, slot + accumulate as u64 * 4, 16);
                 self.stage = Stage::default();
                 self.step += 1;
+                self.drawn = self.feed.samples();
                 self.pending.push((self.step, lr));
                 Ok(true)
             }
@@ -321,7 +337,7 @@ impl Trainer {
         Ok(Checkpoint {
             recipe: self.recipe.clone(),
             step: self.step,
-            samples: self.feed.samples(),
+            samples: self.drawn,
             weights,
             first: Tensors::default(),
             second: Tensors::default(),
@@ -350,7 +366,7 @@ impl Trainer {
             Some(held_out) => Some(held_out.replanned(&self.gpu, &recipe, &self.store).await?),
             None => None,
         };
-        self.running = run_plan(&self.gpu, &graph, &self.store, &self.inputs, &self.scaling).await?;
+        self.running = run_plan(&self.gpu, &recipe, &graph, &self.store, &self.inputs, &self.scaling).await?;
         self.held_out = held_out;
         self.recipe = recipe;
         Ok(())
@@ -390,10 +406,40 @@ impl Trainer {
         &self.gpu
     }
 
-    /// Number of held-out pictures.
-    pub fn held_out_pictures(&self) -> usize {
+    /// The memory that it takes.
+    pub fn estimate(&self) -> Estimate {
+        let mut estimate = self.running.estimate.clone();
+        estimate.pixels += self.feed.resident_bytes();
+        match &self.held_out {
+            Some(held_out) => held_out.added_to(estimate),
+            None => estimate,
+        }
+    }
+
+    /// Number of pictures that are held out.
+    pub fn held_out(&self) -> usize {
+        self.kept_back
+    }
+
+    /// Number of held-out pictures that are measured.
+    pub fn measured(&self) -> usize {
         self.held_out.as_ref().map_or(0, HeldOut::pictures)
     }
+
+    /// Which they are, see [`super::MetricsLine::measured`].
+    pub fn measured_set(&self) -> Option<u32> {
+        self.held_out.as_ref().map(HeldOut::fingerprint)
+    }
+
+    /// Names of files, to train on and held out, that could not be decoded when it was made.
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+}
+
+/// A seed as shaders draw by it: one below 2^32 is itself.
+fn folded(seed: u64) -> u32 {
+    (seed ^ seed >> 32) as u32
 }
 
 fn is_mixed(recipe: &Recipe) -> bool {
@@ -402,6 +448,7 @@ fn is_mixed(recipe: &Recipe) -> bool {
 
 async fn run_plan(
     gpu: &Gpu,
+    recipe: &Recipe,
     graph: &TrainGraph,
     store: &ParamStore,
     inputs: &[BufferSlice; 3],
@@ -416,7 +463,7 @@ async fn run_plan(
     let layout = Layout::of(&graph.builder.graph, &roots, Caps::of(gpu))?;
     let plan = Plan::new(gpu, &graph.builder.graph, &layout, &roots, &externals).await?;
     let loss = plan.slice(roots[0]).cloned().ok_or_else(|| GraphError::Unbound("loss".to_owned()))?;
-    Ok(Running { plan, loss })
+    Ok(Running { plan, loss, estimate: graph.estimate(recipe).with(&layout) })
 }
 
 /// Lists that start a sum of gradients, continue it, and update the weights.

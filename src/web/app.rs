@@ -78,6 +78,12 @@ pub fn choose_files(paths: Vec<String>) -> Vec<String> {
     data::choose(paths)
 }
 
+/// Bytes of files that a page takes up at once.
+#[wasm_bindgen(js_name = mostGiven)]
+pub fn most_given() -> f64 {
+    platform::MOST_GIVEN
+}
+
 /// The running app.
 #[wasm_bindgen]
 pub struct Page {
