@@ -20,6 +20,26 @@ const LEAST: f64 = 0.05;
 /// Seconds that the animation takes.
 const ANIMATION: f64 = 6.0;
 
+/// What the panel asks of the app around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// A file to open.
+    Open,
+    /// The model of the run that stands.
+    LastRun,
+}
+
+/// What there is of a model in training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trained {
+    /// None.
+    Nothing,
+    /// It stands still.
+    Stands,
+    /// It learns.
+    Learns,
+}
+
 /// What is being explored.
 pub struct Explore {
     gallery: Gallery,
@@ -89,6 +109,11 @@ impl Explore {
         self.position.map(|_| self.picture())
     }
 
+    /// Whether there is a built-in photograph `name` to explore.
+    pub fn knows(&self, name: &str) -> bool {
+        self.gallery.position(name).is_some()
+    }
+
     /// Whether patches are hidden by hand.
     pub fn is_painted(&self) -> bool {
         self.painted.is_some()
@@ -102,7 +127,7 @@ impl Explore {
         self.weights = self.coming.clone();
         self.asked = None;
         if self.picture.is_none() {
-            self.choose(self.gallery.position(&settings.photo), settings, session);
+            self.choose(self.gallery.position(&settings.photo).unwrap_or(0), settings, session);
         }
         self.ask(settings, session);
     }
@@ -202,6 +227,7 @@ impl Explore {
         for (key, by) in [(egui::Key::ArrowUp, 0.05), (egui::Key::ArrowDown, -0.05)] {
             if pressed(key) {
                 self.painted = None;
+                self.animation = None;
                 settings.ratio = (settings.ratio + by).clamp(0.0, MOST);
             }
         }
@@ -235,26 +261,28 @@ impl Explore {
         ctx.request_repaint();
     }
 
-    /// Draws the panel; true where the user wants to open a file.
+    /// Draws the panel; `trained` is what there is of a model in training.
     pub fn ui(
         &mut self,
         ui: &mut egui::Ui,
         settings: &mut ExploreSettings,
         session: &Session,
         textures: &mut Textures,
-    ) -> bool {
+        trained: Trained,
+    ) -> Option<Wish> {
         self.animate(ui.ctx(), settings);
-        let mut open = false;
+        let mut wish = None;
         if ui.available_width() < theme::NARROW {
-            egui::Panel::bottom("explore controls below").resizable(true).default_size(250.0).show(ui, |ui| {
+            let controls = theme::below(ui, "explore controls below", 250.0);
+            controls.show(ui, |ui| {
                 egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                    open = self.controls(ui, settings, session);
+                    wish = self.controls(ui, settings, session, trained);
                 });
             });
         } else {
             egui::Panel::left("explore controls").default_size(theme::CONTROLS).show(ui, |ui| {
                 egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                    open = self.controls(ui, settings, session);
+                    wish = self.controls(ui, settings, session, trained);
                 });
             });
         }
@@ -266,12 +294,19 @@ impl Explore {
         });
         egui::CentralPanel::default().show(ui, |ui| self.pictures(ui, settings, textures));
         self.ask(settings, session);
-        open
+        wish
     }
 
-    fn controls(&mut self, ui: &mut egui::Ui, settings: &mut ExploreSettings, session: &Session) -> bool {
+    fn controls(
+        &mut self,
+        ui: &mut egui::Ui,
+        settings: &mut ExploreSettings,
+        session: &Session,
+        trained: Trained,
+    ) -> Option<Wish> {
         ui.add_space(6.0);
-        let mut percent = settings.ratio * 100.0;
+        // Rounded here: a slider that rounds counts that as a change by the user.
+        let mut percent = (settings.ratio * 100.0).round();
         let slider = egui::Slider::new(&mut percent, 0.0..=MOST * 100.0).fixed_decimals(0).suffix(" %");
         ui.label("Mask ratio")
             .on_hover_text("share of the patches that the encoder does not see; the paper hides 75 %");
@@ -319,13 +354,13 @@ impl Explore {
         ui.separator();
 
         if let Some(shown) = &self.shown {
-            let none = shown.measured.hidden.iter().all(|hidden| !hidden);
+            let psnr = shown.measured.hidden_psnr_db;
             egui::Grid::new("errors").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
                 ui.label("Hidden MSE").on_hover_text("mean square error over hidden patches, in normalised units");
-                ui.monospace(if none { "–".to_owned() } else { format!("{:.4}", shown.measured.hidden_mse) });
+                ui.monospace(psnr.map_or("–".to_owned(), |_| format!("{:.4}", shown.measured.hidden_mse)));
                 ui.end_row();
                 ui.label("PSNR").on_hover_text("the same error as peak signal-to-noise ratio of pixels from 0 to 1");
-                ui.monospace(if none { "–".to_owned() } else { format!("{:.2} dB", shown.measured.hidden_psnr_db) });
+                ui.monospace(psnr.map_or("–".to_owned(), |psnr| format!("{psnr:.2} dB")));
                 ui.end_row();
                 ui.label("Time").on_hover_text("from giving the work to the GPU to reading the numbers back");
                 ui.monospace(format!("{:.1} ms", shown.seconds * 1e3));
@@ -338,30 +373,38 @@ impl Explore {
         for (index, (_, name, hint)) in VIEWS.iter().enumerate() {
             ui.checkbox(&mut settings.views[index], *name).on_hover_text(*hint);
         }
-        ui.checkbox(&mut settings.wipe, "Wipe").on_hover_text("reconstruction over the original, with a line to drag");
+        ui.checkbox(&mut settings.wipe, "Wipe").on_hover_text("what is rebuilt over the original, with a line to drag");
         ui.separator();
 
         let hint = "pictures, or weights (.safetensors, .pth, .bin); or drop them here (O), or paste a picture";
-        let mut open = false;
+        let mut wish = None;
         ui.horizontal(|ui| {
-            open = ui.button("Open…").on_hover_text(hint).clicked();
+            if ui.button("Open…").on_hover_text(hint).clicked() {
+                wish = Some(Wish::Open);
+            }
             let hint = "rebuild what the camera sees; once more to keep the picture";
             if platform::HAS_CAMERA && ui.toggle_value(&mut self.camera, "Camera").on_hover_text(hint).changed() {
                 platform::set_camera(self.camera);
             }
         });
-        if let Some(model) = &self.model {
+        if let Some(model) = self.model.clone() {
             ui.add_space(4.0);
             ui.weak(format!("{} · {}", model.name, widgets::count(model.parameters)));
             ui.horizontal_wrapped(|ui| {
                 if ui.small_button("Shipped model").clicked() {
-                    self.coming = WeightsFrom::Shipped;
-                    session.send(Command::Weights(WeightsFrom::Shipped));
+                    self.use_weights(WeightsFrom::Shipped, session);
                 }
-                let hint = "what the model in training makes of this picture, as it learns";
-                if ui.small_button("Model in training").on_hover_text(hint).clicked() {
-                    self.coming = WeightsFrom::Training;
-                    session.send(Command::Weights(WeightsFrom::Training));
+                let (name, hint) = match trained {
+                    Trained::Stands => ("Model of the last run", "what it makes of this picture where it stands"),
+                    _ => ("Model in training", "what the model in training makes of this picture, as it learns"),
+                };
+                let button = ui.add_enabled(trained != Trained::Nothing, egui::Button::new(name).small());
+                let why = "no model is in training: start a run under Train";
+                if button.on_hover_text(hint).on_disabled_hover_text(why).clicked() {
+                    match trained {
+                        Trained::Stands => wish = Some(Wish::LastRun),
+                        _ => self.use_weights(WeightsFrom::Training, session),
+                    }
                 }
             });
             if model.config.norm_pix_loss {
@@ -370,7 +413,7 @@ impl Explore {
                 );
             }
         }
-        open
+        wish
     }
 
     fn count_text(&self) -> String {
@@ -400,15 +443,16 @@ impl Explore {
             ui.label("egui does not draw with wgpu here");
             return;
         };
-        let mut views: Vec<(View, &str, &str)> =
+        let views: Vec<(View, &str, &str)> =
             VIEWS.iter().zip(settings.views).filter(|(_, on)| *on).map(|(view, _)| *view).collect();
-        if settings.wipe || views.is_empty() {
-            views.retain(|(view, ..)| matches!(view, View::Visible | View::Error));
-        }
         let count = views.len() + usize::from(settings.wipe);
+        if count == 0 {
+            ui.centered_and_justified(|ui| ui.label("Choose a view"));
+            return;
+        }
         let text = ui.text_style_height(&egui::TextStyle::Body) + 4.0;
         let gap = 10.0;
-        let (columns, side) = pictures::arrange(count.max(1), ui.available_size(), gap, text + 6.0);
+        let (columns, side) = pictures::arrange(count, ui.available_size(), gap, text + 6.0);
         let (mse, hidden) = (&shown.measured.patch_mse, &shown.measured.hidden);
         pictures::grid(ui, "pictures", [columns as f32, side, gap], |ui| {
             for index in 0..count {
@@ -422,7 +466,8 @@ impl Explore {
                         pictures::paint(ui.painter(), rect, *view, texture, mse, hidden);
                         self.brush(ui, rect, &response, hidden.len());
                     } else {
-                        ui.label("Reconstruction | original").on_hover_text("drag the line");
+                        let name = egui::Label::new("With visible patches | original").truncate();
+                        ui.add(name).on_hover_text("drag the line");
                         wipe(ui, side, texture, &mut settings.wipe_at);
                     }
                 });
@@ -468,7 +513,7 @@ fn strategy_name(strategy: MaskStrategy) -> &'static str {
     }
 }
 
-/// Reconstruction left of a line, original right of it.
+/// Reconstruction with visible patches left of a line, original right of it.
 fn wipe(ui: &mut egui::Ui, side: f32, texture: egui::TextureId, at: &mut f32) {
     let (rect, response) = ui.allocate_exact_size(egui::Vec2::splat(side), egui::Sense::click_and_drag());
     widgets::name_image(&response, "Wipe");

@@ -36,6 +36,11 @@ impl Frames {
         }
     }
 
+    /// Drawing stops, or what is drawn is no longer counted: the time until the next frame is none of it.
+    pub fn paused(&mut self) {
+        self.last = None;
+    }
+
     /// What the latest frames took; none before there are two.
     pub fn times(&self) -> Option<FrameTimes> {
         let mut gaps: Vec<f64> = self.gaps.iter().copied().collect();
@@ -65,6 +70,10 @@ mod tests {
         assert_eq!(times.frames, 100);
         let rounded = [times.median, times.percentile_95, times.longest].map(f64::round);
         assert_eq!(rounded, [51.0, 95.0, 100.0]);
+        frames.paused();
+        frames.drawn(now + 60.0);
+        assert_eq!(frames.times().map(|times| (times.frames, times.longest.round())), Some((100, 100.0)));
+        frames.paused();
         (0..2 * KEPT).for_each(|_| frames.drawn(now));
         assert_eq!(frames.times().map(|times| (times.frames, times.longest)), Some((KEPT, 0.0)));
     }

@@ -25,9 +25,9 @@ impl Gallery {
         self.indices.len()
     }
 
-    /// Position of the photograph `name`, or of the first.
-    pub fn position(&self, name: &str) -> usize {
-        self.indices.iter().position(|index| SampleSource.name(*index) == name).unwrap_or(0)
+    /// Position of the photograph `name`.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.indices.iter().position(|index| SampleSource.name(*index) == name)
     }
 
     /// The photograph at `position`, in full.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{App, Inbox, Phase, Tab, is_weights};
 use crate::data::{self, Picture};
-use crate::platform::{Content, Incoming};
+use crate::platform::{self, Content, Incoming};
 use crate::session::WeightsFrom;
 use crate::train::{Checkpoint, TrainError};
 use crate::weights::{holds_weights, open_weights};
@@ -18,7 +18,7 @@ impl App {
                     self.settings.tab = Tab::Train;
                     self.give(files);
                 }
-                Inbox::Folder(folder) => self.settings.train.set_folder(folder),
+                Inbox::Folder(folder) => self.settings.train.set_folders(vec![folder]),
                 Inbox::Run(folder) => {
                     if let Err(error) = self.train.stand_in(&folder, &mut self.settings.train) {
                         self.notices.error(error.to_string());
@@ -30,6 +30,11 @@ impl App {
                     }
                 }
                 Inbox::Kept(run) => self.take_kept(&run),
+                Inbox::Read(name, checkpoint) => {
+                    if self.train.phase() == Phase::Idle {
+                        self.take_run(&name, *checkpoint);
+                    }
+                }
                 Inbox::Trouble(text) => self.notices.error(text),
                 Inbox::Saved(Ok(name)) => self.notices.note(format!("saved {name}")),
                 Inbox::Saved(Err(reason)) => self.notices.error(format!("nothing was saved: {reason}")),
@@ -47,28 +52,32 @@ impl App {
                         self.settings.tab = Tab::Train;
                         self.give(many);
                     }
+                    let mut shown = None;
                     for Incoming { name, content } in files {
                         match content {
                             Ok(Content::Path(path)) => self.take_weights_at(path),
                             Ok(Content::Bytes(bytes)) if is_weights(&name) => self.take_weights(name, bytes),
-                            Ok(Content::Bytes(bytes)) => match data::decode(&name, &bytes, Some(2048)) {
-                                Ok(picture) => self.show_picture(picture),
-                                Err(error) => self.notices.error(error.to_string()),
-                            },
+                            // Of several pictures one is seen.
+                            Ok(Content::Bytes(bytes)) => shown = Some((name, bytes)),
                             Err(reason) => self.notices.error(format!("{name}: {reason}")),
                         }
+                    }
+                    match shown.map(|(name, bytes)| data::decode(&name, &bytes, Some(2048))) {
+                        Some(Ok(picture)) => self.show_picture(picture),
+                        Some(Err(error)) => self.notices.error(error.to_string()),
+                        None => {}
                     }
                 }
             }
         }
     }
 
-    /// A folder that was dropped: weights to explore with, or pictures to train on.
-    pub(super) fn take_folder(&mut self, folder: PathBuf) {
-        if holds_weights(&folder) {
-            self.take_weights_at(folder);
-        } else {
-            self.settings.train.set_folder(folder);
+    /// Folders and archives that were dropped: weights to explore with, or pictures to train on.
+    pub(super) fn take_data(&mut self, paths: Vec<PathBuf>) {
+        let (weights, data): (Vec<PathBuf>, Vec<PathBuf>) = paths.into_iter().partition(|path| holds_weights(path));
+        weights.into_iter().for_each(|folder| self.take_weights_at(folder));
+        if !data.is_empty() {
+            self.settings.train.set_folders(data);
             self.settings.tab = Tab::Train;
         }
     }
@@ -77,8 +86,16 @@ impl App {
     fn take_weights_at(&mut self, path: PathBuf) {
         let is_run = open_weights(&path).is_ok_and(|weights| weights.metadata().contains_key("recipe"));
         if is_run && self.train.phase() == Phase::Idle {
-            let checkpoint = Checkpoint::read(&path);
-            self.take_run(&path.display().to_string(), checkpoint);
+            let (outside, ctx, path) = (self.outside.clone(), self.ctx.clone(), path.clone());
+            // It may be large.
+            let read = platform::spawn(move || async move {
+                // The window may be gone by now.
+                let _ = outside.send(Inbox::Read(path.display().to_string(), Box::new(Checkpoint::read(&path))));
+                ctx.request_repaint();
+            });
+            if let Err(error) = read {
+                self.notices.error(format!("no thread to read it: {error}"));
+            }
         }
         self.explore.use_weights(WeightsFrom::Path(path), &self.session);
     }
@@ -97,6 +114,7 @@ impl App {
         if let Ok(checkpoint) = checkpoint {
             let text = format!("{name} holds a run at step {}: Train can continue it", checkpoint.step);
             self.notices.note(text);
+            platform::leave_kept();
             self.train.stand(Arc::new(checkpoint), &mut self.settings.train);
         }
     }
@@ -104,6 +122,7 @@ impl App {
     /// Takes up the run that the browser kept, unless another was begun or opened meanwhile.
     fn take_kept(&mut self, bytes: &[u8]) {
         if self.train.phase() != Phase::Idle || self.train.standing().is_some() {
+            platform::leave_kept();
             return;
         }
         match Checkpoint::from_bytes("the run that the browser kept", bytes) {
@@ -111,7 +130,10 @@ impl App {
                 self.notices.note(format!("the browser kept a run at step {}", checkpoint.step));
                 self.train.stand(Arc::new(checkpoint), &mut self.settings.train);
             }
-            Err(error) => self.notices.error(error.to_string()),
+            Err(error) => {
+                platform::leave_kept();
+                self.notices.error(error.to_string());
+            }
         }
     }
 

@@ -91,8 +91,16 @@ impl Inspect {
 
     /// Another panel is open: nothing has to be looked at meanwhile.
     pub fn leave(&mut self, session: &Session) {
+        self.pause_frames();
         if self.asked.take().is_some() {
             session.send(Command::Inspect(None));
+        }
+    }
+
+    /// Frames are not drawn one after the other where they are not seen to be counted.
+    fn pause_frames(&mut self) {
+        if let Some(frames) = &mut self.frames {
+            frames.paused();
         }
     }
 
@@ -121,11 +129,12 @@ impl Inspect {
             });
         };
         if ui.available_width() < theme::NARROW {
-            egui::Panel::bottom("inspect controls below").resizable(true).default_size(200.0).show(ui, |ui| {
-                controls(ui, self);
-            });
+            theme::below(ui, "inspect controls below", 200.0).show(ui, |ui| controls(ui, self));
         } else {
             egui::Panel::left("inspect controls").default_size(theme::CONTROLS).show(ui, |ui| controls(ui, self));
+        }
+        if self.page != Page::Costs {
+            self.pause_frames();
         }
         egui::CentralPanel::default().show(ui, |ui| match self.page {
             Page::Picture => self.maps(ui, explore, textures),

@@ -21,6 +21,7 @@ mod tour;
 mod train;
 mod widgets;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 
@@ -30,7 +31,9 @@ use crate::data::{self, Picture};
 use crate::gpu::Gpu;
 use crate::platform::{self, Incoming};
 use crate::session::{Command, Event, JobError, Session, WeightsFrom};
+use crate::train::{Checkpoint, TrainError};
 pub use explore::Explore;
+use explore::Wish;
 pub use frames::FrameTimes;
 pub use inspect::Inspect;
 use notices::Notices;
@@ -66,6 +69,8 @@ enum Inbox {
     Compare(std::path::PathBuf),
     /// The run that the browser kept.
     Kept(Vec<u8>),
+    /// A file that may hold a run, by its name.
+    Read(String, Box<Result<Checkpoint, TrainError>>),
     /// Something that went wrong.
     Trouble(String),
     /// Whether a file was saved.
@@ -133,15 +138,16 @@ impl App {
 
     /// Stands where another app stood before it lost its device.
     pub fn recover(&mut self, recovery: Recovery) {
-        let Recovery { reason, explore, train, notices } = recovery;
-        (self.explore, self.train, self.notices) = (explore, train, notices);
+        let Recovery { reason, settings, explore, train, notices } = recovery;
+        (self.settings, self.explore, self.train, self.notices) = (settings, explore, train, notices);
+        self.session.send(Command::SetSlice(self.settings.slice_ms / 1e3));
         self.explore.move_to(&self.session);
         self.inspect.session_changed();
         let mut text = format!("The GPU device was lost ({reason}). Everything was set up again");
         if let Some(standing) = self.train.standing() {
             text += &format!("; training stands at step {}: press Continue under Train", standing.step);
         }
-        self.notices.error(text);
+        self.notices.tell(text);
     }
 
     /// Gives the device up, as a driver reset would.
@@ -165,7 +171,7 @@ impl App {
     }
 
     /// Notices that nobody has dismissed yet.
-    pub fn unread(&self) -> &[String] {
+    pub fn unread(&self) -> Vec<String> {
         self.notices.unread()
     }
 
@@ -194,10 +200,11 @@ impl App {
                 Event::Inspected(looked) => self.inspect.seen(*looked),
                 Event::Profiled(profile) => self.inspect.measured(*profile),
                 Event::Shown(shown) => self.explore.shown(*shown),
-                Event::Refused(text) | Event::Warning(text) => {
+                Event::Refused(text) => {
                     self.inspect.refused();
                     self.notices.error(text);
                 }
+                Event::Warning(text) => self.notices.tell(text),
                 Event::Failed(error) => {
                     self.train.failed(&error);
                     self.notices.error(error.to_string());
@@ -216,7 +223,7 @@ impl App {
         if let Some(on_lost) = self.on_lost.take() {
             let explore = std::mem::replace(&mut self.explore, Explore::new(&self.settings.explore));
             let (train, notices) = (std::mem::take(&mut self.train), std::mem::take(&mut self.notices));
-            on_lost(Recovery { reason, explore, train, notices });
+            on_lost(Recovery { reason, settings: self.settings.clone(), explore, train, notices });
         } else {
             self.notices.error(format!("The GPU device was lost: {reason}"));
         }
@@ -238,16 +245,14 @@ impl App {
         }
         let dropped = ctx.input(|input| input.raw.dropped_files.clone());
         if !dropped.is_empty() {
-            let is_data = |path: &std::path::PathBuf| {
-                path.is_dir() || (path.is_file() && data::is_container(&path.to_string_lossy()))
-            };
-            let data = dropped.iter().map(|file| file.path().to_owned()).find(is_data);
-            if let Some(folder) = data {
-                self.take_folder(folder);
-            } else {
+            let is_data =
+                |path: &Path| path.is_dir() || (path.is_file() && data::is_container(&path.to_string_lossy()));
+            let (data, files): (Vec<_>, Vec<_>) = dropped.into_iter().partition(|file| is_data(file.path()));
+            self.take_data(data.iter().map(|file| file.path().to_owned()).collect());
+            if !files.is_empty() {
                 let (outside, ctx) = (self.outside.clone(), ctx.clone());
-                let trains = self.settings.tab == Tab::Train;
-                platform::read_dropped(dropped, is_weights, move |files| {
+                let trains = self.settings.tab == Tab::Train && data.is_empty();
+                platform::read_dropped(files, is_weights, move |files| {
                     // The window may be gone by now.
                     let _ = outside.send(if trains { Inbox::Given(files) } else { Inbox::Files(files) });
                     ctx.request_repaint();
@@ -274,24 +279,21 @@ impl App {
         });
     }
 
-    /// Saves the run that stands, or the latest snapshot of the one that goes on, to a file.
-    fn save_run(&mut self, ctx: &egui::Context) {
-        let Some(snapshot) = self.train.snapshot() else { return };
-        match snapshot.to_bytes() {
-            Ok(bytes) => {
-                let (outside, ctx) = (self.outside.clone(), ctx.clone());
-                let name = format!("{}-step-{}.safetensors", snapshot.recipe.name, snapshot.step);
-                platform::save_file(&name, bytes, move |result| {
-                    let _ = outside.send(Inbox::Saved(result));
-                    ctx.request_repaint();
-                });
-            }
-            Err(error) => self.notices.error(error.to_string()),
-        }
+    /// Saves the run that stands, the latest snapshot of the one that goes on, or weights alone, to a file.
+    fn save_run(&self, ctx: &egui::Context) {
+        let Some(snapshot) = self.train.savable().cloned() else { return };
+        let (outside, ctx) = (self.outside.clone(), ctx.clone());
+        let name = snapshot.file_name();
+        let bytes = move || snapshot.to_bytes().map_err(|error| error.to_string());
+        platform::save_file(&name, bytes, move |result| {
+            let _ = outside.send(Inbox::Saved(result));
+            ctx.request_repaint();
+        });
     }
 
     fn top_bar(&mut self, ui: &mut egui::Ui) {
-        let narrow = ui.available_width() < theme::NARROW;
+        let width = ui.available_width();
+        let (narrow, roomy) = (width < theme::NARROW, width >= theme::ROOMY);
         ui.horizontal_wrapped(|ui| {
             ui.label(egui::RichText::new("unmask").strong().size(18.0)).on_hover_text("masked autoencoders on any GPU");
             ui.separator();
@@ -312,7 +314,8 @@ impl App {
                 if let Some(status) = self.train.status(&self.gpu) {
                     ui.label(status);
                 }
-                if !narrow {
+                // It is the least that there has to be room for.
+                if roomy {
                     let info = self.gpu.summary();
                     ui.weak(&info.name).on_hover_text(format!("{} · {} · {}", info.name, info.backend, info.driver));
                 }
@@ -349,9 +352,14 @@ impl eframe::App for App {
         match self.settings.tab {
             Tab::Inspect => self.inspect.ui(ui, &self.explore, &self.session, &self.gpu, &mut self.textures),
             Tab::Explore => {
-                let open = self.explore.ui(ui, &mut self.settings.explore, &self.session, &mut self.textures);
-                if open {
-                    self.pick_files(&ctx, "Pictures or weights", Inbox::Files);
+                let (session, textures, trained) = (&self.session, &mut self.textures, self.train.trained());
+                match self.explore.ui(ui, &mut self.settings.explore, session, textures, trained) {
+                    Some(Wish::Open) => self.pick_files(&ctx, "Pictures or weights", Inbox::Files),
+                    Some(Wish::LastRun) => match self.train.last_run() {
+                        Ok(weights) => self.explore.use_weights(weights, &self.session),
+                        Err(error) => self.notices.error(error.to_string()),
+                    },
+                    None => {}
                 }
             }
             Tab::Train => {

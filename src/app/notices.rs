@@ -1,4 +1,4 @@
-//! Errors stay until they are read; all of them are kept in a log.
+//! What users should know stays until it is read; all that happened is kept in a log.
 
 use eframe::egui;
 
@@ -6,22 +6,44 @@ use super::theme;
 
 /// Lines kept in the log.
 const KEPT: usize = 200;
+/// Most of the window's height that notices may take.
+const SHARE: f32 = 0.25;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    /// Good to know.
+    Note,
+    /// Something went wrong.
+    Error,
+}
 
 /// What went wrong, and what happened.
 #[derive(Default)]
 pub struct Notices {
-    unread: Vec<String>,
+    unread: Vec<(Level, String)>,
     log: Vec<String>,
     open: bool,
 }
 
 impl Notices {
-    /// Shows `text` until the user dismisses it.
+    /// Shows `text`, which tells of something that went wrong, until the user dismisses it.
     pub fn error(&mut self, text: impl Into<String>) {
         let text = text.into();
         log::error!("{text}");
-        if !self.unread.contains(&text) {
-            self.unread.push(text.clone());
+        self.show_until_read(Level::Error, text);
+    }
+
+    /// Shows `text`, which is good to know, until the user dismisses it.
+    pub fn tell(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        log::warn!("{text}");
+        self.show_until_read(Level::Note, text);
+    }
+
+    fn show_until_read(&mut self, level: Level, text: String) {
+        if !self.unread.iter().any(|(_, other)| *other == text) {
+            self.unread.push((level, text.clone()));
         }
         self.note(text);
     }
@@ -35,8 +57,8 @@ impl Notices {
     }
 
     /// Notices that are not read yet.
-    pub fn unread(&self) -> &[String] {
-        &self.unread
+    pub fn unread(&self) -> Vec<String> {
+        self.unread.iter().map(|(_, text)| text.clone()).collect()
     }
 
     /// A button that opens the log.
@@ -47,23 +69,9 @@ impl Notices {
     /// Draws unread notices below the top bar, and the log at the bottom where it is open.
     pub fn show(&mut self, ui: &mut egui::Ui) {
         if !self.unread.is_empty() {
+            let most = ui.available_height() * SHARE;
             egui::Panel::top("notices").show(ui, |ui| {
-                let mut read = None;
-                for (index, text) in self.unread.iter().enumerate() {
-                    ui.horizontal_wrapped(|ui| {
-                        ui.colored_label(theme::ERROR, "Error");
-                        if ui.small_button("Dismiss").clicked() {
-                            read = Some(index);
-                        }
-                        if ui.small_button("Copy").clicked() {
-                            ui.ctx().copy_text(text.clone());
-                        }
-                        ui.label(text);
-                    });
-                }
-                if let Some(index) = read {
-                    self.unread.remove(index);
-                }
+                egui::ScrollArea::vertical().max_height(most).auto_shrink([false, true]).show(ui, |ui| self.list(ui));
             });
         }
         if self.open {
@@ -77,6 +85,31 @@ impl Notices {
                     }
                 });
             });
+        }
+    }
+
+    fn list(&mut self, ui: &mut egui::Ui) {
+        let mut read = None;
+        if self.unread.len() > 2 && ui.small_button("Dismiss all").clicked() {
+            self.unread.clear();
+        }
+        for (index, (level, text)) in self.unread.iter().enumerate() {
+            ui.horizontal_wrapped(|ui| {
+                match level {
+                    Level::Error => ui.colored_label(theme::ERROR, "Error"),
+                    Level::Note => ui.strong("Notice"),
+                };
+                if ui.small_button("Dismiss").clicked() {
+                    read = Some(index);
+                }
+                if ui.small_button("Copy").clicked() {
+                    ui.ctx().copy_text(text.clone());
+                }
+                ui.label(text);
+            });
+        }
+        if let Some(index) = read {
+            self.unread.remove(index);
         }
     }
 }

@@ -44,6 +44,8 @@ pub struct View {
     pub inspected: Option<[usize; 2]>,
     /// Step at which a run stands that can go on.
     pub stands: Option<u64>,
+    /// Whether there is something that Save… puts into a file.
+    pub savable: bool,
     /// Loss of the latest training step.
     pub loss: Option<f64>,
     /// Times between frames, where Inspect counts them: median, 95th percentile and longest, milliseconds.
@@ -75,15 +77,22 @@ impl App {
             step: self.train.step(),
             inspected: self.inspect.looked().map(|looked| [looked.look.layer, looked.look.token]),
             stands: self.train.standing().map(|standing| standing.step),
+            savable: self.train.savable().is_some(),
             loss: self.train.history().last.loss,
             frame_ms: self.inspect.frame_times().map(|times| [times.median, times.percentile_95, times.longest]),
-            notices: self.notices.unread().to_vec(),
+            notices: self.notices.unread(),
         }
     }
 
     /// Sets what the query of a page's address says.
     pub fn apply_link(&mut self, query: &str) {
+        let before = self.settings.explore.photo.clone();
         link::apply(&mut self.settings, query);
+        let photo = &mut self.settings.explore.photo;
+        if *photo != before && !self.explore.knows(photo) {
+            self.notices.error(format!("image={photo}: no such photograph is built in; {before} is shown"));
+            *photo = before;
+        }
     }
 
     /// The query of an address that leads to what is set now.

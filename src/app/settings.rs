@@ -71,7 +71,7 @@ pub fn is_given(recipe: &Recipe) -> bool {
 pub struct TrainSettings {
     /// Model and training.
     pub recipe: Recipe,
-    /// A folder of pictures, where it is not the built-in photographs.
+    /// A folder or archive of pictures, the first of several, where it is not the built-in photographs.
     pub folder: Option<PathBuf>,
 }
 
@@ -85,16 +85,16 @@ impl TrainSettings {
     /// Takes up the settings of a run.
     pub fn set_recipe(&mut self, recipe: Recipe) {
         self.folder = match recipe.train.data.as_slice() {
-            [data] if data != SAMPLE && !is_given(&recipe) => Some(PathBuf::from(data)),
-            _ => None,
+            [data] if data == SAMPLE || is_given(&recipe) => None,
+            data => data.first().map(PathBuf::from),
         };
         self.recipe = recipe;
     }
 
-    /// Trains on the pictures of `folder`.
-    pub fn set_folder(&mut self, folder: PathBuf) {
-        self.recipe.train.data = vec![folder.display().to_string()];
-        self.folder = Some(folder);
+    /// Trains on the pictures of `folders`.
+    pub fn set_folders(&mut self, folders: Vec<PathBuf>) {
+        self.recipe.train.data = folders.iter().map(|folder| folder.display().to_string()).collect();
+        self.folder = folders.into_iter().next();
     }
 
     /// Trains on files that were given.

@@ -23,6 +23,10 @@ pub const ERROR: Color32 = Color32::from_rgb(0xd0, 0x4a, 0x4a);
 pub const CONTROLS: f32 = 280.0;
 /// Windows narrower than this put controls above the pictures.
 pub const NARROW: f32 = 700.0;
+/// Windows narrower than this have no room for what is merely good to know.
+pub const ROOMY: f32 = 1000.0;
+/// Most of a narrow window's height that controls below the pictures take.
+const BELOW: f32 = 0.4;
 
 /// Sets the app's spacing in both themes.
 pub fn apply(ctx: &egui::Context) {
@@ -31,6 +35,12 @@ pub fn apply(ctx: &egui::Context) {
         style.spacing.slider_width = 150.0;
         style.interaction.selectable_labels = false;
     });
+}
+
+/// A panel of controls below the pictures, `wanted` points high where that leaves the pictures their part.
+pub fn below(ui: &egui::Ui, id: &str, wanted: f32) -> egui::Panel {
+    let most = ui.available_height() * BELOW;
+    egui::Panel::bottom(id.to_owned()).resizable(true).default_size(wanted.min(most)).max_size(most.max(60.0))
 }
 
 /// A choice between light, dark and what the system says; egui remembers it.

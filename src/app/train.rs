@@ -9,13 +9,14 @@ mod ticks;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::explore::Trained;
 use super::history::History;
 use super::notices::Notices;
 use super::settings::{self, TrainSettings};
 use crate::data::{self, DataError, Source};
 use crate::gpu::{AdapterRequest, Gpu};
 use crate::platform;
-use crate::session::{Command, Event, Job, JobError, Session, Started};
+use crate::session::{Command, Event, Job, JobError, Session, Started, WeightsFrom};
 use crate::train::Recipe;
 use crate::train::{Checkpoint, TrainError, find_runs};
 use form::Form;
@@ -69,6 +70,10 @@ pub struct Train {
     given: Option<Arc<dyn Source>>,
     /// What can go on.
     standing: Option<Standing>,
+    /// What stood before the run that is being prepared, and its curves: that can go on should this one not begin.
+    before: Option<(Option<Standing>, History)>,
+    /// Weights of a run that ended and whose state was too large to be copied.
+    weights: Option<Arc<Checkpoint>>,
     /// A batch to try, where the last one did not fit.
     smaller: Option<usize>,
 }
@@ -86,6 +91,8 @@ impl Default for Train {
             runs: PathBuf::from("runs"),
             given: None,
             standing: None,
+            before: None,
+            weights: None,
             smaller: None,
         }
     }
@@ -150,13 +157,14 @@ impl Train {
         match event {
             Event::Started(started) => {
                 let mut text = format!(
-                    "training on {} pictures, {} held out, {} estimated",
-                    started.pictures, started.held_out, started.estimate
+                    "training on {} pictures, {} held out, {} of them measured, {} estimated",
+                    started.pictures, started.held_out, started.measured, started.estimate
                 );
                 if started.skipped > 0 {
                     text += &format!("; {} files could not be read", started.skipped);
                 }
                 notices.note(text);
+                (self.before, self.weights) = (None, None);
                 // The run may go on from an earlier step than it was thought to stand at.
                 self.history.rewind(started.step);
                 self.phase = Phase::Running;
@@ -172,6 +180,9 @@ impl Train {
                 let out = self.started.as_ref().and_then(|started| started.out.clone());
                 self.standing = Some(Standing::of(snapshot, out));
             }
+            // A run that ends stays that way, paused or not.
+            Event::Weights(weights) => self.weights = Some(weights),
+            Event::Paused(_) if self.phase == Phase::Stopping => {}
             Event::Paused(paused) => self.phase = if paused { Phase::Paused } else { Phase::Running },
             Event::Saved(path) | Event::Preview(path) => notices.note(format!("wrote {}", path.display())),
             Event::Cancelled => {
@@ -189,6 +200,9 @@ impl Train {
     /// The run is over.
     pub fn ended(&mut self) {
         self.phase = Phase::Idle;
+        if let Some((standing, history)) = self.before.take() {
+            (self.standing, self.history) = (standing, history);
+        }
         self.stand_by_folder();
     }
 
@@ -221,12 +235,41 @@ impl Train {
         self.standing.as_ref().and_then(|standing| standing.snapshot.as_ref())
     }
 
+    /// What there is of a model in training.
+    pub fn trained(&self) -> Trained {
+        match self.phase {
+            Phase::Running | Phase::Paused | Phase::Stopping => Trained::Learns,
+            Phase::Idle if self.standing.is_some() || self.weights.is_some() => Trained::Stands,
+            Phase::Idle | Phase::Starting => Trained::Nothing,
+        }
+    }
+
+    /// The weights of the run that stands.
+    ///
+    /// # Errors
+    /// A run without a checkpoint.
+    pub fn last_run(&self) -> Result<WeightsFrom, TrainError> {
+        let nothing = |path: String| TrainError::RunFolder { path, reason: "has no checkpoint yet".to_owned() };
+        match (self.savable(), self.standing.as_ref().and_then(|standing| standing.out.as_ref())) {
+            (Some(saved), _) => Ok(WeightsFrom::Bytes(saved.file_name(), saved.to_bytes()?)),
+            (None, Some(out)) => match standing::newest(out) {
+                Some(file) => Ok(WeightsFrom::Path(file)),
+                None => Err(nothing(out.display().to_string())),
+            },
+            (None, None) => Err(nothing("the last run".to_owned())),
+        }
+    }
+
+    /// What can be saved to a file: the newest copy of the run's state, else its weights.
+    pub fn savable(&self) -> Option<&Arc<Checkpoint>> {
+        self.snapshot().or(self.weights.as_ref())
+    }
+
     /// Takes up a run from a snapshot of it.
     pub fn stand(&mut self, snapshot: Arc<Checkpoint>, settings: &mut TrainSettings) {
-        settings.set_recipe(snapshot.recipe.clone());
         self.history = History::default();
         self.history.last.step = snapshot.step;
-        self.standing = Some(Standing::of(snapshot, None));
+        self.stand_by(Standing::of(snapshot, None), settings);
     }
 
     /// Takes up the run in `folder`.
@@ -235,10 +278,17 @@ impl Train {
     /// A folder that holds no run.
     pub fn stand_in(&mut self, folder: &Path, settings: &mut TrainSettings) -> Result<(), TrainError> {
         let (standing, history) = Standing::in_folder(folder)?;
-        settings.set_recipe(standing.recipe.clone());
         self.history = history;
-        self.standing = Some(standing);
+        self.stand_by(standing, settings);
         Ok(())
+    }
+
+    /// Takes up a run in place of any other.
+    fn stand_by(&mut self, standing: Standing, settings: &mut TrainSettings) {
+        settings.set_recipe(standing.recipe.clone());
+        (self.started, self.scrubbed, self.smaller) = (None, None, None);
+        self.recipe = Some(standing.recipe.clone());
+        self.standing = Some(standing);
     }
 
     /// The device is gone, and what ran on it stands at its last snapshot or checkpoint. What there is to say where
@@ -288,20 +338,39 @@ impl Train {
         let out = platform::HAS_FOLDERS.then(|| free_folder(&self.runs, &recipe.name));
         let ask = self.send(recipe, out, None, false, session);
         if ask.is_none() {
-            self.history = History::default();
-            self.standing = None;
+            self.before = Some((self.standing.take(), std::mem::take(&mut self.history)));
+            platform::leave_kept();
         }
         ask
     }
 
-    /// Goes on with what stands; more steps than its recipe has are taken from `settings`.
+    /// The step at which a run stands that is not at its end, and what it goes on with where `settings` are asked for,
+    /// or which of them it cannot take up.
+    fn resumed(&self, settings: &TrainSettings) -> Option<(u64, Result<Recipe, TrainError>)> {
+        let standing = self.standing()?;
+        let steps = standing.recipe.train.steps.max(settings.recipe.train.steps);
+        (standing.step < steps).then(|| (standing.step, standing.recipe.resumed(&settings.recipe)))
+    }
+
+    /// Sets `settings` as the run that stands has them.
+    fn restore(&self, settings: &mut TrainSettings) {
+        if let Some(standing) = &self.standing {
+            settings.set_recipe(standing.recipe.clone());
+        }
+    }
+
+    /// Goes on with what stands as `settings` say, in a folder of its own where it has none.
     pub fn go_on(&mut self, settings: &TrainSettings, session: &Session) -> Option<Ask> {
-        let standing = self.standing.clone()?;
-        let mut recipe = standing.recipe;
-        recipe.train.steps = recipe.train.steps.max(settings.recipe.train.steps);
-        self.history.rewind(standing.step);
+        let (step, recipe) = self.resumed(settings)?;
+        let (recipe, standing) = (recipe.ok()?, self.standing.clone()?);
+        let folder = || platform::HAS_FOLDERS.then(|| free_folder(&self.runs, &recipe.name));
+        let out = standing.out.or_else(folder);
         let resume = standing.snapshot.is_none();
-        self.send(recipe, standing.out, standing.snapshot, resume, session)
+        let ask = self.send(recipe, out, standing.snapshot, resume, session);
+        if ask.is_none() {
+            self.history.rewind(step);
+        }
+        ask
     }
 
     fn send(

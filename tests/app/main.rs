@@ -95,6 +95,20 @@ fn clicking_a_patch_hides_and_shows_it() {
 }
 
 #[test]
+fn reveal_goes_on_by_itself_and_a_painted_mask_stays() {
+    let mut harness = open();
+    harness.get_by_label("Reveal").click();
+    wait(&mut harness, "less hidden", |app| app.settings().explore.ratio < 0.3);
+    harness.state_mut().settings_mut().explore.ratio = 0.55;
+    harness.get_by_label("Stop").click();
+    wait(&mut harness, "45 % visible", |app| visible(app) == 28);
+    harness.state_mut().settings_mut().explore.ratio = 0.55;
+    harness.get_by_role_and_label(egui::accesskit::Role::Image, "Visible patches").click();
+    harness.run_steps(20);
+    assert!(harness.state().explore().is_painted());
+}
+
+#[test]
 fn start_pause_step_and_stop() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut harness = open();

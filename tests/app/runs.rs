@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use unmask::app::{App, Phase, Tab};
 use unmask::gpu::{Gpu, GpuOptions};
 use unmask::train::MetricsLine;
@@ -42,8 +42,7 @@ fn notice(harness: &mut Harness<'static, App>, part: &str) {
 fn the_model_in_training_is_that_of_the_run_that_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut harness = open();
-    harness.get_by_label("Model in training").click();
-    notice(&mut harness, "start a run under Train");
+    assert!(harness.get_by_label("Model in training").accesskit_node().is_disabled());
     train_in(folder.path(), &mut harness);
     harness.get_by_label("Start").click();
     wait(&mut harness, "the first step", |app| app.train().step() >= 1);
@@ -57,15 +56,29 @@ fn the_model_in_training_is_that_of_the_run_that_goes_on() {
     harness.get_by_label("Stop").click();
     wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
     wait(&mut harness, "a name for what is left", |app| model(app) == "the model of the last run");
+    harness.state_mut().open(Tab::Explore);
+    harness.run_steps(2);
+    harness.get_by_label("Shipped model").click();
+    wait(&mut harness, "the shipped model", |app| model(app) == "the shipped model");
+    harness.get_by_label("Model of the last run").click();
+    wait(&mut harness, "the last run again", |app| model(app).contains("micro-step-"));
+    harness.state_mut().open(Tab::Train);
+    harness.run_steps(2);
 
     harness.state_mut().settings_mut().train.recipe.model.depth = depth + 1;
     harness.run_steps(2);
     harness.get_by_label("Start").click();
+    wait(&mut harness, "the second run", |app| app.train().step() >= 1 && app.train().phase() == Phase::Running);
+    harness.state_mut().open(Tab::Explore);
+    harness.run_steps(2);
+    harness.get_by_label("Model in training").click();
     wait(&mut harness, "the model of the second run", |app| {
         app.explore().model().is_some_and(|model| model.name == "the model in training" && model.config.depth != depth)
     });
     let shown = harness.state().explore().results();
     wait(&mut harness, "what it makes of the picture", |app| app.explore().results() > shown);
+    harness.state_mut().open(Tab::Train);
+    harness.run_steps(2);
     harness.get_by_label("Stop").click();
     wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
 }
@@ -114,7 +127,7 @@ fn an_opened_run_stands_at_its_newest_checkpoint_and_its_curves_go_on_from_there
 
     let mut harness = open();
     train_in(folder.path(), &mut harness);
-    harness.state_mut().settings_mut().train.set_folder(folder.path().to_owned());
+    harness.state_mut().settings_mut().train.set_folders(vec![folder.path().to_owned()]);
     harness.state().put_run(run);
     wait(&mut harness, "the run", |app| app.train().standing().is_some());
     let app = harness.state();
@@ -129,4 +142,45 @@ fn an_opened_run_stands_at_its_newest_checkpoint_and_its_curves_go_on_from_there
     for curve in [&history.loss, &history.held_out] {
         assert!(curve.windows(2).all(|pair| pair[0][0] < pair[1][0]), "drawn twice: {curve:?}");
     }
+}
+
+#[test]
+fn a_run_from_a_file_goes_on_in_a_folder_of_its_own_and_outlives_a_start_that_fails() {
+    let (folder, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let mut harness = open();
+    train_in(folder.path(), &mut harness);
+    harness.get_by_label("Start").click();
+    wait(&mut harness, "some steps", |app| app.train().step() >= 2);
+    harness.get_by_label("Stop").click();
+    wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
+    let step = harness.state().train().standing().expect("a run").step;
+    let file = std::fs::read_dir(folder.path().join("micro-1/checkpoints")).expect("checkpoints");
+    let file = file.flatten().map(|entry| entry.path()).find(|path| path.display().to_string().contains("step-"));
+    let bytes = std::fs::read(file.expect("a checkpoint")).expect("read");
+
+    let mut harness = open();
+    super::drop_file(&mut harness, "from-elsewhere.safetensors", &bytes);
+    wait(&mut harness, "the run", |app| app.train().standing().is_some());
+    train_in(elsewhere.path(), &mut harness);
+    // A new run whose pictures are missing.
+    let missing = elsewhere.path().join("none");
+    harness.state_mut().settings_mut().train.set_folders(vec![missing]);
+    harness.run_steps(2);
+    harness.get_by_label("Start").click();
+    notice(&mut harness, "none");
+    assert_eq!(harness.state().train().standing().map(|standing| standing.step), Some(step), "it stands as before");
+
+    harness.state_mut().settings_mut().train.set_sample();
+    // What cannot change is told instead of being passed over.
+    harness.state_mut().settings_mut().train.recipe.train.batch = 5;
+    harness.run_steps(2);
+    assert!(harness.get_by_label("Continue").accesskit_node().is_disabled());
+    harness.get_by_label("Its settings").click();
+    harness.run_steps(2);
+    harness.get_by_label("Continue").click();
+    wait(&mut harness, "more steps", |app| app.train().step() >= step + 2);
+    harness.get_by_label("Stop").click();
+    wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
+    let saved = std::fs::read_dir(elsewhere.path().join("micro-1/checkpoints")).expect("checkpoints").count();
+    assert!(saved > 1, "the state that it began with and the last");
 }

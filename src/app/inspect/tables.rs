@@ -44,7 +44,7 @@ pub(super) fn costs(ui: &mut egui::Ui, profile: Option<&Profile>, measuring: boo
         ui.weak("Milliseconds on the GPU by op, and memory by tensor, of one reconstruction.");
         return measure;
     };
-    egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+    egui::ScrollArea::both().auto_shrink(false).show(ui, |ui| {
         ui.heading("Time by op");
         match &profile.ops {
             None => {
@@ -101,7 +101,7 @@ pub(super) fn costs(ui: &mut egui::Ui, profile: Option<&Profile>, measuring: boo
 /// Draws what the adapter is and can do.
 pub(super) fn adapter(ui: &mut egui::Ui, gpu: &Gpu) {
     let (summary, limits) = (gpu.summary(), gpu.limits());
-    egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+    egui::ScrollArea::both().auto_shrink(false).show(ui, |ui| {
         ui.heading("Adapter");
         let kernels = if gpu.is_cpu() { "for processors" } else { "for GPUs" };
         table(ui, "adapter", &[], |ui| {

@@ -89,15 +89,19 @@ impl Form {
 
 fn data(ui: &mut egui::Ui, settings: &mut TrainSettings, given: usize) -> Option<Ask> {
     let mut ask = None;
-    ui.label("Data").on_hover_text("pictures to learn from; one in ten is held out and never trained on");
+    ui.label("Data")
+        .on_hover_text("pictures to learn from; one in ten, 5,000 at most, is held out and never trained on");
     ui.horizontal_wrapped(|ui| {
         if ui.radio(settings.recipe.train.data == [SAMPLE], "built-in photographs").clicked() {
             settings.set_sample();
         }
         if platform::HAS_FOLDERS {
-            let name = match &settings.folder {
-                Some(folder) => folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned(),
-                None => "folder…".to_owned(),
+            let name = match (&settings.folder, settings.recipe.train.data.len()) {
+                (Some(folder), count) => {
+                    let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
+                    if count > 1 { format!("{name} and {} more", count - 1) } else { name.into_owned() }
+                }
+                (None, _) => "folder…".to_owned(),
             };
             let hint = "pictures in a folder and all below it, or tar, zip, IDX, NumPy or Parquet files in it; or drop one here";
             if ui.radio(settings.folder.is_some(), name).on_hover_text(hint).clicked() {

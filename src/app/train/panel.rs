@@ -11,7 +11,9 @@ use crate::app::{SNAPSHOT_EVERY, theme, widgets};
 use crate::gpu::Gpu;
 use crate::platform;
 use crate::session::{Command, Session, most_copied};
-use crate::train::Recipe;
+
+/// Height that numbers, curves and pictures need, points; lower ones are scrolled.
+const LEAST_HEIGHT: f32 = 520.0;
 
 impl Train {
     /// Draws the panel.
@@ -29,13 +31,13 @@ impl Train {
             ask = self.buttons(ui, settings, session);
             ask = ask.or(self.runs(ui));
             ui.separator();
-            self.live(ui, slice_ms, session);
+            self.live(ui, settings, slice_ms, session);
             let enabled = self.phase == Phase::Idle;
             let given = self.given();
             ui.add_enabled_ui(enabled, |ui| ask = ask.or(self.form.ui(ui, settings, given, gpu)));
         };
         if ui.available_width() < theme::NARROW {
-            egui::Panel::bottom("train controls below").resizable(true).default_size(260.0).show(ui, |ui| {
+            theme::below(ui, "train controls below", 260.0).show(ui, |ui| {
                 egui::ScrollArea::vertical().auto_shrink(false).show(ui, controls);
             });
         } else {
@@ -48,13 +50,28 @@ impl Train {
                 self.hint(ui);
                 return;
             }
-            self.numbers(ui);
-            let height = ui.available_height();
-            plots::losses(ui, &self.history, &self.others, (height * 0.42).max(140.0));
-            plots::rates(ui, &self.history, (height * 0.16).max(70.0));
-            self.probes(ui, textures);
+            let size = ui.available_size();
+            if size.y >= LEAST_HEIGHT {
+                self.progress(ui, size.y, textures);
+            } else {
+                // Better to be scrolled to than not to be seen.
+                egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                    ui.set_width(size.x);
+                    self.progress(ui, LEAST_HEIGHT, textures);
+                });
+            }
         });
         ask
+    }
+
+    /// Numbers, curves and pictures of the run, `height` points high in all.
+    fn progress(&mut self, ui: &mut egui::Ui, height: f32, textures: &mut Textures) {
+        let top = ui.cursor().top();
+        self.numbers(ui);
+        let left = height - (ui.cursor().top() - top);
+        plots::losses(ui, &self.history, &self.others, (left * 0.42).max(140.0));
+        plots::rates(ui, &self.history, (left * 0.16).max(70.0));
+        self.probes(ui, height - (ui.cursor().top() - top), textures);
     }
 
     /// Runs from elsewhere, and this one to elsewhere.
@@ -77,8 +94,11 @@ impl Train {
                     self.others.clear();
                 }
             }
-            let save = ui.add_enabled(self.snapshot().is_some(), egui::Button::new("Save…").small());
-            let hint = "weights, moments, step and settings in one file; open or drop it to go on elsewhere";
+            let save = ui.add_enabled(self.savable().is_some(), egui::Button::new("Save…").small());
+            let hint = match self.snapshot() {
+                Some(_) => "weights, moments, step and settings in one file; open or drop it to go on elsewhere",
+                None => "the weights in one file: open or drop it to explore with them",
+            };
             let save = save.on_hover_text(hint).on_disabled_hover_text(self.why_not_saved());
             if save.clicked() {
                 ask = Some(Ask::Save);
@@ -117,18 +137,26 @@ impl Train {
         ui.add_space(6.0);
         ui.horizontal_wrapped(|ui| match self.phase {
             Phase::Idle => {
-                let steps = self.standing.as_ref().map(|standing| (standing.step, standing.recipe.train.steps));
-                if let Some((step, steps)) = steps.map(|(step, steps)| (step, steps.max(settings.recipe.train.steps)))
-                    && step < steps
-                {
-                    let hint = format!("with the run that stands at step {step}; Steps may be raised");
-                    if ui.add(widgets::primary(ui, "Continue")).on_hover_text(hint).clicked() {
+                let goes_on = self.resumed(settings);
+                if let Some((step, resumed)) = &goes_on {
+                    let hint = format!("with the run that stands at step {step}, as set below; Steps may be raised");
+                    let why = resumed.as_ref().err().map(|error| format!("other settings than the run's: {error}"));
+                    let button = ui.add_enabled(why.is_none(), widgets::primary(ui, "Continue")).on_hover_text(hint);
+                    if button.on_disabled_hover_text(why.clone().unwrap_or_default()).clicked() {
                         ask = self.go_on(settings, session);
                         return;
                     }
+                    let hint = "set everything below as the run that stands has it, to continue it";
+                    if why.is_some() && ui.button("Its settings").on_hover_text(hint).clicked() {
+                        self.restore(settings);
+                    }
                 }
-                let start = widgets::primary(ui, "Start");
-                if ui.add_enabled(self.form.fits(), start).on_hover_text("train a new model").clicked() {
+                let start = match goes_on {
+                    Some(_) => egui::Button::new("Start"),
+                    None => widgets::primary(ui, "Start"),
+                };
+                let hint = "train a new model";
+                if ui.add_enabled(self.form.fits(), start).on_hover_text(hint).clicked() {
                     ask = self.start(settings, session);
                 }
                 if let Some(standing) = &self.standing {
@@ -163,8 +191,6 @@ impl Train {
                 }
                 if ui.button("Stop").on_hover_text("finish the step, save and end").clicked() {
                     session.send(Command::Stop);
-                    // A paused run has to wake up to be saved.
-                    session.send(Command::Resume);
                     self.phase = Phase::Stopping;
                 }
             }
@@ -173,7 +199,7 @@ impl Train {
     }
 
     /// Settings that take effect while the run goes on.
-    fn live(&mut self, ui: &mut egui::Ui, slice_ms: &mut f64, session: &Session) {
+    fn live(&mut self, ui: &mut egui::Ui, settings: &mut TrainSettings, slice_ms: &mut f64, session: &Session) {
         let running = matches!(self.phase, Phase::Running | Phase::Paused);
         egui::Grid::new("live").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
             ui.label("Pace")
@@ -187,20 +213,24 @@ impl Train {
             ui.end_row();
             let Some(recipe) = self.recipe.as_mut().filter(|_| running) else { return };
             ui.label("Mask ratio now").on_hover_text("takes effect at the next step");
-            let mut percent = recipe.model.mask_ratio * 100.0;
-            let slider = egui::Slider::new(&mut percent, 0.0..=95.0).suffix(" %").fixed_decimals(0);
+            // Rounded here: a slider that rounds counts that as a change by the user.
+            let mut percent = (recipe.model.mask_ratio * 100.0).round();
+            let slider = egui::Slider::new(&mut percent, 0.0..=99.0).suffix(" %").fixed_decimals(0);
             let response = ui.add(slider);
             widgets::name(&response, "Mask ratio now");
             if response.changed() {
                 recipe.model.mask_ratio = percent / 100.0;
+                // What the run goes on with should it be stopped.
+                settings.recipe.model.mask_ratio = recipe.model.mask_ratio;
                 session.send(Command::SetMaskRatio(recipe.model.mask_ratio));
             }
             ui.end_row();
             ui.label("blr now").on_hover_text("base learning rate, takes effect at the next step");
-            let slider = egui::Slider::new(&mut recipe.train.blr, 1e-6..=0.1).logarithmic(true);
+            let slider = egui::Slider::new(&mut recipe.train.blr, 1e-6..=1.0).logarithmic(true);
             let response = ui.add(slider);
             widgets::name(&response, "blr now");
             if response.changed() {
+                settings.recipe.train.blr = recipe.train.blr;
                 session.send(Command::SetBaseLearningRate(recipe.train.blr));
             }
             ui.end_row();
@@ -209,9 +239,11 @@ impl Train {
     }
 
     fn numbers(&self, ui: &mut egui::Ui) {
+        // Of runs that are only compared with there are curves alone.
+        let Some(recipe) = &self.recipe else { return };
         let last = &self.history.last;
-        let steps = self.started.as_ref().map_or(0, |started| started.steps);
-        let batch = self.recipe.as_ref().map_or(1, Recipe::effective_batch) as f64;
+        let steps = self.started.as_ref().map_or(recipe.train.steps, |started| started.steps);
+        let batch = recipe.effective_batch() as f64;
         let speed = last.images_per_s.unwrap_or_default();
         let left = if speed > 0.0 { (steps.saturating_sub(last.step)) as f64 * batch / speed } else { 0.0 };
         let held_out = self.history.held_out.last().map_or("–".to_owned(), |point| format!("{:.4}", point[1]));
@@ -222,7 +254,7 @@ impl Train {
                 ("held out", held_out),
                 ("images/s", format!("{speed:.0}")),
                 ("ms a step", format!("{:.0}", if speed > 0.0 { batch / speed * 1e3 } else { 0.0 })),
-                ("memory", self.started.as_ref().map_or_else(String::new, |s| widgets::bytes(s.estimate.bytes()))),
+                ("memory", self.started.as_ref().map_or("–".to_owned(), |s| widgets::bytes(s.estimate.bytes()))),
                 ("left", widgets::duration(left)),
             ] {
                 ui.weak(name);
@@ -232,7 +264,8 @@ impl Train {
         });
     }
 
-    fn probes(&mut self, ui: &mut egui::Ui, textures: &mut Textures) {
+    fn probes(&mut self, ui: &mut egui::Ui, height: f32, textures: &mut Textures) {
+        let bottom = ui.cursor().top() + height;
         let count = self.history.probes.len();
         if count == 0 {
             return;
@@ -254,7 +287,7 @@ impl Train {
         let Some(id) = textures.id(ui.ctx(), &texture) else { return };
         // Two pictures side by side make the best of a wide window.
         let rows = (texture.height() * crate::ops::PANELS as u32 / texture.width().max(1)).max(1) as usize;
-        let space = ui.available_size();
+        let space = egui::vec2(ui.available_width(), bottom - ui.cursor().top());
         let gap = 8.0;
         let aspect = crate::ops::PANELS as f32;
         let best = (1..=rows)
@@ -265,7 +298,7 @@ impl Train {
             })
             .max_by(|a, b| a.1.total_cmp(&b.1));
         let (columns, side) = best.map_or((1, 32.0), |(columns, side)| (columns, side.max(32.0)));
-        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        egui::ScrollArea::vertical().auto_shrink(false).max_height(space.y.max(side)).show(ui, |ui| {
             egui::Grid::new("probes").spacing([gap, gap]).show(ui, |ui| {
                 for row in 0..rows {
                     let size = egui::vec2(side * aspect, side);

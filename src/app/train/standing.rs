@@ -62,6 +62,11 @@ fn checkpoints(folder: &Path) -> Vec<PathBuf> {
     files.into_iter().rev().map(|(_, file)| file).collect()
 }
 
+/// The newest checkpoint of the run in `folder` that can be read.
+pub fn newest(folder: &Path) -> Option<PathBuf> {
+    checkpoints(folder).into_iter().find(|file| saved(file).is_some())
+}
+
 /// Step and settings of a checkpoint, by its header alone: whether its numbers are whole is seen when the run goes on.
 fn saved(file: &Path) -> Option<(u64, Recipe)> {
     let weights = open_weights(file).ok()?;
