@@ -149,6 +149,19 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
         assert_eq!(failed.status.code(), Some(1), "{arguments:?}");
         assert!(text(&failed.stderr).contains(expected), "{}", text(&failed.stderr));
     }
+    let whole = json(unmask(&["reconstruct", &photo, "--json", "--mask-ratio", "0", "--out", &out_text]));
+    assert!(whole["hidden_psnr_db"].is_null() && whole["out"].as_str() == Some(out_text.as_str()), "{whole}");
+    let larger = json(unmask(&["reconstruct", &photo, "--json", "--image-size", "128", "--out", &out_text]));
+    assert_eq!(larger["patches"].as_u64(), Some(256));
+    for (arguments, expected) in [
+        (["reconstruct", &out_text, "--out", &out_text], "that is the picture itself"),
+        (["reconstruct", &photo, "--heads", "8"], "go with --weights"),
+        (["reconstruct", &photo, "--mask-ratio", "-1"], "--mask-ratio -1: expected 0 to under 1"),
+    ] {
+        let failed = unmask(&arguments);
+        assert!(text(&failed.stderr).contains(expected), "{arguments:?}: {}", text(&failed.stderr));
+    }
+    assert_eq!(unmask(&["reconstruct", &photo, "--keep", "0", "--seed", "1"]).status.code(), Some(2));
     // A name without an ending is that of a folder; what no picture can be written to is told before it is computed.
     let strips = folder.path().join("strips").display().to_string();
     let result = unmask(&["reconstruct", &photo, "--out", &strips]);
@@ -158,6 +171,33 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
     assert!(text(&failed.stderr).contains("--out strip.doc: expected a name that ends in .png"));
     let failed = unmask(&["reconstruct", "no-such.jpg"]);
     assert!(text(&failed.stderr).contains("no-such.jpg: no such file or folder"));
+    let failed = unmask(&["reconstruct", &photo, "--weights", "no-such.safetensors"]);
+    assert_eq!(text(&failed.stderr).matches("No such file").count(), 1, "{}", text(&failed.stderr));
+}
+
+#[test]
+fn what_has_no_effect_and_numbers_out_of_range_are_refused() {
+    for (arguments, code, expected) in [
+        (&["find-lr", "--resume"][..], 1, "--resume has no effect"),
+        (&["find-lr", "--from", "1", "--to", "0.1"], 1, "the lower one first"),
+        (&["find-lr", "--tries", "1"], 1, "--tries 1: expected at least 2"),
+        (&["train", "--epochs", "0"], 2, "--epochs"),
+        (&["train", "--blr", "-0.1", "--out", "no-such/run"], 1, "blr = -0.1"),
+        (
+            &["train", "--seed", "9223372036854775808", "--out", "no-such/run"],
+            1,
+            "expected at most 9223372036854775807",
+        ),
+        (&["bench", "--steps", "0"], 2, "at least 1"),
+        (&["bench", "--slice-ms", "nan"], 2, "above 0"),
+        (&["bench", "--tiles", "--ops"], 2, "cannot be used with"),
+        (&["demo", "--seconds", "nan"], 2, "above 0"),
+        (&["recipe", "no-such"], 1, "paper-base"),
+    ] {
+        let failed = unmask(arguments);
+        let said = text(&failed.stderr);
+        assert!(failed.status.code() == Some(code) && said.contains(expected), "{arguments:?}: {said}");
+    }
 }
 
 #[test]
@@ -376,6 +416,9 @@ fn averages_of_a_run_are_known_when_it_is_converted() {
     assert!(done.status.success(), "{}", text(&done.stderr));
     let checkpoint = out.join("checkpoints/step-1.safetensors").display().to_string();
     let to = folder.path().join("weights.safetensors").display().to_string();
+    let odd = folder.path().join("odd.png").display().to_string();
+    let failed = unmask(&["convert", &checkpoint, &odd, "--to", "native"]);
+    assert!(text(&failed.stderr).contains("expected a name that ends in .safetensors"), "{}", text(&failed.stderr));
     let convert = ["convert", &checkpoint, &to, "--to", "native"];
     let told = json(unmask(&[&convert[..], &["--json"]].concat()));
     assert_eq!((&told["leftover"], &told["averages_left_out"]), (&serde_json::json!([]), &true.into()));

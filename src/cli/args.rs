@@ -55,8 +55,12 @@ pub enum Command {
     /// Train the micro model for a minute on the built-in photographs, with pictures before and after
     Demo(DemoArgs),
     /// Train a model on a folder of pictures, or go on with a run
+    ///
+    /// What is not given is as in the model's recipe: `unmask recipe micro` shows every setting and its default.
     Train(Box<TrainArgs>),
     /// Find a learning rate: train at rising rates until the loss explodes, and write nothing
+    ///
+    /// Settings are those of `train`; those of its schedule, of checkpoints and of measurements are refused.
     FindLr(Box<FindLrArgs>),
     /// Hide patches of pictures and let a trained model paint them back
     Reconstruct(ReconstructArgs),
@@ -87,10 +91,26 @@ pub enum Command {
     },
 }
 
+/// A number above 0.
+pub(super) fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err("expected a number above 0".to_owned()),
+    }
+}
+
+/// A whole number of at least 1.
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number of at least 1".to_owned()),
+    }
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
     /// How long to train
-    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 60.0, value_parser = positive, value_name = "SECONDS")]
     pub seconds: f64,
     /// Folder for the pictures and the run
     #[arg(long, default_value = "runs/demo", value_name = "DIR")]
@@ -141,9 +161,10 @@ impl From<PrecisionArg> for Precision {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(allow_negative_numbers = true)]
 pub struct TrainArgs {
     /// `sample` for the built-in photographs, a folder of pictures (searched recursively) or of archives, a .txt that
-    /// lists pictures, or a tar, tar.gz, zip, IDX, NumPy or Parquet file; may be given several times
+    /// lists pictures, or a tar, tar.gz, zip, IDX, NumPy or Parquet file; may be given several times [default: sample]
     #[arg(long, value_name = "DIR|FILE|sample")]
     pub data: Vec<String>,
     /// micro, mini, tiny, small, base, large, huge, the name of a recipe (see `unmask recipe`), or a file ending in .toml
@@ -154,7 +175,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
     pub steps: Option<u64>,
     /// Passes over the pictures, instead of steps
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub epochs: Option<u64>,
     /// Pictures a micro-batch
     #[arg(long, value_name = "B")]
@@ -308,8 +329,8 @@ impl TrainArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(allow_negative_numbers = true)]
 pub struct FindLrArgs {
-    /// Settings as for `train`; those of its schedule, of checkpoints and of measurements have no effect
     #[command(flatten)]
     pub train: TrainArgs,
     /// Lowest base learning rate
@@ -324,6 +345,7 @@ pub struct FindLrArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(allow_negative_numbers = true)]
 pub struct ReconstructArgs {
     /// Pictures: files, or folders searched recursively
     #[arg(required = true, value_name = "IMAGE")]
@@ -339,10 +361,10 @@ pub struct ReconstructArgs {
     #[arg(long, default_value_t = 0, value_name = "S")]
     pub seed: u32,
     /// Patches that stay visible, by raster index, for example 0,5,9
-    #[arg(long, value_delimiter = ',', value_name = "I,J,…", conflicts_with = "mask")]
+    #[arg(long, value_delimiter = ',', value_name = "I,J,…", conflicts_with_all = ["mask", "mask_ratio", "seed"])]
     pub keep: Option<Vec<usize>>,
     /// A picture of the mask: patches that are dark in it are hidden
-    #[arg(long, value_name = "MASK.png")]
+    #[arg(long, value_name = "MASK.png", conflicts_with_all = ["mask_ratio", "seed"])]
     pub mask: Option<PathBuf>,
     /// Where to write the strips: a .png, .webp or .tiff for one picture, or a folder [default: reconstruction.png, of
     /// several pictures the folder reconstructions]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::PrecisionArg;
+use super::args::{PrecisionArg, at_least_one, positive};
 
 /// What `unmask bench --scale` goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -18,6 +18,7 @@ pub enum Scale {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(allow_negative_numbers = true)]
 pub struct BenchArgs {
     /// Preset or recipe file
     #[arg(long, default_value = "micro", value_name = "PRESET|FILE")]
@@ -25,14 +26,14 @@ pub struct BenchArgs {
     /// Pictures a step
     #[arg(long, default_value_t = 16, value_name = "B")]
     pub batch: usize,
-    /// Number formats
+    /// Number formats [default: the recipe's, of presets f32]
     #[arg(long)]
     pub precision: Option<PrecisionArg>,
-    /// Share of hidden patches
+    /// Share of hidden patches, 0 to under 1 [default: the recipe's, of presets 0.75]
     #[arg(long, value_name = "R")]
     pub mask_ratio: Option<f64>,
     /// Steps that are timed
-    #[arg(long, default_value_t = 3, value_name = "N")]
+    #[arg(long, default_value_t = 3, value_parser = at_least_one, value_name = "N")]
     pub steps: usize,
     /// Also show milliseconds an op
     #[arg(long)]
@@ -41,7 +42,7 @@ pub struct BenchArgs {
     #[arg(long)]
     pub shapes: bool,
     /// Time every tile for every matrix product of the step instead
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["ops", "shapes", "svg", "scale", "slice_ms", "encoder_sees_masks", "dump"])]
     pub tiles: bool,
     /// Also draw the time that each op takes
     #[arg(long, value_name = "OUT.svg")]
@@ -50,7 +51,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "BY")]
     pub scale: Option<Scale>,
     /// Also time the step in slices of this many milliseconds, in turn with whole ones, and print what slices add
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_parser = positive, value_name = "MS")]
     pub slice_ms: Option<f64>,
     /// Also time the variant whose encoder sees mask tokens, and print the ratio
     #[arg(long)]

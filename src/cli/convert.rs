@@ -19,13 +19,33 @@ fn onnx(common: &Common, args: &ConvertArgs, model: &Opened) -> anyhow::Result<(
     }
     export_onnx(model, if args.whole { OnnxPart::Whole } else { OnnxPart::Encoder }, &args.out)?;
     if common.json {
-        return json_line(&json!({"out": args.out, "whole": args.whole}));
+        return json_line(&json!({
+            "in": args.input, "out": args.out, "whole": args.whole, "model": model.config, "assumed": model.assumed,
+        }));
     }
+    model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
     let (inputs, outputs) = match args.whole {
         true => ("pixel_values and noise", "logits, mask and ids_restore"),
         false => ("pixel_values", "last_hidden_state"),
     };
     say(common, format_args!("wrote {}: {inputs} in, {outputs} out", args.out.display()));
+    Ok(())
+}
+
+/// Refuses names of files that say that they hold something else: what lies there would be gone.
+fn check_name(args: &ConvertArgs) -> anyhow::Result<()> {
+    let endings: &[&str] = match args.to {
+        To::Native | To::Timm => &["safetensors"],
+        To::Original => &["pth", "pt", "bin"],
+        To::Onnx => &["onnx"],
+        // A folder.
+        To::Hf => return Ok(()),
+    };
+    let ending = args.out.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if !endings.contains(&ending) {
+        let expected = endings.iter().map(|ending| format!(".{ending}")).collect::<Vec<_>>().join(" or ");
+        bail!("{}: expected a name that ends in {expected}", args.out.display());
+    }
     Ok(())
 }
 
@@ -53,6 +73,7 @@ pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
     if args.whole && args.to != To::Onnx {
         bail!("--whole goes with --to onnx alone: the other layouts hold all there is");
     }
+    check_name(args)?;
     let layout = match args.to {
         To::Onnx => return onnx(common, args, &model),
         To::Native => Layout::Native,

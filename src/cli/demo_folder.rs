@@ -15,8 +15,8 @@ const FOLDERS: [&str; 2] = ["checkpoints", "previews"];
 /// Files of a run by their names within its folder, with a checksum.
 type Left = BTreeMap<String, u32>;
 
-/// `wanted`, or the first of `wanted-2`, `wanted-3` and so on that is free: a demo that stands where [`mark`] left it is
-/// cleared away, any other run is in the way.
+/// `wanted`, or the first of `wanted-2`, `wanted-3` and so on (of `./demo-2` and so on for `.`) that is free: a demo
+/// that stands where [`mark`] left it is cleared away, any other run is in the way.
 ///
 /// # Errors
 /// The system's, naming the file.
@@ -33,9 +33,15 @@ pub fn free(wanted: &Path) -> anyhow::Result<PathBuf> {
             return Ok(folder);
         }
         number += 1;
-        let mut name = wanted.file_name().unwrap_or_default().to_owned();
-        name.push(format!("-{number}"));
-        folder = wanted.with_file_name(name);
+        folder = match wanted.file_name() {
+            Some(name) => {
+                let mut name = name.to_owned();
+                name.push(format!("-{number}"));
+                wanted.with_file_name(name)
+            }
+            // `.` and `..` have no name to go on from.
+            None => wanted.join(format!("demo-{number}")),
+        };
     }
 }
 
@@ -151,6 +157,8 @@ mod tests {
         fs::write(folder.join("recipe.toml"), "a run").expect("written");
         demo(&second);
         assert_eq!(free(&folder).expect("free"), second);
+        let nameless = folder.join("checkpoints/..");
+        assert_eq!(free(&nameless).expect("free"), nameless.join("demo-2"));
         assert!(run_files(&second).expect("listed").is_empty());
     }
 }

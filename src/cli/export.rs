@@ -44,7 +44,7 @@ pub fn run(common: &Common, args: &ExportArgs) -> anyhow::Result<()> {
     let bytes = std::fs::metadata(&args.out)?.len();
     if common.json {
         return json_line(&serde_json::json!({
-            "from": path, "checkpoint": what, "step": checkpoint.step, "tensors": weights.tensors.len(),
+            "in": path, "checkpoint": what, "step": checkpoint.step, "tensors": weights.tensors.len(),
             "bytes": bytes, "out": args.out,
         }));
     }

@@ -1,5 +1,6 @@
 //! `unmask find-lr`: the learning-rate range test.
 
+use anyhow::bail;
 use serde_json::json;
 
 use super::args::{Common, FindLrArgs};
@@ -9,8 +10,39 @@ use super::weights;
 use crate::session::{Job, start_trainer};
 use crate::train::{suggested_rate, try_rates};
 
+/// Refuses what would have no effect, and ranges that are none.
+fn check(args: &FindLrArgs) -> anyhow::Result<()> {
+    let t = &args.train;
+    let idle = [
+        ("--steps", t.steps.is_some()),
+        ("--epochs", t.epochs.is_some()),
+        ("--blr", t.blr.is_some()),
+        ("--min-lr", t.min_lr.is_some()),
+        ("--warmup-steps", t.warmup_steps.is_some()),
+        ("--early-stop", t.early_stop.is_some()),
+        ("--out", t.out.is_some()),
+        ("--resume", t.resume),
+        ("--eval-every", t.eval_every.is_some()),
+        ("--checkpoint-every", t.checkpoint_every.is_some()),
+        ("--preview-every", t.preview_every.is_some()),
+        ("--keep", t.keep.is_some()),
+        ("--stop-after", t.stop_after.is_some()),
+    ];
+    if let Some((name, _)) = idle.iter().find(|(_, given)| *given) {
+        bail!("{name} has no effect on find-lr, which tries --tries rates from --from to --to and writes nothing");
+    }
+    if !(args.from > 0.0 && args.from < args.to && args.to.is_finite()) {
+        bail!("--from {:e} --to {:e}: expected rates above 0, the lower one first", args.from, args.to);
+    }
+    if args.tries < 2 {
+        bail!("--tries {}: expected at least 2", args.tries);
+    }
+    Ok(())
+}
+
 /// Runs `unmask find-lr`.
 pub fn run(common: &Common, args: &FindLrArgs) -> anyhow::Result<()> {
+    check(args)?;
     let mut recipe = args.train.recipe()?;
     if args.train.data_stats {
         (recipe.model.pixel_mean, recipe.model.pixel_std) = data_stats(common, &recipe.train.data)?;

@@ -67,7 +67,7 @@ pub fn main(window: Option<Window>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<ReaderLeft>() => ExitCode::SUCCESS,
         Err(error) => {
-            progress::complain(format_args!("error: {error:#}"));
+            progress::complain(format_args!("error: {}", progress::told(&error)));
             ExitCode::FAILURE
         }
     }

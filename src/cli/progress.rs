@@ -76,6 +76,17 @@ pub fn say(common: &Common, text: impl Display) {
     }
 }
 
+/// An error with its causes, each once: many tell theirs themselves.
+pub fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text += &format!(": {cause}");
+        }
+    }
+    text
+}
+
 /// A line on stderr; where nobody reads it, work goes on all the same.
 pub fn complain(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");

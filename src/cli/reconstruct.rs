@@ -10,20 +10,26 @@ use super::args::{Common, ReconstructArgs};
 use super::pixels::Pixels;
 use super::progress::{json_line, out, say};
 use super::weights;
-use crate::data::{self, FolderSource, Picture, Source as _};
+use crate::data::{self, FolderSource, Picture};
 use crate::gpu::Gpu;
-use crate::train::{Hidden, Opened, Reconstruction, Reconstructor};
+use crate::train::{Hidden, Hints, Opened, Reconstruction, Reconstructor};
 
 /// Runs `unmask reconstruct`.
 pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     let model = match &args.weights {
         Some(path) => Opened::open(&weights::local(common, path)?, &args.hints.hints())?,
-        None => Opened::shipped()?,
+        None => shipped(args)?,
     };
     let files = files(&args.images)?;
     let several = files.len() > 1;
     // Told before anything is computed.
     let place = place(args.out.as_deref(), files.len())?;
+    if let Place::File(out) = &place
+        && let Ok(out) = out.canonicalize()
+        && let Some(file) = files.iter().find(|file| file.canonicalize().is_ok_and(|file| file == out))
+    {
+        bail!("--out {}: that is the picture itself; expected another name", file.display());
+    }
     pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
         model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
@@ -76,6 +82,22 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     })
 }
 
+/// The model that comes with the program, as far as it can be told to be another.
+fn shipped(args: &ReconstructArgs) -> anyhow::Result<Opened> {
+    let hints = args.hints.hints();
+    if hints != (Hints { image_size: hints.image_size, ..Hints::default() }) {
+        bail!(
+            "--heads, --decoder-heads, --norm-pix-loss and --layer-norm-eps go with --weights: the model that comes \
+               with the program is known"
+        );
+    }
+    let shipped = Opened::shipped()?;
+    Ok(match hints.image_size {
+        Some(size) => shipped.at_size(size)?,
+        None => shipped,
+    })
+}
+
 /// Where strips go.
 enum Place {
     /// The one strip.
@@ -118,7 +140,7 @@ fn files(images: &[String]) -> anyhow::Result<Vec<PathBuf>> {
         let path = PathBuf::from(image);
         if path.is_dir() {
             let folder = FolderSource::open(&path)?;
-            files.extend((0..folder.len()).map(|index| path.join(folder.name(index))));
+            files.extend(folder.paths().map(Path::to_owned));
         } else if path.is_file() {
             files.push(path);
         } else {
@@ -162,18 +184,20 @@ fn hidden(args: &ReconstructArgs, grid: usize) -> anyhow::Result<Hidden> {
 fn report(common: &Common, name: &str, out: &Path, result: &Reconstruction) -> anyhow::Result<()> {
     if common.json {
         return json_line(&json!({
-            "image": name, "visible": result.keep.len(), "patches": result.patches, "keep": result.keep,
+            "image": name, "out": out, "visible": result.keep.len(), "patches": result.patches, "keep": result.keep,
             "hidden_mse": result.hidden_mse, "hidden_psnr_db": result.hidden_psnr_db, "baseline_mse": result.baselines,
         }));
     }
+    let (visible, patches) = (result.keep.len(), result.patches);
+    let Some(psnr) = result.hidden_psnr_db else {
+        return out!("{name}: {visible} of {patches} patches visible, none hidden -> {}", out.display());
+    };
     out!(
-        "{name}: {} of {} patches visible, hidden MSE {:.4} (mean colour {:.4}, interpolation {:.4}), PSNR {:.1} dB -> {}",
-        result.keep.len(),
-        result.patches,
+        "{name}: {visible} of {patches} patches visible, hidden MSE {:.4} (mean colour {:.4}, interpolation {:.4}), \
+         PSNR {psnr:.1} dB -> {}",
         result.hidden_mse,
         result.baselines.mean_colour,
         result.baselines.interpolation,
-        result.hidden_psnr_db,
         out.display()
     )
 }

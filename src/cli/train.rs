@@ -104,7 +104,10 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
                 let skipped = if start.skipped > 0 { format!(", {} unreadable", start.skipped) } else { String::new() };
                 say(
                     common,
-                    format_args!("pictures  {} to train on, {} held out{skipped}", start.pictures, start.held_out),
+                    format_args!(
+                        "pictures  {} to train on, {} held out, {} of them measured{skipped}",
+                        start.pictures, start.held_out, start.measured
+                    ),
                 );
                 say(common, format_args!("memory    {} estimated", start.estimate));
                 if let Some(out) = &start.out {
@@ -163,11 +166,15 @@ fn report_json(event: &Event) -> anyhow::Result<()> {
     match event {
         Event::Started(start) => json_line(&json!({
             "event": "started", "adapter": start.adapter.name, "pictures": start.pictures, "held_out": start.held_out,
-            "skipped": start.skipped, "estimated_bytes": start.estimate.bytes(), "step": start.step, "steps": start.steps,
+            "measured": start.measured, "skipped": start.skipped, "estimated_bytes": start.estimate.bytes(), "step": start.step, "steps": start.steps,
             "out": start.out,
         })),
-        Event::Step(line) => json_line(line),
-        Event::HeldOut { step, loss } => json_line(&json!({"step": step, "held_out_loss": loss})),
+        Event::Step(line) => {
+            let mut line = serde_json::to_value(line)?;
+            line["event"] = "step".into();
+            json_line(&line)
+        }
+        Event::HeldOut { step, loss } => json_line(&json!({"event": "held_out", "step": step, "held_out_loss": loss})),
         Event::Saved(path) => json_line(&json!({"event": "saved", "path": path})),
         Event::Preview(path) => json_line(&json!({"event": "preview", "path": path})),
         Event::Warning(text) | Event::Refused(text) => json_line(&json!({"event": "warning", "text": text})),
