@@ -65,8 +65,14 @@ const SIZE_SUMS: u32 = SUBGROUPS * SIDE * PITCH_SUMS;
 // What a subgroup stages, in vectors: length of a row, and all of it.
 const WIDTH_PIECE: u32 = STAGED * SIDE / 4u;
 const SIZE_PIECE: u32 = SIDE * WIDTH_PIECE;
-// Rows of A that invocations side by side sum at a time.
-@if(SUMS) const SUMMERS: u32 = THREADS / LENGTH_A;
+// Sums over every PARTIALS-th row of A, added up by halves: whatever the tile, so that its sums have the same bits.
+// SUMMERS rows are summed at a time by invocations side by side, each of which holds HELD sums.
+const PARTIALS: u32 = 8u;
+const SUMMERS: u32 = 4u;
+const HELD: u32 = 2u;
+const HALF: u32 = 1u;
+const QUARTER: u32 = 0u;
+const EIGHTH: u32 = 0u;
 @if(SUMS) const SIZE_STAGE: u32 = max(SIZE_SUMS, THREADS);
 @if(!SUMS) const SIZE_STAGE: u32 = SIZE_SUMS;
 // Elements of workgroup memory in a vector.
@@ -238,8 +244,9 @@ fn main(
             sum[i * COLUMNS + j] = Sum();
         }
     }
-    // The first workgroup of a row of tiles sums its share of A over k: SUMMERS rows at a time, four columns each.
-    @if(SUMS) var sum_a = vec4f();
+    // The first workgroup of a row of tiles sums its share of A over k, four columns an invocation.
+    @if(SUMS) var sum_a: array<vec4f, HELD>;
+    @if(SUMS) let sums_a = column0 == 0u && thread < SUMMERS * LENGTH_A;
     var from_a0: array<u32, TURNS_A>;
     var from_b0: array<u32, TURNS_B>;
     var a_ahead: array<vec4<f16>, TURNS_A>;
@@ -277,9 +284,11 @@ fn main(
             }
         }
         @if(SUMS) {
-            if (column0 == 0u) {
-                for (var height = thread / LENGTH_A; height < TILE_K; height += SUMMERS) {
-                    sum_a += at_a(height * PITCH_A + thread % LENGTH_A);
+            if (sums_a) {
+                for (var height = thread / LENGTH_A; height < TILE_K; height += PARTIALS) {
+                    for (var h = 0u; h < HELD; h++) { // unrolled
+                        sum_a[h] += at_a((height + h * SUMMERS) * PITCH_A + thread % LENGTH_A);
+                    }
                 }
             }
         }
@@ -317,16 +326,30 @@ fn main(
     @if(SUMS) {
         if (column0 == 0u) {
             workgroupBarrier();
-            if (thread < SUMMERS * LENGTH_A) {
-                put_sums(thread, sum_a);
+            if (sums_a) {
+                for (var h = 0u; h < HALF; h++) { // unrolled
+                    sum_a[h] += sum_a[h + HALF];
+                }
+                for (var h = 0u; h < QUARTER; h++) { // unrolled
+                    sum_a[h] += sum_a[h + QUARTER];
+                }
+                for (var h = 0u; h < EIGHTH; h++) { // unrolled
+                    sum_a[h] += sum_a[h + EIGHTH];
+                }
+                put_sums(thread, sum_a[0]);
             }
             workgroupBarrier();
             for (var four = thread; four < TILE_M / 4u; four += THREADS) {
-                var total = vec4f();
-                for (var summer = 0u; summer < SUMMERS; summer += 1u) {
-                    total += sums(summer * LENGTH_A + four);
+                var parts: array<vec4f, SUMMERS>;
+                for (var summer = 0u; summer < SUMMERS; summer++) { // unrolled
+                    parts[summer] = sums(summer * LENGTH_A + four);
                 }
-                finish_sums(total, group.z, row0 + four * 4u);
+                for (var left = SUMMERS / 2u; left > 0u; left /= 2u) {
+                    for (var summer = 0u; summer < left; summer += 1u) {
+                        parts[summer] += parts[summer + left];
+                    }
+                }
+                finish_sums(parts[0], group.z, row0 + four * 4u);
             }
         }
     }

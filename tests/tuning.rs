@@ -48,7 +48,7 @@ fn tiles_are_measured_once_and_change_no_bit() {
         let given = [("x", x), ("w", w)];
         let plain = run_bits_on(&gpu, &graph, &given, &roots);
 
-        tune_within(&gpu, &mut graph, None, 600.0).await.expect("measured");
+        tune_within(&gpu, &mut graph, &roots, None, 600.0).await.expect("measured");
         let found = graph.choices().clone();
         assert_eq!(found.len(), 3, "one for each product: {found:?}");
         let names: Vec<String> = TILES.iter().map(ToString::to_string).collect();
@@ -58,12 +58,17 @@ fn tiles_are_measured_once_and_change_no_bit() {
         // Remembered: nothing is measured, so the same comes out. Changed: what a checkpoint says goes first.
         let mut again = Graph::new();
         layers(&mut again);
-        tune(&gpu, &mut again, None).await.expect("remembered");
+        tune(&gpu, &mut again, &roots, None).await.expect("remembered");
         assert_eq!(*again.choices(), found);
         let pinned: Choices = found.keys().map(|class| (class.clone(), names[6].clone())).collect();
-        tune(&gpu, &mut again, Some(pinned.clone())).await.expect("pinned");
+        tune(&gpu, &mut again, &roots, Some(pinned.clone())).await.expect("pinned");
         assert_eq!(*again.choices(), pinned);
-        let times = time_tiles(&gpu, &graph).await.expect("timed");
+        // What is no tile for such a product, or for this adapter, is found anew.
+        let odd: Choices = found.keys().map(|class| (class.clone(), "no tile".to_owned())).collect();
+        tune(&gpu, &mut again, &roots, Some(odd)).await.expect("measured");
+        assert_eq!(again.choices().keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
+        assert!(again.choices().values().all(|tile| names.contains(tile)), "{:?}", again.choices());
+        let times = time_tiles(&gpu, &graph, &roots).await.expect("timed");
         let classes: BTreeSet<&str> = times.iter().map(|time| time.class.as_str()).collect();
         assert_eq!(classes, found.keys().map(String::as_str).collect(), "every product");
         assert!(times.len() >= 3 * 8 && times.iter().all(|time| time.milliseconds > 0.0), "{times:?}");
@@ -74,7 +79,7 @@ fn tiles_are_measured_once_and_change_no_bit() {
         let processor = common::gpu_as(true);
         let mut untouched = Graph::new();
         layers(&mut untouched);
-        tune(&processor, &mut untouched, None).await.expect("nothing to do");
+        tune(&processor, &mut untouched, &roots, None).await.expect("nothing to do");
         assert!(untouched.choices().is_empty(), "processors have no choice");
     });
 }

@@ -225,9 +225,15 @@ impl Gpu {
         (self.features.contains(wgpu::Features::SUBGROUP) && fixed).then_some(self.info.subgroup_min_size)
     }
 
-    /// Most bytes that one binding may span.
+    /// Most bytes that one binding may span: shaders count elements in 32 bits, and Metal tells no limit of its own.
     pub fn max_binding(&self) -> u64 {
-        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+        let limits = &self.limits;
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(i32::MAX as u64)
+    }
+
+    /// Whether kernels are compiled with checks of bounds.
+    pub fn checks_bounds(&self) -> bool {
+        self.checked
     }
 
     /// Why the device is gone for good, if it is.

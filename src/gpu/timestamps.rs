@@ -27,6 +27,16 @@ const MAX_QUERIES: u32 = 4096;
 impl Timestamps {
     /// Runs `list` and measures each dispatch; `None` where the adapter has no timestamps.
     pub async fn measure(gpu: &Gpu, list: &DispatchList) -> Result<Option<Vec<TimestampsReading>>, GpuError> {
+        Timestamps::measure_repeated(gpu, list, 1).await
+    }
+
+    /// As [`Timestamps::measure`], with each dispatch made `times` times and their mean as its reading: clocks may be
+    /// coarser than what is measured.
+    pub async fn measure_repeated(
+        gpu: &Gpu,
+        list: &DispatchList,
+        times: u32,
+    ) -> Result<Option<Vec<TimestampsReading>>, GpuError> {
         if !gpu.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Ok(None);
         }
@@ -56,7 +66,8 @@ impl Timestamps {
                 });
                 pass.set_pipeline(&dispatch.kernel.pipeline);
                 pass.set_bind_group(0, &dispatch.bind_group, &[]);
-                pass.dispatch_workgroups(dispatch.workgroups[0], dispatch.workgroups[1], dispatch.workgroups[2]);
+                let [x, y, z] = dispatch.workgroups;
+                (0..times).for_each(|_| pass.dispatch_workgroups(x, y, z));
             }
             encoder.resolve_query_set(&set, 0..count, &resolved, 0);
             gpu.submit([encoder.finish()]);
@@ -67,7 +78,7 @@ impl Timestamps {
                 kernel: dispatch.kernel.name.clone(),
                 work: dispatch.work.clone(),
                 bytes: dispatch.bytes,
-                milliseconds: pair[1].saturating_sub(pair[0]) as f64 * period,
+                milliseconds: pair[1].saturating_sub(pair[0]) as f64 * period / f64::from(times),
             }));
         }
         Ok(Some(readings))

@@ -4,6 +4,13 @@ use std::collections::HashSet;
 
 use super::{Absorption, Graph, Node, Var};
 
+impl Graph {
+    /// The nodes that a plan for `roots` runs, in order, fused where ops allow it.
+    pub fn fused(&self, roots: &[Var]) -> Vec<Node> {
+        fused_nodes(self, roots)
+    }
+}
+
 /// The live nodes of `graph` in order, fused where ops allow it.
 ///
 /// `roots` and stored tensors are kept even where nothing reads them.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::column_sum::column_sum_calls;
 use super::epilogue::Epilogue;
+use super::tile::PARTIALS;
 use super::{ColumnSum, TILES, Tile};
 use crate::gpu::{KernelKey, MatrixUnits};
 use crate::graph::{Absorption, Arg, Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
@@ -102,8 +103,9 @@ impl MatMul {
         Ok(Extents { batch, m, n, k })
     }
 
-    /// The class of shapes that this product belongs to where tiles are measured; products of one class are alike.
-    fn class(&self, e: &Extents, halves: bool) -> Option<String> {
+    /// The class of shapes that this product in `parts` belongs to where tiles are measured; products of one class are
+    /// alike.
+    fn class(&self, e: &Extents, halves: bool, parts: usize) -> Option<String> {
         // The last axes of A, B and C.
         let last = match self.form {
             Form::NN => [e.k, e.n, e.n],
@@ -114,7 +116,8 @@ impl MatMul {
         (!self.batched && vectors).then(|| {
             let e = self.typical(e);
             let numbers = if halves { "f16 " } else { "" };
-            format!("{numbers}{:?} {}x{}x{}", self.form, e.m, e.n, e.k)
+            let parts = if parts > 1 { format!(" in {parts}") } else { String::new() };
+            format!("{numbers}{:?} {}x{}x{}{parts}", self.form, e.m, e.n, e.k)
         })
     }
 
@@ -131,25 +134,28 @@ impl MatMul {
     pub(super) fn trials(&self, caps: Caps, a: &TensorType, b: &TensorType) -> Option<Trials> {
         let e = self.extents(a, b).ok()?;
         let halves = are_halves(a, b);
-        let class = self.class(&e, halves)?;
+        let splits = self.splits(caps, e);
+        let class = self.class(&e, halves, splits.count)?;
+        let usual = Tile::choose(caps, (e.m, e.n), splits.count, true, halves);
         let e = self.typical(&e);
+        // As many parts as the product itself has, however long it is.
+        let part = e.k.div_ceil(splits.count).next_multiple_of(PART);
+        let splits = Splits { count: e.k.div_ceil(part), part };
         // Where there are matrix units for it, no other tile comes near.
         let on_units = halves && TILES.into_iter().any(|tile| tile.wants_halves() && tile.runs_on(caps));
         let tiles = TILES.into_iter().filter(|tile| match tile {
             Tile::Shared { .. } => !on_units && tile.runs_on(caps),
             _ => on_units && tile.wants_halves() && tile.runs_on(caps),
         });
-        let launches = tiles.map(|tile| self.trial(caps, tile, e, halves)).collect();
-        let splits = Splits::of(caps, e);
+        let launches = tiles.map(|tile| self.trial(caps, tile, e, splits, halves)).collect();
         let elements = [e.m * e.k, e.k * e.n, splits.count * e.m * e.n];
         let flops = 2 * (e.m * e.n * e.k) as u64;
-        Some(Trials { class, launches, params: params(e, splits, 1), elements, flops })
+        Some(Trials { class, usual, launches, params: params(e, splits, 1), elements, flops })
     }
 
     /// The plain product in one tile, of operands in 16 bits or not: tile, kernel and workgroups.
-    fn trial(&self, caps: Caps, tile: Tile, e: Extents, halves: bool) -> (Tile, KernelKey, [u32; 3]) {
+    fn trial(&self, caps: Caps, tile: Tile, e: Extents, splits: Splits, halves: bool) -> (Tile, KernelKey, [u32; 3]) {
         let plain = MatMul { epilogue: Epilogue::default(), ..*self };
-        let splits = Splits::of(caps, e);
         let ragged = plain.is_ragged(tile, &e);
         // Sums of parts, and gradients of weights, are f32.
         let stored = match (halves, splits.count > 1 || self.form == Form::TN) {
@@ -158,6 +164,11 @@ impl MatMul {
             (true, false) => vec![1, 2, 3],
         };
         (tile, plain.key(caps.matrix_units, tile, false, ragged).halves(stored), workgroups(tile, e, splits))
+    }
+
+    /// How its k is split.
+    fn splits(&self, caps: Caps, e: Extents) -> Splits {
+        if self.epilogue.can_split() && e.batch == 1 { Splits::of(caps, e) } else { Splits::NONE(e) }
     }
 
     /// Whether the last step along k is not a whole one.
@@ -192,6 +203,7 @@ impl MatMul {
             Tile::Matrix { side, m, n, k, rows, columns } => {
                 let MatrixUnits { lanes, wide, .. } = units;
                 let threads = tile.threads(lanes);
+                let summers = tile.summers(lanes);
                 KernelKey::new("matmul_cooperative")
                     .constant("TILE_M", m)
                     .constant("TILE_N", n)
@@ -204,6 +216,11 @@ impl MatMul {
                     .constant("STAGED", tile.staged())
                     .constant("STAGES", columns / tile.staged())
                     .constant("VECTORS", (side * tile.staged() * side / 4).div_ceil(lanes))
+                    .constant("SUMMERS", summers)
+                    .constant("HELD", PARTIALS / summers)
+                    .constant("HALF", PARTIALS / summers / 2)
+                    .constant("QUARTER", PARTIALS / summers / 4)
+                    .constant("EIGHTH", PARTIALS / summers / 8)
                     .constant("TURNS_A", m * k / 4 / threads)
                     .constant("TURNS_B", n * k / 4 / threads)
                     .when("RAGGED", ragged)
@@ -263,6 +280,8 @@ fn are_halves(a: &TensorType, b: &TensorType) -> bool {
 pub(super) struct Trials {
     /// The class of shapes that they stand for.
     pub class: String,
+    /// The tile that is taken where none is measured.
+    pub usual: Tile,
     /// Tile, kernel and workgroups of each.
     pub launches: Vec<(Tile, KernelKey, [u32; 3])>,
     /// Their uniform.
@@ -365,11 +384,11 @@ impl Op for MatMul {
             [launcher.input_type(0).last(), launcher.input_type(1).last(), e.n].iter().any(|last| last % 4 != 0);
         let suits =
             |tile: &Tile| tile.runs_on(caps) && !(scalar && wants_vectors(*tile)) && (halves || !tile.wants_halves());
+        let splits = self.splits(caps, e);
         let measured = || {
-            let name = launcher.choice(&self.class(&e, halves)?)?;
+            let name = launcher.choice(&self.class(&e, halves, splits.count)?)?;
             TILES.into_iter().find(|tile| tile.to_string() == name).filter(suits)
         };
-        let splits = if self.epilogue.can_split() && e.batch == 1 { Splits::of(caps, e) } else { Splits::NONE(e) };
         let chosen = || Tile::choose(caps, (e.m, e.n), e.batch * splits.count, !scalar, halves);
         let tile = self.tile.filter(suits).or_else(measured).unwrap_or_else(chosen);
 

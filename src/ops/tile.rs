@@ -69,6 +69,10 @@ impl Tile {
     }
 }
 
+/// Partial sums of a column of A beside a gradient of a weight on matrix units: the same in all tiles, so that these
+/// give the same bits.
+pub(super) const PARTIALS: u32 = 8;
+
 /// The tile shapes that tests and benchmarks go through.
 pub const TILES: [Tile; 27] = [
     Tile::Broadcast { rows: 64, columns: 2 },
@@ -131,6 +135,15 @@ impl Tile {
                 let stage = threads / lanes * side * (staged * side + 4 * (staged - 1)) * 4;
                 (m + n) * (k + 8) * 2 + stage.max(threads * 16)
             }
+        }
+    }
+
+    /// Rows of A that are summed at a time beside a gradient of a weight, where a subgroup has `lanes`: as many as
+    /// invocations have columns for, but no more than there are partial sums.
+    pub(super) fn summers(self, lanes: u32) -> u32 {
+        match self {
+            Tile::Matrix { m, .. } => (self.threads(lanes) / (m / 4)).clamp(1, PARTIALS),
+            _ => 1,
         }
     }
 

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use super::matmul::Trials;
 use super::matrix_check::check_matrix_units;
-use super::{MatMul, Tile};
+use super::{MatMul, TILES, Tile};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey, Timestamps, Uploads};
-use crate::graph::{Caps, Choices, DType, Graph, GraphError};
+use crate::graph::{Caps, Choices, DType, Graph, GraphError, Var};
 use crate::platform;
 
 /// Where choices are remembered, all adapters in one file.
@@ -18,41 +18,59 @@ const FILE: &str = "tiles.json";
 const BUDGET: f64 = 1.0;
 /// Measurements of a tile of which the best counts.
 const ROUNDS: usize = 3;
+/// Shortest time that is measured, milliseconds; what takes less is repeated. Browsers make their clocks coarse.
+const LEAST_TIME: f64 = if cfg!(target_arch = "wasm32") { 2.0 } else { 0.5 };
+/// Most repetitions of a product.
+const MOST_TIMES: u32 = 512;
+/// Seconds of work before anything is measured: adapters that were idle run slowly at first.
+const WARM_UP: f64 = 0.03;
 /// Tiles that took this many times as long as the fastest are not measured again.
 const HOPELESS: f64 = 1.25;
 
-/// Lets the products of `graph` use the fastest tiles: those `pinned`, else those remembered for this adapter and
-/// driver, else those found by trying. On processors, and without timestamps, the usual ones.
+/// Lets the products of a plan of `graph` for `roots` use the fastest tiles: those `pinned`, else those remembered for
+/// this adapter and driver, else those found by trying, and the usual ones where that takes too long. On processors, and
+/// without timestamps, nothing is chosen and the usual ones are taken.
 ///
 /// Before a graph with products in 16 bits matrix units are tried, if there are some and no one has yet.
 ///
 /// # Errors
 /// Those of the device.
-pub async fn tune(gpu: &Gpu, graph: &mut Graph, pinned: Option<Choices>) -> Result<(), GraphError> {
-    tune_within(gpu, graph, pinned, BUDGET).await
+pub async fn tune(gpu: &Gpu, graph: &mut Graph, roots: &[Var], pinned: Option<Choices>) -> Result<(), GraphError> {
+    tune_within(gpu, graph, roots, pinned, BUDGET).await
 }
 
 /// As [`tune`], with `budget` seconds for measuring.
 ///
 /// # Errors
 /// Those of the device.
-pub async fn tune_within(gpu: &Gpu, graph: &mut Graph, pinned: Option<Choices>, budget: f64) -> Result<(), GraphError> {
+pub async fn tune_within(
+    gpu: &Gpu,
+    graph: &mut Graph,
+    roots: &[Var],
+    pinned: Option<Choices>,
+    budget: f64,
+) -> Result<(), GraphError> {
     if gpu.is_cpu() {
         return Ok(());
     }
     if has_halves(graph) {
         check_matrix_units(gpu).await?;
     }
+    if !gpu.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        return Ok(());
+    }
     let caps = Caps::of(gpu);
     let mut choices = remembered(gpu);
     choices.extend(pinned.unwrap_or_default());
-    let unknown = unknown(caps, graph, &choices);
+    let unknown = unknown(caps, graph, roots, &choices);
     if !unknown.is_empty() {
         let start = platform::now_seconds();
         let found = measure(gpu, &unknown, budget).await?;
         let seconds = platform::now_seconds() - start;
         log::info!("tiles of {} of {} products measured in {seconds:.2} s", found.len(), unknown.len());
         remember(gpu, &found);
+        // What was not measured is settled too, so that a run that goes on keeps to it.
+        choices.extend(unknown.iter().map(|trials| (trials.class.clone(), trials.usual.to_string())));
         choices.extend(found);
     }
     graph.choose(choices);
@@ -67,14 +85,19 @@ fn has_halves(graph: &Graph) -> bool {
     })
 }
 
-/// What is to be tried for `graph`, the most work first.
-fn unknown(caps: Caps, graph: &Graph, choices: &Choices) -> Vec<Trials> {
+/// What is to be tried for a plan of `graph` for `roots`, the most work first.
+fn unknown(caps: Caps, graph: &Graph, roots: &[Var], choices: &Choices) -> Vec<Trials> {
     let mut unknown: BTreeMap<String, (Trials, u64)> = BTreeMap::new();
-    for node in graph.nodes() {
+    for node in graph.fused(roots) {
         let op: &dyn std::any::Any = node.op.as_ref();
         let Some(product) = op.downcast_ref::<MatMul>() else { continue };
         let Some(trials) = product.trials(caps, graph.ty(node.inputs[0]), graph.ty(node.inputs[1])) else { continue };
-        if !choices.contains_key(&trials.class) {
+        // What an adapter chose with other features may be none here.
+        let known = choices.get(&trials.class).is_some_and(|name| {
+            let tile = TILES.into_iter().find(|tile| tile.to_string() == *name);
+            tile == Some(trials.usual) || trials.launches.iter().any(|(other, ..)| Some(*other) == tile)
+        });
+        if !known {
             let flops = trials.flops;
             unknown.entry(trials.class.clone()).or_insert((trials, 0)).1 += flops;
         }
@@ -102,16 +125,20 @@ pub struct TileTime {
 ///
 /// # Errors
 /// Those of the device.
-pub async fn time_tiles(gpu: &Gpu, graph: &Graph) -> Result<Vec<TileTime>, GraphError> {
+pub async fn time_tiles(gpu: &Gpu, graph: &Graph, roots: &[Var]) -> Result<Vec<TileTime>, GraphError> {
     if has_halves(graph) {
         check_matrix_units(gpu).await?;
     }
-    let classes = unknown(Caps::of(gpu), graph, &Choices::new());
+    if !gpu.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        return Ok(Vec::new());
+    }
+    let classes = unknown(Caps::of(gpu), graph, roots, &Choices::new());
     let buffers = prepare(gpu, &classes).await?;
     // What multiplies zeros draws less power, and may run faster.
     for buffer in &buffers[..2] {
         gpu.upload(buffer, &patternless(buffer.bytes as usize / 4));
     }
+    warm_up(gpu, &classes, &buffers).await?;
     let mut all = Vec::new();
     for trials in &classes {
         let times = timed(gpu, trials, &buffers).await?;
@@ -134,6 +161,7 @@ pub async fn time_tiles(gpu: &Gpu, graph: &Graph) -> Result<Vec<TileTime>, Graph
 async fn measure(gpu: &Gpu, unknown: &[Trials], budget: f64) -> Result<Choices, GpuError> {
     let mut choices = Choices::new();
     let buffers = prepare(gpu, unknown).await?;
+    warm_up(gpu, unknown, &buffers).await?;
     let start = platform::now_seconds();
     for trials in unknown {
         if platform::now_seconds() - start > budget {
@@ -172,23 +200,62 @@ fn patternless(count: usize) -> Vec<u32> {
     (0..count).map(|i| mixed(i) & 0x807f_83ff | 0x3f80_3800).collect()
 }
 
-/// What each of `trials` takes; none where the adapter has no clock fine enough or a tensor does not fit.
-async fn timed(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Vec<(Tile, f64)>, GpuError> {
+/// The launches of `trials`; none where a tensor does not fit.
+fn launches(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<DispatchList, GpuError> {
+    let mut list = DispatchList::default();
     let sizes = trials.elements.map(|count| count as u64 * 4);
     if sizes.iter().zip(buffers).any(|(size, buffer)| *size > buffer.bytes) {
-        return Ok(Vec::new());
+        return Ok(list);
     }
     let slices: Vec<(u32, BufferSlice)> =
         (1..).zip(sizes.iter().zip(buffers).map(|(size, buffer)| buffer.part(0, *size))).collect();
-    let mut list = DispatchList::default();
     for (_, key, workgroups) in &trials.launches {
         list.push(gpu, "matmul", key, bytemuck::bytes_of(&trials.params), &slices, *workgroups)?;
     }
+    Ok(list)
+}
+
+/// Keeps the adapter busy until it has had time to run at full speed.
+async fn warm_up(gpu: &Gpu, classes: &[Trials], buffers: &[BufferSlice]) -> Result<(), GpuError> {
+    let Some(trials) = classes.first() else { return Ok(()) };
+    let mut dispatches = launches(gpu, trials, buffers)?.dispatches;
+    dispatches.truncate(1);
+    let list = DispatchList { dispatches };
+    let start = platform::now_seconds();
+    while !list.dispatches.is_empty() && platform::now_seconds() - start < WARM_UP {
+        Timestamps::measure(gpu, &list).await?;
+    }
+    Ok(())
+}
+
+/// How often a product is to be repeated so that the clock tells what it takes.
+async fn repetitions(gpu: &Gpu, list: &DispatchList) -> Result<u32, GpuError> {
+    let first = DispatchList { dispatches: list.dispatches.iter().take(1).cloned().collect() };
+    let mut times = 1;
+    while times < MOST_TIMES {
+        let readings = Timestamps::measure_repeated(gpu, &first, times).await?.unwrap_or_default();
+        let taken = readings.iter().map(|reading| reading.milliseconds).sum::<f64>() * f64::from(times);
+        if taken >= LEAST_TIME {
+            break;
+        }
+        // By no more at a time: a coarse clock may have told nothing yet.
+        times = (times * (LEAST_TIME / taken.max(LEAST_TIME / 8.0)).ceil() as u32).min(MOST_TIMES);
+    }
+    Ok(times)
+}
+
+/// What each of `trials` takes; none where the adapter has no clock fine enough or a tensor does not fit.
+async fn timed(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Vec<(Tile, f64)>, GpuError> {
+    let list = launches(gpu, trials, buffers)?;
+    if list.dispatches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let times = repetitions(gpu, &list).await?;
     let mut best = vec![f64::INFINITY; trials.launches.len()];
     let mut hopeful: Vec<usize> = (0..trials.launches.len()).collect();
     for _ in 0..ROUNDS {
         let dispatches = hopeful.iter().map(|index| list.dispatches[*index].clone()).collect();
-        let readings = Timestamps::measure(gpu, &DispatchList { dispatches }).await?;
+        let readings = Timestamps::measure_repeated(gpu, &DispatchList { dispatches }, times).await?;
         for (index, reading) in hopeful.iter().zip(readings.unwrap_or_default()) {
             // A clock that stands still tells nothing.
             if reading.milliseconds > 0.0 {
@@ -207,7 +274,14 @@ type Remembered = BTreeMap<String, Choices>;
 
 fn adapter_key(gpu: &Gpu) -> String {
     let summary = gpu.summary();
-    format!("{} | {} | {} | {}", summary.name, summary.backend, summary.driver, env!("CARGO_PKG_VERSION"))
+    let limits = gpu.limits();
+    // In a browser the name and the driver may be empty: what it allows tells some adapters apart.
+    let allowed = format!("{}/{}", limits.max_compute_invocations_per_workgroup, gpu.max_binding());
+    let units = if gpu.trusted_matrix_units().is_some() { "matrix units" } else { "no matrix units" };
+    let checks = if gpu.checks_bounds() { "checked" } else { "trusted" };
+    let version = env!("CARGO_PKG_VERSION");
+    let parts = [&summary.name, &summary.backend, &summary.driver, allowed.as_str(), units, checks, version];
+    parts.join(" | ")
 }
 
 fn all() -> Remembered {
