@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, Uploads};
-use crate::graph::{Caps, GraphError, Layout, Plan, TensorType};
+use crate::graph::{Caps, GraphError, Layout, Plan, TensorType, Var};
 use crate::mae::{self, MaeConfig, MaeError, MaeVars};
 use crate::nn::{Builder, ParamStore, State};
 use crate::ops::{AdamW, MaskStrategy, global_norm_partials, push_global_norm};
@@ -157,6 +157,7 @@ struct CaseModel {
     store: ParamStore,
     plan: Plan,
     vars: MaeVars,
+    loss: Var,
     noise: BufferSlice,
     schedule: BufferSlice,
     update: DispatchList,
@@ -176,11 +177,13 @@ async fn build(
     let seed = b.graph.external("seed", TensorType::f32(&[1]));
     let masks = mae::given_masks(&mut b.graph, config, noise)?;
     let vars = mae::autoencoder(&mut b, config, image, masks)?;
-    b.store_gradients(vars.loss, seed)?;
+    // Training computes its loss of hidden patches alone.
+    let loss = mae::hidden_loss(&mut b, config, image, vars.latent, masks)?;
+    b.store_gradients(loss, seed)?;
     let store = ParamStore::new(gpu, b.params(), true).await?;
     let mut externals = store.externals();
     externals.allocate(gpu, &b.graph).await?;
-    let roots = [vars.loss, vars.pred, vars.latent, vars.masks.mask, vars.masks.ids_restore];
+    let roots = [vars.loss, vars.pred, vars.latent, vars.masks.mask, vars.masks.ids_restore, loss];
     let layout = Layout::of(&b.graph, &roots, Caps::of(gpu))?;
     let plan = Plan::new(gpu, &b.graph, &layout, &roots, &externals).await?;
 
@@ -197,7 +200,7 @@ async fn build(
     for shard in &shards {
         adamw.push(gpu, &mut update, shard, &schedule, &norm)?;
     }
-    Ok(CaseModel { store, plan, vars, noise: slice("noise")?, schedule, update })
+    Ok(CaseModel { store, plan, vars, loss, noise: slice("noise")?, schedule, update })
 }
 
 /// Runs `case`: forward, backward, then AdamW steps, each compared with the reference.
@@ -225,12 +228,16 @@ pub async fn run_case(gpu: &Gpu, case: &Tensors) -> Result<CaseReport, GoldenErr
     store.load(gpu, State::Weights, &case.under("param/"))?;
     gpu.upload(&model.noise, &noise[..batch * patches]);
     plan.run(gpu);
-    let roots = [vars.loss, vars.pred, vars.latent, vars.masks.mask, vars.masks.ids_restore];
+    let roots = [vars.loss, vars.pred, vars.latent, vars.masks.mask, vars.masks.ids_restore, model.loss];
     let slices: Vec<BufferSlice> = roots.iter().filter_map(|var| plan.slice(*var).cloned()).collect();
     let read = gpu.read("outputs", &slices).await?;
     let floats = |index: usize| -> Vec<f32> { bytemuck::pod_collect_to_vec(&read[index]) };
     let want_loss = f64::from(case.get("expect/loss", &[1])?.data[0]);
     report.loss = compared(f64::from(floats(0)[0]), want_loss);
+    let trained = compared(f64::from(floats(5)[0]), want_loss);
+    if !within(trained.rel, LOSS) {
+        report.failures.push(format!("loss of hidden patches alone: got {}, want {}", trained.got, trained.want));
+    }
     let (latent, visible) = (config.width, config.visible());
     report.pred_max_abs = max_abs(&floats(1), &case.get("expect/pred", &[batch, patches, config.patch_len()])?.data);
     report.latent_max_abs = max_abs(&floats(2), &case.get("expect/latent", &[batch, 1 + visible, latent])?.data);
@@ -246,7 +253,7 @@ pub async fn run_case(gpu: &Gpu, case: &Tensors) -> Result<CaseReport, GoldenErr
         gpu.upload(&model.schedule, &adamw.schedule(optimiser.lr, step as u64 + 1));
         plan.run(gpu);
         model.update.run(gpu);
-        let loss: Vec<f32> = gpu.read_one("loss", &slices[0]).await?;
+        let loss: Vec<f32> = gpu.read_one("loss", &slices[5]).await?;
         report.train_losses.push((f64::from(loss[0]), f64::from(want_losses[step])));
     }
     compare_weights(&mut report, &store.save(gpu, State::Weights).await?, &case.under("after/"))?;

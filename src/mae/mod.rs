@@ -9,5 +9,5 @@ mod presets;
 pub use config::MaeConfig;
 pub use error::MaeError;
 pub use masking::{Masks, given_masks, random_masks};
-pub use model::{EncoderVars, MaeVars, autoencoder, encoder};
+pub use model::{EncoderVars, MaeVars, autoencoder, encoder, hidden_loss, pretraining};
 pub use presets::{PRESETS, Preset, preset};

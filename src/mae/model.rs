@@ -4,7 +4,7 @@ use super::config::CHANNELS;
 use super::{MaeConfig, MaeError, Masks};
 use crate::graph::{Graph, Var};
 use crate::nn::{BlockShape, BlockVars, Builder, Init, ParamSpec, block, sincos_positions};
-use crate::ops::{self, PatchOrder};
+use crate::ops::{self, HiddenRows, PatchOrder};
 
 /// What an autoencoder computes for a batch of `B` pictures.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +92,7 @@ pub fn encoder(b: &mut Builder, config: &MaeConfig, image: Var, masks: Masks) ->
     let shape = BlockShape { heads: config.heads, mlp: config.mlp_width(), eps: config.layer_norm_eps as f32 };
     let mut blocks = Vec::with_capacity(config.depth);
     for index in 0..config.depth {
-        let vars = block(b, &format!("vit.layers.{index}"), x, shape)?;
+        let vars = block(b, &format!("vit.layers.{index}"), x, shape, None)?;
         x = vars.out;
         blocks.push(vars);
     }
@@ -100,8 +100,14 @@ pub fn encoder(b: &mut Builder, config: &MaeConfig, image: Var, masks: Masks) ->
     Ok(EncoderVars { latent, blocks, positions: table })
 }
 
-/// Decodes a latent to predicted patches `[B, L, p * p * 3]`.
-fn decoder(b: &mut Builder, config: &MaeConfig, latent: Var, masks: Masks) -> Result<Var, MaeError> {
+/// Decodes a latent to predicted patches `[B, L, p * p * 3]`, or to the hidden ones alone `[B, H, p * p * 3]`.
+fn decoder(
+    b: &mut Builder,
+    config: &MaeConfig,
+    latent: Var,
+    masks: Masks,
+    hidden: Option<&HiddenRows>,
+) -> Result<Var, MaeError> {
     let width = config.decoder_width;
     let x = b.linear("decoder.decoder_embed", latent, width)?;
     let x = if config.encoder_sees_masks {
@@ -119,24 +125,64 @@ fn decoder(b: &mut Builder, config: &MaeConfig, latent: Var, masks: Masks) -> Re
     let eps = config.layer_norm_eps as f32;
     let shape = BlockShape { heads: config.decoder_heads, mlp: config.decoder_mlp_width(), eps };
     for index in 0..config.decoder_depth {
-        x = block(b, &format!("decoder.decoder_layers.{index}"), x, shape)?.out;
+        let hidden = hidden.filter(|_| index + 1 == config.decoder_depth);
+        x = block(b, &format!("decoder.decoder_layers.{index}"), x, shape, hidden)?.out;
     }
-    let x = b.layer_norm("decoder.decoder_norm", x, eps)?;
-    let x = ops::slice_rows(&mut b.graph, x, 1, config.patches())?;
+    let mut x = b.layer_norm("decoder.decoder_norm", x, eps)?;
+    if hidden.is_none() {
+        x = ops::slice_rows(&mut b.graph, x, 1, config.patches())?;
+    }
     Ok(b.linear("decoder.decoder_pred", x, config.patch_len())?)
 }
 
 /// The whole autoencoder on `image [B, 3, S, S]`, normalised pixels.
 pub fn autoencoder(b: &mut Builder, config: &MaeConfig, image: Var, masks: Masks) -> Result<MaeVars, MaeError> {
     let latent = encoder(b, config, image, masks)?.latent;
-    let pred = decoder(b, config, latent, masks)?;
+    let pred = decoder(b, config, latent, masks, None)?;
     let patches = ops::patchify(&mut b.graph, image, config.patch_size, PatchOrder::RowColumnChannel)?;
-    let (target, patch_stats) = if config.norm_pix_loss {
-        let (target, stats) = ops::normalise_patches(&mut b.graph, patches)?;
-        (target, Some(stats))
-    } else {
-        (patches, None)
-    };
+    let (target, patch_stats) = targets(b, config, patches)?;
     let losses = ops::masked_mse(&mut b.graph, pred, target, masks.mask)?;
     Ok(MaeVars { loss: losses.loss, per_patch: losses.per_row, pred, target, patch_stats, latent, masks })
+}
+
+/// The loss of [`autoencoder`] alone, `[1]`: what is trained on.
+///
+/// Only hidden patches count in it. So what follows the last attention, where tokens see each other for the last time, is
+/// computed of these alone: the same loss and gradients, up to the order of sums, for less work.
+pub fn pretraining(b: &mut Builder, config: &MaeConfig, image: Var, masks: Masks) -> Result<Var, MaeError> {
+    let latent = encoder(b, config, image, masks)?.latent;
+    hidden_loss(b, config, image, latent, masks)
+}
+
+/// The same for the encoder's output `latent [B, 1 + K, D]`.
+pub fn hidden_loss(
+    b: &mut Builder,
+    config: &MaeConfig,
+    image: Var,
+    latent: Var,
+    masks: Masks,
+) -> Result<Var, MaeError> {
+    let patches = ops::patchify(&mut b.graph, image, config.patch_size, PatchOrder::RowColumnChannel)?;
+    if config.visible() == config.patches() || config.decoder_depth == 0 {
+        let pred = decoder(b, config, latent, masks, None)?;
+        let (target, _) = targets(b, config, patches)?;
+        return Ok(ops::masked_mse(&mut b.graph, pred, target, masks.mask)?.loss);
+    }
+    let hidden = ops::hidden_rows(&mut b.graph, masks.ids_restore, config.visible())?;
+    let pred = decoder(b, config, latent, masks, Some(&hidden))?;
+    // Targets have no gradient, the way back is of no matter.
+    let patches = ops::gather_rows(&mut b.graph, patches, hidden.patches, masks.ids_restore, None)?;
+    let (target, _) = targets(b, config, patches)?;
+    Ok(ops::masked_mse(&mut b.graph, pred, target, hidden.one)?.loss)
+}
+
+/// What is predicted of `patches`, and their mean and deviation where these are taken out.
+fn targets(b: &mut Builder, config: &MaeConfig, patches: Var) -> Result<(Var, Option<Var>), MaeError> {
+    Ok(match config.norm_pix_loss {
+        true => {
+            let (target, stats) = ops::normalise_patches(&mut b.graph, patches)?;
+            (target, Some(stats))
+        }
+        false => (patches, None),
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::{Builder, Init, ParamSpec};
 use crate::graph::{GraphError, Var};
-use crate::ops::{self, Attention};
+use crate::ops::{self, Attention, HiddenRows};
 
 /// Sizes of a block.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,14 +22,23 @@ pub struct BlockVars {
     pub qkv: Var,
     /// Logarithm of each query's sum of exponentials `[B, heads, N]`.
     pub lse: Var,
-    /// The block's output `[B, N, D]`.
+    /// The block's output `[B, N, D]`, or of hidden tokens alone.
     pub out: Var,
 }
 
 /// `x += Attention(LN(x)); x += MLP(LN(x))` for `x [B, N, D]`, parameters named under `name`.
 ///
+/// Where only `hidden` tokens are asked for, all that follows the attention is computed of these alone, and the output is
+/// `[B, H, D]`.
+///
 /// Queries, keys and values are one product; its initialiser sees one matrix of `3 D` rows, as in the paper's code.
-pub fn block(b: &mut Builder, name: &str, x: Var, shape: BlockShape) -> Result<BlockVars, GraphError> {
+pub fn block(
+    b: &mut Builder,
+    name: &str,
+    x: Var,
+    shape: BlockShape,
+    hidden: Option<&HiddenRows>,
+) -> Result<BlockVars, GraphError> {
     let first = b.graph.ops();
     let width = b.graph.ty(x).last();
     let normed = b.layer_norm(&format!("{name}.layernorm_before"), x, shape.eps)?;
@@ -44,7 +53,14 @@ pub fn block(b: &mut Builder, name: &str, x: Var, shape: BlockShape) -> Result<B
     let bias = b.param(bias);
     let qkv = b.affine(normed, weight, bias)?;
     let mixed = b.graph.add(Attention { heads: shape.heads, variant: None }, &[qkv])?;
-    let projected = b.linear(&format!("{name}.attention.o_proj"), mixed[0], width)?;
+    let (x, attended) = match hidden {
+        Some(HiddenRows { rows, inverse, .. }) => (
+            ops::gather_rows(&mut b.graph, x, *rows, *inverse, None)?,
+            ops::gather_rows(&mut b.graph, mixed[0], *rows, *inverse, None)?,
+        ),
+        None => (x, mixed[0]),
+    };
+    let projected = b.linear(&format!("{name}.attention.o_proj"), attended, width)?;
     let x = ops::add(&mut b.graph, x, projected)?;
 
     let normed = b.layer_norm(&format!("{name}.layernorm_after"), x, shape.eps)?;

@@ -52,6 +52,7 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::gather_rows::Params::LAYOUT,
         super::gelu::Params::LAYOUT,
         super::global_norm::Params::LAYOUT,
+        super::hidden_rows::Params::LAYOUT,
         super::layer_norm::Params::LAYOUT,
         super::layer_norm::GradientParams::LAYOUT,
         super::layer_norm::ColumnsParams::LAYOUT,

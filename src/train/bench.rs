@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Estimate, Precision, Recipe, TrainError};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, Timestamps, TimestampsReading, Uploads};
-use crate::graph::{Caps, GraphError, Layout, Plan, TensorType};
-use crate::mae::{self, MaeVars};
+use crate::graph::{Caps, GraphError, Layout, Plan, TensorType, Var};
+use crate::mae;
 use crate::nn::{Builder, ParamStore, State, Stream, param_bytes};
 use crate::ops::{self, FIRST_SCALE, LossScaling, Peak, TileTime, global_norm_partials, push_global_norm};
 use crate::platform;
@@ -87,7 +87,7 @@ pub struct Bench {
     recipe: Recipe,
     store: ParamStore,
     plan: Plan,
-    vars: MaeVars,
+    loss: Var,
     update: DispatchList,
     schedule: BufferSlice,
     image: Vec<f32>,
@@ -98,7 +98,7 @@ pub struct Bench {
 
 impl Bench {
     /// Forward and backward for `recipe`.
-    fn graph(recipe: &Recipe) -> Result<(Builder, MaeVars), TrainError> {
+    fn graph(recipe: &Recipe) -> Result<(Builder, Var), TrainError> {
         let config = &recipe.model;
         let (batch, side) = (recipe.train.batch, config.image_size);
         let mixed = recipe.train.precision == Precision::Mixed;
@@ -107,14 +107,15 @@ impl Bench {
         let noise = b.graph.external("noise", TensorType::f32(&[batch, config.patches()]));
         let seed = b.graph.external("loss gradient", TensorType::f32(&[1]));
         let masks = mae::given_masks(&mut b.graph, config, noise)?;
-        let vars = mae::autoencoder(&mut b, config, image, masks)?;
-        b.store_gradients(vars.loss, seed)?;
-        Ok((b, vars))
+        let loss = mae::pretraining(&mut b, config, image, masks)?;
+        b.store_gradients(loss, seed)?;
+        Ok((b, loss))
     }
 
     /// What every tile takes for every matrix product of a step.
     pub async fn tiles(gpu: &Gpu, recipe: &Recipe) -> Result<Vec<TileTime>, TrainError> {
-        Ok(ops::time_tiles(gpu, &Bench::graph(recipe)?.0.graph).await?)
+        let (builder, loss) = Bench::graph(recipe)?;
+        Ok(ops::time_tiles(gpu, &builder.graph, &[loss]).await?)
     }
 
     /// Builds forward, backward and optimiser for `recipe`, with weights, pictures and noise by its seed.
@@ -122,9 +123,9 @@ impl Bench {
         let config = &recipe.model;
         let (batch, side) = (recipe.train.batch, config.image_size);
         let mixed = recipe.train.precision == Precision::Mixed;
-        let (mut b, vars) = Bench::graph(recipe)?;
-        ops::tune(&gpu, &mut b.graph, None).await?;
-        let roots = [vars.loss];
+        let (mut b, loss) = Bench::graph(recipe)?;
+        let roots = [loss];
+        ops::tune(&gpu, &mut b.graph, &roots, None).await?;
         let fits = |error: GraphError| TrainError::DoesNotFit {
             model: recipe.name.clone(),
             batch,
@@ -169,7 +170,7 @@ impl Bench {
         }
         let op_flops = layout.op_flops().clone();
         let recipe = recipe.clone();
-        Ok(Bench { gpu, recipe, store, plan, vars, update, schedule, image, noise, estimate, op_flops })
+        Ok(Bench { gpu, recipe, store, plan, loss, update, schedule, image, noise, estimate, op_flops })
     }
 
     /// Estimated memory.
@@ -183,7 +184,7 @@ impl Bench {
     }
 
     async fn loss(&self) -> Result<f64, TrainError> {
-        let slice = self.plan.slice(self.vars.loss).ok_or_else(|| GraphError::Unbound("loss".to_owned()))?;
+        let slice = self.plan.slice(self.loss).ok_or_else(|| GraphError::Unbound("loss".to_owned()))?;
         let loss: Vec<f32> = self.gpu.read_one("loss", slice).await?;
         Ok(f64::from(loss[0]))
     }

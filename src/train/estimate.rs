@@ -2,7 +2,7 @@
 
 use super::{Precision, Recipe, Slot, TrainError, decode_limit};
 use crate::graph::{Caps, Layout, TensorType, Var};
-use crate::mae::{self, MaeVars};
+use crate::mae;
 use crate::nn::{Builder, param_bytes};
 use crate::ops::{self, CropMode};
 
@@ -57,7 +57,7 @@ impl std::fmt::Display for Estimate {
 /// The training graph of one micro-batch.
 pub(super) struct TrainGraph {
     pub builder: Builder,
-    pub vars: MaeVars,
+    pub loss: Var,
     /// Bytes of the pictures of a batch.
     pixels: u64,
 }
@@ -81,14 +81,14 @@ impl TrainGraph {
         let rows = mode.most_rows(slot.rows, slot.short);
         let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, rows, config.pixel_norm())?;
         let masks = mae::random_masks(&mut b.graph, config, batch, step)?;
-        let vars = mae::autoencoder(&mut b, config, image, masks)?;
-        b.store_gradients(vars.loss, seed)?;
-        Ok(TrainGraph { builder: b, vars, pixels: (batch * slot.words) as u64 * 4 })
+        let loss = mae::pretraining(&mut b, config, image, masks)?;
+        b.store_gradients(loss, seed)?;
+        Ok(TrainGraph { builder: b, loss, pixels: (batch * slot.words) as u64 * 4 })
     }
 
     /// What can be read after a run.
     pub fn roots(&self) -> [Var; 1] {
-        [self.vars.loss]
+        [self.loss]
     }
 
     /// What training `recipe` takes whatever the graph's layout.

@@ -29,13 +29,17 @@ fn shapes_that_do_not_fit_are_refused() {
     };
     type Build<'a> = &'a dyn Fn(&mut Graph, Var, Var) -> Result<Var, GraphError>;
     // Each op on an f32 tensor of some shape and a u32 [4].
-    let cases: [(&str, &[usize], Build<'_>); 13] = [
+    let cases: [(&str, &[usize], Build<'_>); 14] = [
         ("4 do not tile", &[1, 3, 7, 8], &|g, x, _| ops::patchify(g, x, 4, order)),
         ("0 do not tile", &[1, 3, 8, 8], &|g, x, _| ops::patchify(g, x, 0, order)),
         ("[B, C, H, W]", &[3, 8, 8], &|g, x, _| ops::patchify(g, x, 4, order)),
         ("[B, 4, 48]", &[1, 4, 47], &|g, x, _| ops::unpatchify(g, x, 4, order, [3, 8, 8])),
         ("keep 10", &[2, 9], &|g, x, _| Ok(ops::mask_rank(g, x, 10)?.0)),
         ("keep 0", &[2, 9], &|g, x, _| Ok(ops::mask_rank(g, x, 0)?.0)),
+        ("cannot hide", &[2, 9], &|g, x, _| {
+            let restore = ops::mask_rank(g, x, 3)?.0;
+            Ok(ops::hidden_rows(g, restore, 9)?.rows)
+        }),
         ("two numbers", &[2, 1], &|g, x, _| Ok(ops::normalise_patches(g, x)?.0)),
         ("sizes u32 [B, 4]", &[2, 4], &|g, x, s| ops::crop_boxes(g, x, s, CropMode::Whole)),
         ("aspect ratios", &[1], &|g, _, s| crop(g, s, wide)),

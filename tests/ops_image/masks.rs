@@ -1,6 +1,6 @@
 //! Noise and ranks.
 
-use unmask::eval::kernels::twins::draws::{mask_noise, mask_rank};
+use unmask::eval::kernels::twins::draws::{hidden_rows, mask_noise, mask_rank};
 use unmask::graph::{Graph, TensorType};
 use unmask::ops::{self, MaskNoise, MaskStrategy};
 
@@ -84,5 +84,22 @@ fn ranks_are_those_of_a_stable_sort() {
         let want = mask_rank(&noise, patches, visible);
         assert_eq!((&got[0], &got[1]), (&want.ids_restore, &want.ids_keep));
         assert_eq!(got[2], want.mask.iter().map(|x| x.to_bits()).collect::<Vec<u32>>());
+    }
+}
+
+#[test]
+fn hidden_tokens_are_those_behind_the_visible_ones() {
+    for (batch, patches, visible) in [(1, 2, 1), (3, 5, 2), (4, 196, 49), (2, 300, 299)] {
+        let mut random = Random(13);
+        let noise: Vec<f32> = (0..batch * patches).map(|_| random.below(1000) as f32).collect();
+        let restore = mask_rank(&noise, patches, visible).ids_restore;
+        let mut graph = Graph::new();
+        let restore_var = graph.external("restore", TensorType::u32(&[batch, patches]));
+        let hidden = ops::hidden_rows(&mut graph, restore_var, visible).expect("hidden rows");
+        let roots = [hidden.rows, hidden.patches, hidden.inverse, hidden.one];
+        let got = run_bits(&graph, &[("restore", Data::U32(restore.clone()))], &roots);
+        let want = hidden_rows(&restore, patches, visible);
+        assert_eq!((&got[0], &got[1], &got[2]), (&want.rows, &want.patches, &want.inverse));
+        assert!(got[3].len() == batch * (patches - visible) && got[3].iter().all(|bits| *bits == 1f32.to_bits()));
     }
 }

@@ -57,5 +57,13 @@ fn ranks(patches: usize, visible: usize) -> Result<Case, GraphError> {
     case.words_are(restore, &want.ids_restore);
     case.words_are(keep, &want.ids_keep);
     case.floats_are(mask, &want.mask);
+    if visible < patches {
+        let hidden = ops::hidden_rows(&mut case.graph, restore, visible)?;
+        let want = draws::hidden_rows(&want.ids_restore, patches, visible);
+        case.words_are(hidden.rows, &want.rows);
+        case.words_are(hidden.patches, &want.patches);
+        case.words_are(hidden.inverse, &want.inverse);
+        case.floats_are(hidden.one, &vec![1.0; want.rows.len()]);
+    }
     Ok(case)
 }

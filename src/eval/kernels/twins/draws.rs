@@ -139,3 +139,28 @@ pub fn mask_rank(noise: &[f32], patches: usize, visible: usize) -> Ranked {
     }
     all
 }
+
+/// What [`hidden_rows`] computes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hidden {
+    /// Hidden tokens, where a class token is the first.
+    pub rows: Vec<u32>,
+    /// Hidden patches.
+    pub patches: Vec<u32>,
+    /// Where each token went among them, or their number.
+    pub inverse: Vec<u32>,
+}
+
+/// The patches that `ids_restore [batch, patches]` puts behind the `visible` ones, in its order.
+pub fn hidden_rows(ids_restore: &[u32], patches: usize, visible: usize) -> Hidden {
+    let mut all = Hidden::default();
+    let none = (patches - visible) as u32;
+    for restore in ids_restore.chunks(patches) {
+        let place = |rank: usize| restore.iter().position(|other| *other as usize == rank).unwrap_or(0) as u32;
+        all.patches.extend((visible..patches).map(place));
+        all.rows.extend((visible..patches).map(|rank| place(rank) + 1));
+        all.inverse.push(none);
+        all.inverse.extend(restore.iter().map(|rank| rank.checked_sub(visible as u32).unwrap_or(none)));
+    }
+    all
+}
