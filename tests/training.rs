@@ -290,12 +290,11 @@ fn what_was_learnt_before_the_pictures_went_away_is_saved() {
     let session = Session::start(job(recipe, Some(&out))).expect("a thread");
     until(&session, |event| matches!(event, Event::Step(line) if line.step >= 3));
     fs::remove_dir_all(&pictures).expect("removed");
-    let events = until(&session, |event| matches!(event, Event::Failed(_)));
+    let events: Vec<Event> = std::iter::from_fn(|| session.wait()).collect();
     let Some(Event::Failed(error)) = events.last() else { panic!("{events:?}") };
     assert!(error.to_string().contains("cannot be read"), "{error}");
     let told = |event: &Event| matches!(event, Event::Warning(text) if text.contains("the newest checkpoint"));
     assert!(events.iter().any(told), "{events:?}");
-    session.join();
 
     let steps = unmask::train::read_metrics(&out).iter().filter_map(|line| line.loss.map(|_| line.step)).max();
     let (_, _, checkpoint) = RunFolder::resume(&out).expect("a run");
@@ -511,7 +510,9 @@ fn activations_share_memory_well() {
             let estimate = estimate(&recipe, CARD).expect("it fits");
             let ratio = estimate.activations as f64 / estimate.lower_bound as f64;
             println!("{model} recompute {recompute}: {} MiB, {ratio:.3} of the bound", estimate.activations >> 20);
-            assert!(ratio < 1.1, "{model}: {ratio}");
+            // A picture's lines on their way into the smallest model are as large as all that comes after them.
+            let spare = estimate.activations - estimate.lower_bound;
+            assert!(ratio < 1.1 || spare < 4 << 20, "{model}: {ratio}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which tensors share a buffer: greedy by size over lifetimes.
+//! Which tensors share a buffer: greedy over lifetimes.
 
 /// A tensor's need of memory.
 #[derive(Clone, Copy, Debug)]
@@ -28,23 +28,46 @@ pub(super) struct Assignment {
     pub lower_bound: u64,
 }
 
-/// Assigns slots to `lifetimes`: the largest tensors first, each to the smallest slot that is free while it lives.
+/// Assigns slots to `lifetimes`, in each of several orders, of which the one that takes the least memory counts: by size,
+/// where what is large decides; by time, where something large lives so shortly that others should not be kept to it.
 ///
 /// An op's inputs and outputs overlap by definition, so they never share a slot: WebGPU forbids a dispatch to bind one
 /// buffer for reading and for writing.
 pub(super) fn assign(lifetimes: &[Lifetime]) -> Assignment {
-    let mut order: Vec<usize> = (0..lifetimes.len()).collect();
-    order.sort_by_key(|index| (std::cmp::Reverse(lifetimes[*index].bytes), lifetimes[*index].first, *index));
+    let by = |key: fn(&Lifetime) -> u64| {
+        let mut order: Vec<usize> = (0..lifetimes.len()).collect();
+        order.sort_by_key(|index| (key(&lifetimes[*index]), lifetimes[*index].first, *index));
+        in_order(lifetimes, &order)
+    };
+    let orders: [fn(&Lifetime) -> u64; 4] = [
+        |lifetime| u64::MAX - lifetime.bytes,
+        |lifetime| u64::MAX - lifetime.bytes * (1 + lifetime.last - lifetime.first) as u64,
+        |lifetime| lifetime.first as u64,
+        |lifetime| u64::MAX - lifetime.last as u64,
+    ];
+    let all = orders.map(by);
+    // The first of the best: the same on every machine.
+    all.into_iter().min_by_key(|found| found.bytes.iter().sum::<u64>()).unwrap_or_default()
+}
+
+/// Assigns slots in the given order: each tensor to the free slot that fits it best, one that it makes larger only where
+/// none is large enough.
+fn in_order(lifetimes: &[Lifetime], order: &[usize]) -> Assignment {
     let mut slots: Vec<(u64, Vec<Lifetime>)> = Vec::new();
     let mut slot = vec![0; lifetimes.len()];
-    for index in order {
+    for index in order.iter().copied() {
         let lifetime = lifetimes[index];
-        // Slots were made in order of falling size, so the last that is free is the tightest.
-        let free = slots.iter().rposition(|(_, tenants)| !tenants.iter().any(|other| other.overlaps(&lifetime)));
+        let free = slots
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, tenants))| !tenants.iter().any(|other| other.overlaps(&lifetime)))
+            .min_by_key(|(_, (bytes, _))| (*bytes < lifetime.bytes, bytes.abs_diff(lifetime.bytes)))
+            .map(|(place, _)| place);
         let chosen = free.unwrap_or_else(|| {
-            slots.push((lifetime.bytes, Vec::new()));
+            slots.push((0, Vec::new()));
             slots.len() - 1
         });
+        slots[chosen].0 = slots[chosen].0.max(lifetime.bytes);
         slots[chosen].1.push(lifetime);
         slot[index] = chosen;
     }
