@@ -99,10 +99,10 @@ fn reveal_goes_on_by_itself_and_a_painted_mask_stays() {
     let mut harness = open();
     harness.get_by_label("Reveal").click();
     wait(&mut harness, "less hidden", |app| app.settings().explore.ratio < 0.3);
-    harness.state_mut().settings_mut().explore.ratio = 0.55;
     harness.get_by_label("Stop").click();
-    wait(&mut harness, "45 % visible", |app| visible(app) == 28);
+    harness.run_steps(2);
     harness.state_mut().settings_mut().explore.ratio = 0.55;
+    wait(&mut harness, "45 % visible", |app| visible(app) == 28);
     harness.get_by_role_and_label(egui::accesskit::Role::Image, "Visible patches").click();
     harness.run_steps(20);
     assert!(harness.state().explore().is_painted());
