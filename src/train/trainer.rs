@@ -1,6 +1,7 @@
 //! The training loop's body: one optimiser step at a time.
 
 mod collect;
+mod plans;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,18 +9,16 @@ use std::sync::Arc;
 use super::checkpoint::{Checkpoint, loss_scaling_metadata, tiles_metadata};
 use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
-use super::{Estimate, Feed, FeedOptions, HeldOut, Pictures, Precision, Recipe, TrainError, decode_limit, packed};
+use super::{Estimate, Feed, FeedOptions, HeldOut, Pictures, Recipe, TrainError, decode_limit, packed};
 use crate::data::{Picture, Source, Split, load_all_beside};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, Mark, Slices, Uploads};
-use crate::graph::{Caps, Choices, DType, GraphError, Layout, Plan, ShardLayout, Shards};
+use crate::graph::Choices;
 use crate::nn::{ParamStore, State};
-use crate::ops::{
-    self, FIRST_SCALE, LossScaling, average_weight, global_norm_partials, push_accumulate, push_average,
-    push_global_norm,
-};
+use crate::ops::{self, FIRST_SCALE, LossScaling, average_weight};
 use crate::platform;
 use crate::weights::Tensors;
 pub use collect::StepMetrics;
+use plans::{Running, is_mixed, optimiser_lists, run_plan};
 
 /// Most held-out pictures that are measured.
 const MAX_HELD_OUT: usize = 512;
@@ -48,14 +47,6 @@ struct Stage {
     micro: usize,
     part: Part,
     slices: Slices,
-}
-
-/// A plan with the buffers that feed it.
-#[derive(Debug)]
-struct Running {
-    plan: Plan,
-    loss: BufferSlice,
-    estimate: Estimate,
 }
 
 /// A model in training.
@@ -136,7 +127,8 @@ impl Trainer {
 
         let mut graph = TrainGraph::build(&recipe, feed.slot())?;
         let pinned = checkpoint.map(Checkpoint::tiles).transpose()?;
-        ops::tune(&gpu, &mut graph.builder.graph, pinned).await?;
+        let roots = graph.roots();
+        ops::tune(&gpu, &mut graph.builder.graph, &roots, pinned).await?;
         let mut store = ParamStore::new(&gpu, graph.builder.params(), true).await?;
         if t.ema_decay > 0.0 {
             store.keep_average(&gpu).await?;
@@ -360,7 +352,8 @@ impl Trainer {
         recipe.model.mask_ratio = ratio;
         recipe.check()?;
         let mut graph = TrainGraph::build(&recipe, self.feed.slot())?;
-        ops::tune(&self.gpu, &mut graph.builder.graph, Some(self.tiles.clone())).await?;
+        let roots = graph.roots();
+        ops::tune(&self.gpu, &mut graph.builder.graph, &roots, Some(self.tiles.clone())).await?;
         self.tiles.clone_from(graph.builder.graph.choices());
         let held_out = match &self.held_out {
             Some(held_out) => Some(held_out.replanned(&self.gpu, &recipe, &self.store).await?),
@@ -440,65 +433,4 @@ impl Trainer {
 /// A seed as shaders draw by it: one below 2^32 is itself.
 fn folded(seed: u64) -> u32 {
     (seed ^ seed >> 32) as u32
-}
-
-fn is_mixed(recipe: &Recipe) -> bool {
-    recipe.train.precision == Precision::Mixed
-}
-
-async fn run_plan(
-    gpu: &Gpu,
-    recipe: &Recipe,
-    graph: &TrainGraph,
-    store: &ParamStore,
-    inputs: &[BufferSlice; 3],
-    scaling: &LossScaling,
-) -> Result<Running, TrainError> {
-    let mut externals = store.externals();
-    for (name, slice) in ["pixels", "sizes", "step"].into_iter().zip(inputs) {
-        externals.insert(name, slice.clone());
-    }
-    externals.insert("loss gradient", scaling.state.part(0, 4));
-    let roots = graph.roots();
-    let layout = Layout::of(&graph.builder.graph, &roots, Caps::of(gpu))?;
-    let plan = Plan::new(gpu, &graph.builder.graph, &layout, &roots, &externals).await?;
-    let loss = plan.slice(roots[0]).cloned().ok_or_else(|| GraphError::Unbound("loss".to_owned()))?;
-    Ok(Running { plan, loss, estimate: graph.estimate(recipe).with(&layout) })
-}
-
-/// Lists that start a sum of gradients, continue it, and update the weights.
-async fn optimiser_lists(
-    gpu: &Gpu,
-    recipe: &Recipe,
-    store: &ParamStore,
-    [schedule, norm]: [&BufferSlice; 2],
-    scaling: &LossScaling,
-) -> Result<(DispatchList, DispatchList, DispatchList), TrainError> {
-    let mut shards = store.optimiser_shards();
-    let (mut first, mut next, mut update) = (DispatchList::default(), DispatchList::default(), DispatchList::default());
-    if recipe.train.accumulate > 1 {
-        let lengths: Vec<(String, usize)> =
-            store.shard_lengths().iter().enumerate().map(|(i, length)| (i.to_string(), *length)).collect();
-        let sums: Shards =
-            ShardLayout::new(lengths.iter().map(|(name, length)| (name.as_str(), *length)), gpu.max_binding())
-                .map_err(|(name, _)| GraphError::Unbound(name))?
-                .allocate(gpu, "gradient sums", DType::F32)
-                .await?;
-        for (shard, sum) in shards.iter_mut().zip(&sums.buffers) {
-            push_accumulate(gpu, &mut first, &shard.gradients, sum, true)?;
-            push_accumulate(gpu, &mut next, &shard.gradients, sum, false)?;
-            shard.gradients = sum.clone();
-        }
-    }
-    let partials = gpu.buffer("partial norms", global_norm_partials(store.shard_lengths()) as u64 * 4).await?;
-    let gradients: Vec<BufferSlice> = shards.iter().map(|shard| shard.gradients.clone()).collect();
-    let scaling = is_mixed(recipe).then_some(scaling);
-    push_global_norm(gpu, &mut update, &gradients, &partials, norm, recipe.train.clip_grad, scaling)?;
-    for shard in &shards {
-        recipe.optimiser().push(gpu, &mut update, shard, schedule, norm)?;
-    }
-    for [weights, average] in store.average_shards() {
-        push_average(gpu, &mut update, &weights, &average, schedule)?;
-    }
-    Ok((first, next, update))
 }
