@@ -206,20 +206,27 @@ test("tabs keep runs of their own, and of closed ones the newest is offered", as
     await until("the first picture", ({ visible }) => visible !== null);
     await page.waitForTimeout(1000);
     assert.equal((await state()).stands, null, "another tab has that run");
-    await pressStart();
-    await until("the first step", ({ step }) => step >= 1);
-    const step = await pauseAndKeep();
     page = first;
     // A page behind another draws nothing.
     await page.bringToFront();
+    await pressStart();
+    await until("a step further", ({ step }) => step > stands);
+    const own = await pauseAndKeep();
+    page = second;
+    await page.bringToFront();
+    await pressStart();
+    await until("the first step", ({ step }) => step >= 1);
+    const newer = await pauseAndKeep();
+    await second.close();
+    page = first;
     await page.reload();
     const again = await until("the run of this tab", now => now.stands !== null);
-    assert.equal(again.stands, stands);
+    assert.equal(again.stands, own, "not the newer one of a closed tab");
     await first.close();
-    await second.close();
+    // The newest is now the one that was kept last: a tab that does not go on with it leaves it as it is.
     page = await open("?tab=train");
     const newest = await until("the newest run", now => now.stands !== null);
-    assert.equal(newest.stands, step);
+    assert.equal(newest.stands, newer);
 });
 
 test("a run that is not kept is told, and not left without a question", async () => {
