@@ -203,8 +203,7 @@ impl MatMul {
             Tile::Matrix { side, m, n, k, rows, columns } => {
                 let MatrixUnits { lanes, wide, .. } = units;
                 let threads = tile.threads(lanes);
-                let summers = tile.summers(lanes);
-                KernelKey::new("matmul_cooperative")
+                let key = KernelKey::new("matmul_cooperative")
                     .constant("TILE_M", m)
                     .constant("TILE_N", n)
                     .constant("TILE_K", k)
@@ -216,16 +215,12 @@ impl MatMul {
                     .constant("STAGED", tile.staged())
                     .constant("STAGES", columns / tile.staged())
                     .constant("VECTORS", (side * tile.staged() * side / 4).div_ceil(lanes))
-                    .constant("SUMMERS", summers)
-                    .constant("HELD", PARTIALS / summers)
-                    .constant("HALF", PARTIALS / summers / 2)
-                    .constant("QUARTER", PARTIALS / summers / 4)
-                    .constant("EIGHTH", PARTIALS / summers / 8)
                     .constant("TURNS_A", m * k / 4 / threads)
                     .constant("TURNS_B", n * k / 4 / threads)
                     .when("RAGGED", ragged)
                     .when("WIDE", wide)
-                    .when("SIDE_16", side == 16)
+                    .when("SIDE_16", side == 16);
+                if self.epilogue.sums { summing(key, tile.summers(lanes)) } else { key }
             }
         };
         let Epilogue { bias, residual, gelu, keep, gelu_gradient, sums } = self.epilogue;
@@ -240,6 +235,16 @@ impl MatMul {
             .when("SUMS", sums)
             .when("SCALAR", scalar)
     }
+}
+
+/// A kernel that sums `summers` rows of A at a time, in as many partial sums as all tiles have.
+fn summing(key: KernelKey, summers: u32) -> KernelKey {
+    let held = PARTIALS / summers;
+    key.constant("SUMMERS", summers)
+        .constant("HELD", held)
+        .constant("HALF", held / 2)
+        .constant("QUARTER", held / 4)
+        .constant("EIGHTH", held / 8)
 }
 
 /// Every kernel of a matrix product in one of [`TILES`], those for matrix units for all that are known.
