@@ -76,7 +76,7 @@ mod imp {
 
     struct Decoder {
         worker: Worker,
-        /// True once it has begun, false where the page may not start it: browsers tell that later.
+        /// Its first message, or the error where the page may not start it: browsers tell that later.
         began: Promise,
     }
 
@@ -122,7 +122,8 @@ mod imp {
         /// The picture, or nothing where the browser cannot decode it.
         pub async fn picture(self) -> Option<Decoded> {
             let [began, answer] = self.0?;
-            if !JsFuture::from(began).await.ok()?.is_truthy() {
+            let first = JsFuture::from(began).await.ok()?;
+            if !Reflect::get(&first, &"data".into()).ok()?.is_string() {
                 return None;
             }
             let event = JsFuture::from(answer).await.ok()?;
@@ -153,9 +154,8 @@ mod imp {
     fn begin(address: &str) -> Result<Decoder, JsValue> {
         let worker = Worker::new(address)?;
         let began = Promise::new(&mut |resolve, _| {
-            let failed = resolve.bind1(&JsValue::NULL, &JsValue::FALSE);
-            worker.set_onmessage(Some(&resolve.bind1(&JsValue::NULL, &JsValue::TRUE)));
-            worker.set_onerror(Some(&failed));
+            worker.set_onmessage(Some(&resolve));
+            worker.set_onerror(Some(&resolve));
         });
         Ok(Decoder { worker, began })
     }

@@ -204,7 +204,7 @@ pub fn read_dropped(
     done: impl FnOnce(Vec<Incoming>) + Send + 'static,
 ) {
     wasm_bindgen_futures::spawn_local(async move {
-        let sizes = files.iter().map(|file| file.size().unwrap_or_default() as f64).sum();
+        let sizes = files.iter().filter_map(|file| file.web_file()).map(|file| file.size()).sum();
         if let Some(refused) = too_many(files.len(), sizes) {
             return done(vec![refused]);
         }

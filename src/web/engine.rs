@@ -34,7 +34,7 @@ pub struct Rebuilt {
     pub hidden_mse: f64,
     /// The same as PSNR in dB.
     #[wasm_bindgen(js_name = hiddenPsnr)]
-    pub hidden_psnr: f64,
+    pub hidden_psnr: Option<f64>,
 }
 
 #[wasm_bindgen]
