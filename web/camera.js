@@ -28,6 +28,7 @@ export function startCamera(page) {
         video.muted = video.playsInline = true;
         video.srcObject = stream;
         await video.play();
+        if (mine !== wish) return;
         const context = new OffscreenCanvas(SIDE, SIDE).getContext("2d", { willReadFrequently: true });
         // A camera that faces its user is a mirror.
         if (stream.getVideoTracks()[0]?.getSettings().facingMode !== "environment") context.setTransform(-1, 0, 0, 1, SIDE, 0);
@@ -48,7 +49,9 @@ export function startCamera(page) {
         wish += 1;
         stop();
         if (!on) return;
-        start(wish).catch(error => {
+        const mine = wish;
+        start(mine).catch(error => {
+            if (mine !== wish) return;
             stop();
             const denied = error?.name === "NotAllowedError";
             page.cameraOff(denied

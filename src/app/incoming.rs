@@ -139,14 +139,18 @@ impl App {
 
     /// Trains on the pictures among `files`; a file of weights is a run, and goes where such files go.
     fn give(&mut self, files: Vec<Incoming>) {
-        let mut given = Vec::new();
+        let (mut given, mut lying) = (Vec::new(), Vec::new());
         for Incoming { name, content } in files {
             match content {
+                Ok(Content::Path(path)) if data::is_container(&name) => lying.push(path),
                 Ok(Content::Path(path)) => self.take_weights_at(path),
                 Ok(Content::Bytes(bytes)) if is_weights(&name) => self.take_weights(name, bytes),
                 Ok(Content::Bytes(bytes)) => given.push((name, bytes)),
                 Err(reason) => self.notices.error(format!("{name}: {reason}")),
             }
+        }
+        if !lying.is_empty() {
+            self.settings.train.set_folders(lying);
         }
         if !given.is_empty()
             && let Err(error) = self.train.give(given, &mut self.settings.train)

@@ -55,6 +55,11 @@ fn is_weights(name: &str) -> bool {
     [".safetensors", ".pth", ".bin"].iter().any(|ending| name.ends_with(ending))
 }
 
+/// Whether a file of this name is read where it lies, where that can be: it may be large.
+fn stays_there(name: &str) -> bool {
+    is_weights(name) || data::is_container(name)
+}
+
 /// Something that came in from outside the window's own loop.
 enum Inbox {
     /// Files that were chosen or dropped.
@@ -265,7 +270,7 @@ impl App {
         let (outside, ctx) = (self.outside.clone(), ctx.clone());
         let containers = ["tar", "tgz", "gz", "zip", "npy", "npz", "idx", "parquet"];
         let kinds = [&data::EXTENSIONS[..], &["safetensors", "pth", "bin"], &containers].concat();
-        platform::pick_files(title, &kinds, is_weights, move |files| {
+        platform::pick_files(title, &kinds, stays_there, move |files| {
             let _ = outside.send(message(files));
             ctx.request_repaint();
         });
