@@ -201,6 +201,7 @@ impl Train {
     pub fn ended(&mut self) {
         self.phase = Phase::Idle;
         if let Some((standing, history)) = self.before.take() {
+            self.recipe = standing.as_ref().map(|standing| standing.recipe.clone()).or(self.recipe.take());
             (self.standing, self.history) = (standing, history);
         }
         self.stand_by_folder();
