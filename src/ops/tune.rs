@@ -18,8 +18,8 @@ const FILE: &str = "tiles.json";
 const BUDGET: f64 = 1.0;
 /// Measurements of a tile of which the best counts.
 const ROUNDS: usize = 3;
-/// Shortest time that is measured, milliseconds; what takes less is repeated. Browsers make their clocks coarse.
-const LEAST_TIME: f64 = if cfg!(target_arch = "wasm32") { 2.0 } else { 0.5 };
+/// Shortest time that is measured, milliseconds; what takes less is repeated.
+const LEAST_TIME: f64 = platform::LEAST_TIMED;
 /// Most repetitions of a product.
 const MOST_TIMES: u32 = 512;
 /// Seconds of work before anything is measured: adapters that were idle run slowly at first.

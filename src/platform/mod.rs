@@ -40,6 +40,9 @@ pub fn has_display() -> bool {
     !unix || variable("DISPLAY").is_some() || variable("WAYLAND_DISPLAY").is_some()
 }
 
+/// Milliseconds on the device below which its clock tells little: browsers make it coarse on purpose.
+pub const LEAST_TIMED: f64 = if cfg!(target_arch = "wasm32") { 2.0 } else { 0.5 };
+
 /// Number of threads worth starting for work that keeps a processor busy, at least 1.
 ///
 /// 1 in the browser, which offers a page no threads.
