@@ -1,10 +1,10 @@
-// Exact GELU, y = x Φ(x), or with GRADIENT dx = dy (Φ(x) + x φ(x)).
+// Exact GELU, y = x Φ(x); with SLOPE y = Φ(x) + x φ(x); with GRADIENT y = dy x, of such slopes x.
 //
-// x, y, dy, dx [length] f32. One invocation an element; workgroups in x and y.
-// conditions: GRADIENT
+// x, y, dy [length] f32. One invocation an element; workgroups in x and y.
+// one of: - | SLOPE | GRADIENT
 
-import package::lib::gelu::gelu;
-import package::lib::gelu::gelu_derivative;
+@if(!SLOPE && !GRADIENT) import package::lib::gelu::gelu;
+@if(SLOPE) import package::lib::gelu::gelu_slope;
 
 const WORKGROUP: u32 = 256u;
 
@@ -24,10 +24,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (id.x >= params.row || i >= params.length) {
         return;
     }
-    @if(!GRADIENT) {
+    @if(!SLOPE && !GRADIENT) {
         y[i] = gelu(x[i]);
     }
+    @if(SLOPE) {
+        y[i] = gelu_slope(x[i]);
+    }
     @if(GRADIENT) {
-        y[i] = dy[i] * gelu_derivative(x[i]);
+        y[i] = dy[i] * x[i];
     }
 }

@@ -12,7 +12,7 @@
 // WIDE keeps workgroup memory in vectors of four: Vulkan reads matrices from such, Metal does not.
 // SIDE_16 is for matrices of 16 x 16, which NVIDIA and AMD have; Metal has 8 x 8.
 // one of: NN | NT | TN
-// one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+KEEP | GELU_GRADIENT | SUMS
+// one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+SLOPE | GELU_GRADIENT | SUMS
 // never: SUMS+NN | SUMS+NT
 // one of: - | RAGGED
 // one of: - | WIDE | WIDE+SIDE_16

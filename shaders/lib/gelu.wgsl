@@ -1,4 +1,4 @@
-// Exact GELU, x Φ(x), and its derivative Φ(x) + x φ(x).
+// Exact GELU, x Φ(x), and its slope Φ(x) + x φ(x).
 //
 // erf follows Abramowitz and Stegun 7.1.26 (absolute error 5e-7 in f32); its exp(-x²/2) is shared with φ.
 
@@ -20,7 +20,13 @@ fn gelu(x: f32) -> f32 {
     return x * normal(x).x;
 }
 
-fn gelu_derivative(x: f32) -> f32 {
+fn gelu_slope(x: f32) -> f32 {
     let n = normal(x);
     return n.x + x * n.y;
+}
+
+// Both, in this order.
+fn gelu_and_slope(x: f32) -> vec2f {
+    let n = normal(x);
+    return vec2f(x * n.x, n.x + x * n.y);
 }

@@ -2,8 +2,8 @@
 //
 // Shapes and conditions are those of matmul.wgsl.
 
-import package::lib::gelu::gelu;
-import package::lib::gelu::gelu_derivative;
+@if(GELU && !SLOPE) import package::lib::gelu::gelu;
+@if(SLOPE) import package::lib::gelu::gelu_and_slope;
 
 struct Params {
     m: u32,
@@ -28,10 +28,10 @@ struct Params {
 @if(SCALAR && BIAS) @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @if(!SCALAR && RESIDUAL) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
 @if(SCALAR && RESIDUAL) @group(0) @binding(5) var<storage, read> residual: array<f32>;
-@if(!SCALAR && KEEP) @group(0) @binding(6) var<storage, read_write> kept: array<vec4f>;
-@if(SCALAR && KEEP) @group(0) @binding(6) var<storage, read_write> kept: array<f32>;
-@if(!SCALAR && GELU_GRADIENT) @group(0) @binding(7) var<storage, read> argument: array<vec4f>;
-@if(SCALAR && GELU_GRADIENT) @group(0) @binding(7) var<storage, read> argument: array<f32>;
+@if(!SCALAR && SLOPE) @group(0) @binding(6) var<storage, read_write> slopes: array<vec4f>;
+@if(SCALAR && SLOPE) @group(0) @binding(6) var<storage, read_write> slopes: array<f32>;
+@if(!SCALAR && GELU_GRADIENT) @group(0) @binding(7) var<storage, read> slope: array<vec4f>;
+@if(SCALAR && GELU_GRADIENT) @group(0) @binding(7) var<storage, read> slope: array<f32>;
 @if(SUMS) @group(0) @binding(8) var<storage, read_write> column_sums: array<f32>;
 
 // Elements i .. i + 3 of A; those from `valid` on are zero.
@@ -90,14 +90,14 @@ fn residual4(i: u32, valid: u32) -> vec4f {
 }
 
 @if(GELU_GRADIENT)
-fn argument4(i: u32, valid: u32) -> vec4f {
+fn slope4(i: u32, valid: u32) -> vec4f {
     @if(!SCALAR) {
-        return argument[i / 4u];
+        return slope[i / 4u];
     }
     @if(SCALAR) {
         var v = vec4f();
         for (var j = 0u; j < min(valid, 4u); j += 1u) {
-            v[j] = argument[i + j];
+            v[j] = slope[i + j];
         }
         return v;
     }
@@ -124,24 +124,29 @@ fn finish(product: vec4f, c0: u32, row: u32, column: u32, stored: bool) {
     @if(RESIDUAL) {
         value += residual4((row % params.residual_rows) * params.n + column, columns);
     }
-    @if(KEEP) {
+    @if(SLOPE) {
+        let x = gelu_and_slope(value.x);
+        let y = gelu_and_slope(value.y);
+        let z = gelu_and_slope(value.z);
+        let w = gelu_and_slope(value.w);
+        value = vec4f(x.x, y.x, z.x, w.x);
+        let found = vec4f(x.y, y.y, z.y, w.y);
         if (stored) {
             @if(!SCALAR) {
-                kept[at / 4u] = value;
+                slopes[at / 4u] = found;
             }
             @if(SCALAR) {
                 for (var j = 0u; j < min(columns, 4u); j += 1u) {
-                    kept[at + j] = value[j];
+                    slopes[at + j] = found[j];
                 }
             }
         }
     }
-    @if(GELU) {
+    @if(GELU && !SLOPE) {
         value = vec4f(gelu(value.x), gelu(value.y), gelu(value.z), gelu(value.w));
     }
     @if(GELU_GRADIENT) {
-        let z = argument4(at, columns);
-        value *= vec4f(gelu_derivative(z.x), gelu_derivative(z.y), gelu_derivative(z.z), gelu_derivative(z.w));
+        value *= slope4(at, columns);
     }
     if (stored) {
         @if(!SCALAR) {

@@ -20,7 +20,9 @@ pub(super) fn fused_nodes(graph: &Graph, roots: &[Var]) -> Vec<Node> {
     let mut readers = readers_of(&nodes, graph.vars.len());
     for at in 0..nodes.len() {
         let mut at = at;
-        while let Some(consumer) = absorb_next(graph, &mut nodes, &mut readers, &pinned, at) {
+        while let Some(consumer) = absorb_both(&mut nodes, &mut readers, &pinned, at)
+            .or_else(|| absorb_next(graph, &mut nodes, &mut readers, &pinned, at))
+        {
             at = consumer;
         }
     }
@@ -89,17 +91,51 @@ fn absorb_next(
         outputs.pop();
     }
     outputs.push(*result);
-    for input in &node.inputs {
-        let list = &mut readers[input.0];
-        list.retain(|position| *position != at);
-        if let Err(place) = list.binary_search(&reader) {
-            list.insert(place, reader);
-        }
-    }
+    move_readers(readers, &node.inputs, at, reader);
     readers[output.0].retain(|position| *position != reader);
     nodes[at] = None;
     nodes[reader] = Some(Node { op, inputs, outputs });
     Some(reader)
+}
+
+/// Lets the node at `at` absorb both readers of its last output, where there are no others; returns where it stands then,
+/// at the first of them.
+fn absorb_both(
+    nodes: &mut [Option<Node>],
+    readers: &mut [Vec<usize>],
+    pinned: &HashSet<Var>,
+    at: usize,
+) -> Option<usize> {
+    let node = nodes[at].clone()?;
+    let output = *node.outputs.last()?;
+    let [first, second] = readers[output.0][..] else { return None };
+    let reader = |place: usize| {
+        let alone = |node: &&Node| node.inputs == [output] && node.outputs.len() == 1;
+        nodes[place].as_ref().filter(alone).filter(|_| !pinned.contains(&output))
+    };
+    let (one, other) = (reader(first)?, reader(second)?);
+    let joined = |a: &Node, b: &Node| {
+        let op = node.op.absorb_both([a.op.as_ref(), b.op.as_ref()])?;
+        Some((op, [b.outputs[0], a.outputs[0]]))
+    };
+    let (op, results) = joined(one, other).or_else(|| joined(other, one))?;
+    let outputs = [&node.outputs[..node.outputs.len() - 1], &results].concat();
+    move_readers(readers, &node.inputs, at, first);
+    readers[output.0].clear();
+    (nodes[at], nodes[second]) = (None, None);
+    nodes[first] = Some(Node { op, inputs: node.inputs, outputs });
+    Some(first)
+}
+
+/// What the node at `from` read is read at `to`.
+fn move_readers(readers: &mut [Vec<usize>], inputs: &[Var], from: usize, to: usize) {
+    for input in inputs {
+        let list = &mut readers[input.0];
+        list.retain(|position| *position != from);
+        if let Err(place) = list.binary_search(&to) {
+            list.insert(place, to);
+        }
+    }
 }
 
 /// Lets the node at `at` do beside it one op before it that reads nothing but one of its inputs.

@@ -49,6 +49,15 @@ pub trait Op: Any + Debug + Send + Sync {
         None
     }
 
+    /// This op with both of `readers` done in its epilogue, or `None` where that cannot be: nothing else reads its last
+    /// output, and they read nothing else.
+    ///
+    /// In place of that output the absorbed op has the second reader's and, last, the first's.
+    fn absorb_both(&self, readers: [&dyn Op; 2]) -> Option<Arc<dyn Op>> {
+        let _ = readers;
+        None
+    }
+
     /// This op with `sibling` done beside it, or `None` where that cannot be.
     ///
     /// All that `sibling` reads is what this op reads as input `at`; `inputs` are the types of this op's inputs. The

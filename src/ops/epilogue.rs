@@ -1,7 +1,9 @@
 //! What a matrix product does besides, in the same launch.
 
-use super::{Add, Form, Gelu, GeluGradient};
-use crate::graph::Absorption;
+use std::any::Any;
+
+use super::{Add, Form, Gelu, GeluGradient, GeluSlope};
+use crate::graph::{Absorption, Op};
 
 /// What is done to the product before it is written, or beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,9 +14,9 @@ pub(super) struct Epilogue {
     pub residual: bool,
     /// GELU is applied.
     pub gelu: bool,
-    /// What GELU is applied to is written too.
-    pub keep: bool,
-    /// The product is multiplied by the slope of GELU at a tensor of its shape.
+    /// The slope of GELU is written too.
+    pub slope: bool,
+    /// The product is multiplied by slopes of GELU, a tensor of its shape.
     pub gelu_gradient: bool,
     /// `A [k, m]` is summed over k, which is the gradient of a bias where the product is that of a weight.
     pub sums: bool,
@@ -31,7 +33,7 @@ impl Epilogue {
             Epilogue { residual: true, ..bias },
             Epilogue { residual: true, ..plain },
             Epilogue { gelu: true, ..bias },
-            Epilogue { gelu: true, keep: true, ..bias },
+            Epilogue { gelu: true, slope: true, ..bias },
             Epilogue { gelu_gradient: true, ..plain },
         ];
         all.extend((form == Form::TN).then_some(Epilogue { sums: true, ..plain }));
@@ -58,9 +60,8 @@ impl Epilogue {
             } else {
                 return None;
             }
-        } else if absorption.consumer_as::<Gelu>().is_some() && self.bias && !self.residual && !closed {
+        } else if absorption.consumer_as::<Gelu>().is_some() && self.takes_gelu() && !absorption.keep {
             epilogue.gelu = true;
-            epilogue.keep = absorption.keep;
         } else if absorption.consumer_as::<GeluGradient>().is_some()
             && absorption.at == 1
             && !absorption.keep
@@ -71,5 +72,20 @@ impl Epilogue {
             return None;
         }
         Some(epilogue)
+    }
+
+    /// This with both of the only readers of the product done as well, of which the first comes out last.
+    pub fn absorb_both(self, readers: [&dyn Op; 2]) -> Option<Epilogue> {
+        let [gelu, slope]: [&dyn Any; 2] = [readers[0], readers[1]];
+        (gelu.is::<Gelu>() && slope.is::<GeluSlope>() && self.takes_gelu()).then_some(Epilogue {
+            gelu: true,
+            slope: true,
+            ..self
+        })
+    }
+
+    /// Whether GELU can be what comes next.
+    fn takes_gelu(self) -> bool {
+        self == Epilogue { bias: true, ..Epilogue::default() }
     }
 }

@@ -12,7 +12,12 @@ uniform!(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gelu;
 
-/// `dx = dy (Φ(x) + x φ(x))`; inputs `x`, `dy`.
+/// Its slope, `Φ(x) + x φ(x)`, element by element: a product that GELU follows knows both parts of it already, so that it
+/// is this which is kept for the way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GeluSlope;
+
+/// `dx = dy slope`; inputs `slope`, `dy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GeluGradient;
 
@@ -33,14 +38,30 @@ impl Op for Gelu {
         _wants: &[bool],
     ) -> Result<Vec<Option<Var>>, GraphError> {
         let Some(dy) = grads[0] else { return Ok(vec![None]) };
-        Ok(vec![Some(graph.add1(GeluGradient, &[node.inputs[0], dy])?)])
+        let slope = graph.add1(GeluSlope, &[node.inputs[0]])?;
+        Ok(vec![Some(graph.add1(GeluGradient, &[slope, dy])?)])
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
-        let length = launcher.input_type(0).len();
-        let (workgroups, row) = launcher.spread(length, 256);
-        let args = [launcher.input(0), launcher.output(0)];
-        launcher.call(KernelKey::new("gelu"), &Params { length: length as u32, row }, &args, workgroups)
+        launch(launcher, KernelKey::new("gelu"))
+    }
+
+    fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
+        20 * inputs[0].len() as u64
+    }
+}
+
+impl Op for GeluSlope {
+    fn name(&self) -> &'static str {
+        "gelu"
+    }
+
+    fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
+        launch(launcher, KernelKey::new("gelu").when("SLOPE", true))
     }
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
@@ -57,7 +78,7 @@ impl Op for GeluGradient {
         if inputs[0] == inputs[1] {
             Ok(vec![inputs[0].clone()])
         } else {
-            Err(format!("x has shape {:?}, dy {:?}; expected the same", inputs[0].shape, inputs[1].shape))
+            Err(format!("slope has shape {:?}, dy {:?}; expected the same", inputs[0].shape, inputs[1].shape))
         }
     }
 
@@ -70,8 +91,16 @@ impl Op for GeluGradient {
     }
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
-        20 * inputs[0].len() as u64
+        inputs[0].len() as u64
     }
+}
+
+/// One input to one output, element by element.
+fn launch(launcher: &mut Launcher<'_>, key: KernelKey) -> Result<(), GraphError> {
+    let length = launcher.input_type(0).len();
+    let (workgroups, row) = launcher.spread(length, 256);
+    let args = [launcher.input(0), launcher.output(0)];
+    launcher.call(key, &Params { length: length as u32, row }, &args, workgroups)
 }
 
 /// `x Φ(x)`.

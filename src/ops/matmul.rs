@@ -223,14 +223,14 @@ impl MatMul {
                 if self.epilogue.sums { summing(key, tile.summers(lanes)) } else { key }
             }
         };
-        let Epilogue { bias, residual, gelu, keep, gelu_gradient, sums } = self.epilogue;
+        let Epilogue { bias, residual, gelu, slope, gelu_gradient, sums } = self.epilogue;
         key.when("NN", self.form == Form::NN)
             .when("NT", self.form == Form::NT)
             .when("TN", self.form == Form::TN)
             .when("BIAS", bias)
             .when("RESIDUAL", residual)
             .when("GELU", gelu)
-            .when("KEEP", keep)
+            .when("SLOPE", slope)
             .when("GELU_GRADIENT", gelu_gradient)
             .when("SUMS", sums)
             .when("SCALAR", scalar)
@@ -405,18 +405,18 @@ impl Op for MatMul {
             })
         };
         let (bias, residual) = (take(self.epilogue.bias), take(self.epilogue.residual));
-        let argument = take(self.epilogue.gelu_gradient);
+        let slope = take(self.epilogue.gelu_gradient);
         let residual_rows = residual.map_or(1, |index| launcher.input_type(index).len() / e.n);
-        let last = if self.epilogue.keep { launcher.output(1) } else { launcher.output(0) };
+        let last = if self.epilogue.slope { launcher.output(1) } else { launcher.output(0) };
         let partial = splits.count > 1;
         let target = if partial { launcher.scratch(TensorType::f32(&[splits.count, e.m * e.n])) } else { last };
         let mut args: Vec<(u32, Arg)> = vec![(1, launcher.input(0)), (2, launcher.input(1)), (3, target)];
         args.extend(bias.map(|index| (4, launcher.input(index))));
         args.extend(residual.map(|index| (5, launcher.input(index))));
-        if self.epilogue.keep {
+        if self.epilogue.slope {
             args.push((6, launcher.output(0)));
         }
-        args.extend(argument.map(|index| (7, launcher.input(index))));
+        args.extend(slope.map(|index| (7, launcher.input(index))));
         let sums = self.epilogue.sums.then(|| match partial {
             true => launcher.scratch(TensorType::f32(&[splits.count, e.m])),
             false => launcher.output(1),
@@ -439,6 +439,11 @@ impl Op for MatMul {
             return None;
         }
         let epilogue = self.epilogue.absorb(absorption)?;
+        Some(Arc::new(MatMul { epilogue, ..*self }))
+    }
+
+    fn absorb_both(&self, readers: [&dyn Op; 2]) -> Option<Arc<dyn Op>> {
+        let epilogue = self.epilogue.absorb_both(readers).filter(|_| !self.batched)?;
         Some(Arc::new(MatMul { epilogue, ..*self }))
     }
 

@@ -2,7 +2,8 @@
 //! what is fused into products in one tile, and attention in some cuts.
 
 use super::{
-    Attention, AttentionGradient, Form, GeluGradient, MatMul, TILES, Tile, Variant, add, cast, column_sum, gelu,
+    Attention, AttentionGradient, Form, GeluGradient, GeluSlope, MatMul, TILES, Tile, Variant, add, cast, column_sum,
+    gelu,
 };
 use crate::gpu::{BufferSlice, Gpu, Uploads};
 use crate::graph::{Caps, DType, Externals, Graph, GraphError, Layout, Plan, TensorType, Var};
@@ -119,7 +120,7 @@ async fn try_all(gpu: &Gpu, caps: Caps) -> Result<(usize, Vec<String>), GraphErr
 }
 
 /// What a linear layer and its gradients fuse into products, done with `tile`: of `x [m, k]`, `weight [n, k]`, `bias [n]`,
-/// `other [m, n]`, the layer's gradient `dy [m, n]` and GELU's argument `slope [m, k]`.
+/// `other [m, n]`, the layer's gradient `dy [m, n]` and GELU's `slope [m, k]`.
 fn fused_products(
     graph: &mut Graph,
     tile: Tile,
@@ -134,13 +135,14 @@ fn fused_products(
     let hidden = product(graph, Form::NT, x, weight)?;
     let hidden = add(graph, hidden, bias)?;
     let active = gelu(graph, hidden)?;
+    let slopes = graph.add1(GeluSlope, &[hidden])?;
     let dx = product(graph, Form::NN, dy, weight)?;
     let dx = graph.add1(GeluGradient, &[slope, dx])?;
     let sums = column_sum(graph, dy, &[N])?;
     let dw = product(graph, Form::TN, dy, x)?;
     Ok(vec![
         ("a layer and what it is added to", layer),
-        ("what GELU is applied to", hidden),
+        ("the slope of a layer's GELU", slopes),
         ("a layer with GELU", active),
         ("a gradient through GELU", dx),
         ("the gradient of a bias", sums),

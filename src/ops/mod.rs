@@ -57,7 +57,7 @@ pub use cosine_row::{CosineRow, cosine_row};
 pub use crop_boxes::{CropBoxes, CropMode, crop_boxes};
 pub use fill::{Fill, fill};
 pub use gather_rows::{GatherRows, gather_rows};
-pub use gelu::{Gelu, GeluGradient, gelu};
+pub use gelu::{Gelu, GeluGradient, GeluSlope, gelu};
 pub use global_norm::{FIRST_SCALE, LossScaling, global_norm_partials, push_global_norm};
 pub use hidden_rows::{HiddenRows, HiddenRowsOp, hidden_rows};
 pub use layer_norm::{LayerNorm, LayerNormColumns, LayerNormGradient, layer_norm};

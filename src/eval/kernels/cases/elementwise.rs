@@ -3,7 +3,7 @@
 use super::Case;
 use crate::eval::kernels::twins;
 use crate::graph::{DType, GraphError};
-use crate::ops::{self, Cast, ColumnSum, GeluGradient};
+use crate::ops::{self, Cast, ColumnSum, GeluGradient, GeluSlope};
 
 const TOLERANCE: f64 = 1e-5;
 
@@ -49,8 +49,10 @@ fn gelu() -> Result<Case, GraphError> {
     let mut case = Case::new("[1027]", TOLERANCE);
     let ((x, x_exact), (dy, dy_exact)) = (case.noise(&[1027], 5.0), case.noise(&[1027], 1.0));
     let y = ops::gelu(&mut case.graph, x)?;
-    let dx = case.graph.add1(GeluGradient, &[x, dy])?;
+    let slope = case.graph.add1(GeluSlope, &[x])?;
+    let dx = case.graph.add1(GeluGradient, &[slope, dy])?;
     case.near(y, x_exact.iter().map(|x| twins::gelu(*x)).collect());
+    case.near(slope, x_exact.iter().map(|x| twins::gelu_slope(*x)).collect());
     case.near(dx, x_exact.iter().zip(&dy_exact).map(|(x, dy)| twins::gelu_slope(*x) * dy).collect());
     Ok(case)
 }

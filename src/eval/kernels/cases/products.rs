@@ -5,7 +5,7 @@ use half::f16;
 use super::Case;
 use crate::eval::kernels::twins;
 use crate::graph::{Caps, DType, GraphError, Var};
-use crate::ops::{self, Form, GeluGradient, MatMul, TILES, Tile};
+use crate::ops::{self, Form, GeluGradient, GeluSlope, MatMul, TILES, Tile};
 
 const TOLERANCE: f64 = 1e-5;
 /// Roundings of results to 16 bits stay below 2^-11 each.
@@ -20,7 +20,7 @@ enum Follows {
     BiasResidual,
     Residual,
     BiasGelu,
-    BiasGeluKept,
+    BiasGeluSlope,
     GeluGradient,
     /// Beside it rather: what is transposed is summed over its rows.
     Sums,
@@ -32,7 +32,7 @@ const ALL: [Follows; 8] = [
     Follows::BiasResidual,
     Follows::Residual,
     Follows::BiasGelu,
-    Follows::BiasGeluKept,
+    Follows::BiasGeluSlope,
     Follows::GeluGradient,
     Follows::Sums,
 ];
@@ -138,20 +138,21 @@ fn follow(case: &mut Case, product: Var, exact: Vec<f64>, n: usize, follows: Fol
             let sum = ops::add(graph, product, bias)?;
             (ops::add(graph, sum, other)?, twins::add(&twins::add(&exact, &bias_exact), &other_exact))
         }
-        Follows::BiasGelu | Follows::BiasGeluKept => {
+        Follows::BiasGelu | Follows::BiasGeluSlope => {
             let sum = ops::add(graph, product, bias)?;
             let activated = ops::gelu(graph, sum)?;
             let exact = twins::add(&exact, &bias_exact);
             let want = exact.iter().map(|x| twins::gelu(*x)).collect();
-            if follows == Follows::BiasGeluKept {
-                let sum = ops::cast(graph, sum, DType::F32)?;
-                case.near(sum, exact);
+            if follows == Follows::BiasGeluSlope {
+                let slope = graph.add1(GeluSlope, &[sum])?;
+                let slope = ops::cast(graph, slope, DType::F32)?;
+                case.near(slope, exact.iter().map(|x| twins::gelu_slope(*x)).collect());
             }
             (activated, want)
         }
         Follows::GeluGradient => {
-            let slopes = other_exact.iter().zip(&exact).map(|(x, dy)| twins::gelu_slope(*x) * dy);
-            (graph.add1(GeluGradient, &[other, product])?, slopes.collect())
+            let want = other_exact.iter().zip(&exact).map(|(slope, dy)| slope * dy);
+            (graph.add1(GeluGradient, &[other, product])?, want.collect())
         }
     };
     let result = ops::cast(&mut case.graph, result, DType::F32)?;
