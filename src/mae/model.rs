@@ -4,7 +4,7 @@ use super::config::CHANNELS;
 use super::{MaeConfig, MaeError, Masks};
 use crate::graph::{Graph, Var};
 use crate::nn::{BlockShape, BlockVars, Builder, Init, ParamSpec, block, sincos_positions};
-use crate::ops::{self, HiddenRows, PatchOrder};
+use crate::ops::{self, HiddenRowsVars, PatchOrder};
 
 /// What an autoencoder computes for a batch of `B` pictures.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +106,7 @@ fn decoder(
     config: &MaeConfig,
     latent: Var,
     masks: Masks,
-    hidden: Option<&HiddenRows>,
+    hidden: Option<&HiddenRowsVars>,
 ) -> Result<Var, MaeError> {
     let width = config.decoder_width;
     let x = b.linear("decoder.decoder_embed", latent, width)?;

@@ -2,7 +2,7 @@
 
 use super::{Builder, Init, ParamSpec};
 use crate::graph::{GraphError, Var};
-use crate::ops::{self, Attention, HiddenRows};
+use crate::ops::{self, Attention, HiddenRowsVars};
 
 /// Sizes of a block.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,7 +37,7 @@ pub fn block(
     name: &str,
     x: Var,
     shape: BlockShape,
-    hidden: Option<&HiddenRows>,
+    hidden: Option<&HiddenRowsVars>,
 ) -> Result<BlockVars, GraphError> {
     let first = b.graph.ops();
     let width = b.graph.ty(x).last();
@@ -54,7 +54,7 @@ pub fn block(
     let qkv = b.affine(normed, weight, bias)?;
     let mixed = b.graph.add(Attention { heads: shape.heads, variant: None }, &[qkv])?;
     let (x, attended) = match hidden {
-        Some(HiddenRows { rows, inverse, .. }) => (
+        Some(HiddenRowsVars { rows, inverse, .. }) => (
             ops::gather_rows(&mut b.graph, x, *rows, *inverse, None)?,
             ops::gather_rows(&mut b.graph, mixed[0], *rows, *inverse, None)?,
         ),

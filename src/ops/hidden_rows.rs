@@ -14,14 +14,14 @@ uniform!(
 /// token, `inverse` u32 tells where each token went in it, or `H` or more where it did not: all for
 /// [`gather_rows`](super::gather_rows()). `one` f32 is 1 everywhere: the mask of what is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HiddenRowsOp {
+pub struct HiddenRows {
     /// Patches that stay visible, 1 to under L.
     pub visible: usize,
 }
 
 /// What [`hidden_rows`] computes.
 #[derive(Clone, Copy, Debug)]
-pub struct HiddenRows {
+pub struct HiddenRowsVars {
     /// Hidden tokens `[B, H]`, where the class token is the first.
     pub rows: Var,
     /// Hidden patches `[B, H]`.
@@ -32,7 +32,7 @@ pub struct HiddenRows {
     pub one: Var,
 }
 
-impl Op for HiddenRowsOp {
+impl Op for HiddenRows {
     fn name(&self) -> &'static str {
         "hidden_rows"
     }
@@ -70,8 +70,8 @@ impl Op for HiddenRowsOp {
     }
 }
 
-/// The hidden tokens by `ids_restore [B, L]`, of which `visible` patches stay; see [`HiddenRowsOp`].
-pub fn hidden_rows(graph: &mut Graph, ids_restore: Var, visible: usize) -> Result<HiddenRows, GraphError> {
-    let outputs = graph.add(HiddenRowsOp { visible }, &[ids_restore])?;
-    Ok(HiddenRows { rows: outputs[0], patches: outputs[1], inverse: outputs[2], one: outputs[3] })
+/// The hidden tokens by `ids_restore [B, L]`, of which `visible` patches stay; see [`HiddenRows`].
+pub fn hidden_rows(graph: &mut Graph, ids_restore: Var, visible: usize) -> Result<HiddenRowsVars, GraphError> {
+    let outputs = graph.add(HiddenRows { visible }, &[ids_restore])?;
+    Ok(HiddenRowsVars { rows: outputs[0], patches: outputs[1], inverse: outputs[2], one: outputs[3] })
 }

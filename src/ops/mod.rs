@@ -59,7 +59,7 @@ pub use fill::{Fill, fill};
 pub use gather_rows::{GatherRows, gather_rows};
 pub use gelu::{Gelu, GeluGradient, GeluSlope, gelu};
 pub use global_norm::{FIRST_SCALE, LossScaling, global_norm_partials, push_global_norm};
-pub use hidden_rows::{HiddenRows, HiddenRowsOp, hidden_rows};
+pub use hidden_rows::{HiddenRows, HiddenRowsVars, hidden_rows};
 pub use layer_norm::{LayerNorm, LayerNormColumns, LayerNormGradient, layer_norm};
 pub use mask_noise::{MOST_GRID, MaskNoise, MaskStrategy};
 pub use mask_rank::{MaskRank, mask_rank};
