@@ -21,6 +21,17 @@ fn train_in(folder: &Path, harness: &mut Harness<'static, App>) {
     harness.run_steps(2);
 }
 
+/// A run in `folder` that was stopped after some steps, and after how many.
+fn stopped_run(folder: &Path) -> u64 {
+    let mut harness = open();
+    train_in(folder, &mut harness);
+    harness.get_by_label("Start").click();
+    wait(&mut harness, "some steps", |app| app.train().step() >= 2);
+    harness.get_by_label("Stop").click();
+    wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
+    harness.state().train().standing().expect("a run").step
+}
+
 fn model(app: &App) -> &str {
     app.explore().model().map_or("", |model| &model.name)
 }
@@ -105,13 +116,7 @@ fn a_device_that_is_lost_while_nothing_runs_is_noticed() {
 #[test]
 fn an_opened_run_stands_at_its_newest_checkpoint_and_its_curves_go_on_from_there() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut harness = open();
-    train_in(folder.path(), &mut harness);
-    harness.get_by_label("Start").click();
-    wait(&mut harness, "some steps", |app| app.train().step() >= 2);
-    harness.get_by_label("Stop").click();
-    wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
-    let step = harness.state().train().standing().expect("a run").step;
+    let step = stopped_run(folder.path());
 
     // As after a crash: lines after the checkpoint, and a checkpoint that was not finished.
     let run = folder.path().join("micro-1");
@@ -147,13 +152,7 @@ fn an_opened_run_stands_at_its_newest_checkpoint_and_its_curves_go_on_from_there
 #[test]
 fn a_run_from_a_file_goes_on_in_a_folder_of_its_own_and_outlives_a_start_that_fails() {
     let (folder, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    let mut harness = open();
-    train_in(folder.path(), &mut harness);
-    harness.get_by_label("Start").click();
-    wait(&mut harness, "some steps", |app| app.train().step() >= 2);
-    harness.get_by_label("Stop").click();
-    wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
-    let step = harness.state().train().standing().expect("a run").step;
+    let step = stopped_run(folder.path());
     let file = std::fs::read_dir(folder.path().join("micro-1/checkpoints")).expect("checkpoints");
     let file = file.flatten().map(|entry| entry.path()).find(|path| path.display().to_string().contains("step-"));
     let bytes = std::fs::read(file.expect("a checkpoint")).expect("read");
