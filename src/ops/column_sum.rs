@@ -6,7 +6,7 @@ use crate::graph::{Arg, Caps, Graph, GraphError, Launcher, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "column_sum" { rows: u32, columns: u32, strip: u32, limit: u32 }
+    Params in "column_sum" { rows: u32, columns: u32, strip: u32, limit: u32, groups: u32, second_columns: u32 }
 );
 
 /// Sum of `x` over its leading axes down to `shape`, in a fixed order.
@@ -60,6 +60,8 @@ impl Op for ColumnSum {
 pub(super) struct ColumnGroups {
     cpu: bool,
     direct: bool,
+    /// Vectors of a row that a workgroup takes.
+    columns: usize,
     /// Workgroups along a row.
     pub groups: u32,
 }
@@ -67,10 +69,24 @@ pub(super) struct ColumnGroups {
 impl ColumnGroups {
     /// For rows of `vectors`.
     pub(super) fn of(caps: Caps, vectors: usize) -> Self {
+        ColumnGroups::sharing(caps, vectors, 16)
+    }
+
+    /// The same where the rows are sums of what went before: few, so that fewer columns make a workgroup.
+    pub(super) fn finishing(caps: Caps, vectors: usize) -> Self {
+        ColumnGroups::sharing(caps, vectors, 4)
+    }
+
+    fn sharing(caps: Caps, vectors: usize, columns: usize) -> Self {
         // Where columns alone make enough invocations, none needs to be shared.
         let direct = caps.cpu || vectors >= 32_768;
-        let groups = vectors.div_ceil(if direct { 64 } else { 16 }) as u32;
-        ColumnGroups { cpu: caps.cpu, direct, groups }
+        let columns = if direct { 64 } else { columns };
+        ColumnGroups { cpu: caps.cpu, direct, columns, groups: vectors.div_ceil(columns) as u32 }
+    }
+
+    /// Workgroups along rows of another number of vectors.
+    fn groups_of(&self, vectors: usize) -> u32 {
+        vectors.div_ceil(self.columns) as u32
     }
 
     /// `shader` in the kind that suits.
@@ -105,16 +121,44 @@ pub(super) fn column_sum_calls(
     let strip = split.strip(rows);
     let strips = rows.div_ceil(strip);
     let limit = masked.map_or(0, |(_, limit)| limit);
-    let params = Params { rows: rows as u32, columns: vectors as u32, strip: strip as u32, limit };
+    let whole = Params { rows: rows as u32, columns: vectors as u32, strip: strip as u32, ..Params::default() };
+    let params = Params { limit, ..whole };
     let key = split.key("column_sum").when("SCALAR", scalar);
     let target = if strips == 1 { y } else { launcher.scratch(TensorType::f32(&[strips, columns])) };
     let args: Vec<Arg> = [x, target].into_iter().chain(masked.map(|(index, _)| index)).collect();
     launcher.call(key.clone().when("MASKED", masked.is_some()), &params, &args, [split.groups, strips as u32, 1])?;
     if strips > 1 {
-        let params = Params { rows: strips as u32, columns: vectors as u32, strip: strips as u32, limit: 0 };
+        let params = Params { rows: strips as u32, strip: strips as u32, ..whole };
         launcher.call(key, &params, &[target, y], [split.groups, 1, 1])?;
     }
     Ok(())
+}
+
+/// The sums over `rows` of two matrices at once, each with its result and columns; the first is the larger one. The rows are
+/// few: one strip.
+pub(super) fn column_sum_pair(
+    launcher: &mut Launcher<'_>,
+    rows: usize,
+    [first, second]: [(Arg, Arg, usize); 2],
+) -> Result<(), GraphError> {
+    let extents = |(_, _, columns): (Arg, Arg, usize)| vectors(columns);
+    let ((columns, scalar), (second_columns, second_scalar)) = (extents(first), extents(second));
+    if scalar || second_scalar {
+        column_sum_calls(launcher, first.0, first.1, (rows, first.2), None)?;
+        return column_sum_calls(launcher, second.0, second.1, (rows, second.2), None);
+    }
+    let split = ColumnGroups::of(launcher.caps(), columns);
+    let groups = [columns, second_columns].map(|columns| split.groups_of(columns));
+    let params = Params {
+        rows: rows as u32,
+        columns: columns as u32,
+        strip: rows as u32,
+        limit: 0,
+        groups: groups[0],
+        second_columns: second_columns as u32,
+    };
+    let args = [(1, first.0), (2, first.1), (4, second.0), (5, second.1)];
+    launcher.call_at(split.key("column_sum").when("PAIR", true), &params, &args, [groups[0] + groups[1], 1, 1])
 }
 
 /// Sum of `x` over its leading axes down to `shape`.

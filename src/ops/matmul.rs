@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use super::column_sum::column_sum_calls;
+use super::column_sum::{column_sum_calls, column_sum_pair};
 use super::epilogue::Epilogue;
 use super::tile::PARTIALS;
 use super::{ColumnSum, TILES, Tile};
@@ -426,9 +426,10 @@ impl Op for MatMul {
         let params = params(e, splits, residual_rows);
         launcher.call_at(key, &params, &args, workgroups(tile, e, splits))?;
         if partial {
-            column_sum_calls(launcher, target, last, (splits.count, e.m * e.n), None)?;
-            if let Some(sums) = sums {
-                column_sum_calls(launcher, sums, launcher.output(1), (splits.count, e.m), None)?;
+            let product = (target, last, e.m * e.n);
+            match sums {
+                Some(sums) => column_sum_pair(launcher, splits.count, [product, (sums, launcher.output(1), e.m)])?,
+                None => column_sum_calls(launcher, target, last, (splits.count, e.m * e.n), None)?,
             }
         }
         Ok(())
