@@ -1,23 +1,28 @@
 // Gradient of layer normalisation for its input: with h = (x - mean) r and g = gamma dy,
-// dx = r (g - mean(g) - h mean(g h)). With RESIDUAL, plus a gradient that reached x another way.
+// dx = r (g - mean(g) - h mean(g h)). With RESIDUAL, plus a gradient that reached x another way. With COLUMNS also what
+// the rows of each workgroup add to the gradients of gamma and beta: the sums of h dy and of dy.
 //
-// x, dy, dx, residual [rows, width], gamma [width] in vectors; stats [rows] vec2f (mean, r), all f32.
-// LANES invocations a row. With HELD, an invocation holds h, g and the residual of what it has of the row, HELD_VECTORS
-// vectors or less, so that memory is read once; without, rows may have any width. With DIRECT, for processors, one
-// invocation a row and no barriers.
-// one of: HELD | - | SCALAR | DIRECT | DIRECT+SCALAR
+// x, dy, dx, residual [rows, width], gamma [width] in vectors; stats [rows] vec2f (mean, r); partial_gamma, partial_beta
+// [workgroups, width] in vectors; all f32.
+// LANES invocations a row. With HELD, an invocation holds h, dy and the residual of what it has of the row, HELD_VECTORS
+// vectors or less, so that memory is read once, and a workgroup takes several rows in turn; without, rows may have any
+// width. With DIRECT, for processors, one invocation a row and no barriers.
+// one of: HELD | HELD+COLUMNS | - | SCALAR | DIRECT | DIRECT+SCALAR
 // conditions: RESIDUAL
 
-import package::lib::rows::{WORKGROUP, LANES, row_of, first_of, row_sums};
+@if(!COLUMNS) import package::lib::rows::{WORKGROUP, LANES, row_of, first_of, row_sums};
+@if(COLUMNS) import package::lib::rows::{WORKGROUP, LANES, row_of, first_of, row_sums, column_total};
 import package::lib::vector::{Vector, NUMBERS, total};
 
 @if(HELD) const HELD_VECTORS: u32 = 2u;
 
-// The width counts vectors.
+// The width counts vectors; a workgroup takes rows `turns` times, `stride` rows further each time.
 struct Params {
     rows: u32,
     width: u32,
     groups: u32,
+    turns: u32,
+    stride: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -27,54 +32,81 @@ struct Params {
 @group(0) @binding(4) var<storage, read> dy: array<Vector>;
 @group(0) @binding(5) var<storage, read_write> dx: array<Vector>;
 @if(RESIDUAL) @group(0) @binding(6) var<storage, read> residual: array<Vector>;
+@if(COLUMNS) @group(0) @binding(7) var<storage, read_write> partial_gamma: array<Vector>;
+@if(COLUMNS) @group(0) @binding(8) var<storage, read_write> partial_beta: array<Vector>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let number = row_of(group, params.groups, thread);
-    // Past the last row, all of it but the writing is done once more: barriers are for all.
-    let row = min(number, params.rows - 1u);
+    let own = row_of(group, params.groups, thread);
     let first = first_of(thread);
-    let base = row * params.width;
-    let mean = Vector(stats[row].x);
-    let r = stats[row].y;
+    let scale = 1.0 / f32(params.width * NUMBERS);
     @if(HELD) {
         var h: array<Vector, HELD_VECTORS>;
-        var g: array<Vector, HELD_VECTORS>;
+        var d: array<Vector, HELD_VECTORS>;
         @if(RESIDUAL) var rest: array<Vector, HELD_VECTORS>;
-        // All loads are under way before the first is waited for, and none waits for a branch: past the end of a row the
-        // last vector is read once more, and not counted.
-        for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
-            let i = min(first + k * LANES, params.width - 1u);
-            h[k] = x[base + i];
-            g[k] = dy[base + i] * gamma[i];
-            @if(RESIDUAL) {
-                rest[k] = residual[base + i];
+        @if(COLUMNS) var of_gamma: array<Vector, HELD_VECTORS>;
+        @if(COLUMNS) var of_beta: array<Vector, HELD_VECTORS>;
+        for (var turn = 0u; turn < params.turns; turn += 1u) {
+            let number = own + turn * params.stride;
+            // Past the last row, all of it but the writing is done once more: barriers are for all.
+            let row = min(number, params.rows - 1u);
+            let base = row * params.width;
+            let moments = stats[row];
+            // All loads are under way before the first is waited for, and none waits for a branch: past the end of a row
+            // the last vector is read once more, and not counted.
+            for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
+                let i = base + min(first + k * LANES, params.width - 1u);
+                h[k] = x[i];
+                d[k] = dy[i];
+                @if(RESIDUAL) {
+                    rest[k] = residual[i];
+                }
+            }
+            var sum = Vector();
+            var product = Vector();
+            for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
+                let i = first + k * LANES;
+                h[k] = (h[k] - Vector(moments.x)) * moments.y;
+                d[k] = select(Vector(), d[k], number < params.rows && i < params.width);
+                @if(COLUMNS) {
+                    of_gamma[k] += d[k] * h[k];
+                    of_beta[k] += d[k];
+                }
+                d[k] *= gamma[min(i, params.width - 1u)];
+                sum += d[k];
+                product += d[k] * h[k];
+            }
+            let means = row_sums(vec2f(total(sum), total(product)), thread) * scale;
+            for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
+                let i = first + k * LANES;
+                if (number < params.rows && i < params.width) {
+                    var value = moments.y * (d[k] - Vector(means.x) - h[k] * means.y);
+                    @if(RESIDUAL) {
+                        value += rest[k];
+                    }
+                    dx[base + i] = value;
+                }
             }
         }
-        var sum = Vector();
-        var product = Vector();
-        for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
-            let inside = first + k * LANES < params.width;
-            h[k] = (h[k] - mean) * r;
-            sum += select(Vector(), g[k], inside);
-            product += select(Vector(), g[k] * h[k], inside);
-        }
-        let means = row_sums(vec2f(total(sum), total(product)), thread) / f32(params.width * NUMBERS);
-        if (number >= params.rows) {
-            return;
-        }
-        for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
-            let i = first + k * LANES;
-            if (i < params.width) {
-                var value = r * (g[k] - Vector(means.x) - h[k] * means.y);
-                @if(RESIDUAL) {
-                    value += rest[k];
+        @if(COLUMNS) {
+            let out = (group.y * params.groups + group.x) * params.width;
+            for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
+                let i = first + k * LANES;
+                let sum_gamma = column_total(of_gamma[k], thread);
+                let sum_beta = column_total(of_beta[k], thread);
+                if (thread < LANES && i < params.width) {
+                    partial_gamma[out + i] = sum_gamma;
+                    partial_beta[out + i] = sum_beta;
                 }
-                dx[base + i] = value;
             }
         }
     }
     @if(!HELD) {
+        // As above.
+        let row = min(own, params.rows - 1u);
+        let base = row * params.width;
+        let mean = Vector(stats[row].x);
+        let r = stats[row].y;
         var sum = Vector();
         var product = Vector();
         for (var i = first; i < params.width; i += LANES) {
@@ -82,8 +114,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             sum += g;
             product += g * (x[base + i] - mean) * r;
         }
-        let means = row_sums(vec2f(total(sum), total(product)), thread) / f32(params.width * NUMBERS);
-        if (number >= params.rows) {
+        let means = row_sums(vec2f(total(sum), total(product)), thread) * scale;
+        if (own >= params.rows) {
             return;
         }
         for (var i = first; i < params.width; i += LANES) {

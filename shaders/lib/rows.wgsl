@@ -1,5 +1,8 @@
 // Rows and their sums: LANES invocations a row, which take every LANES-th element and add up what they have in workgroup
 // memory, all in the same order; several rows a workgroup. With DIRECT, for processors, an invocation a row, no barriers.
+// With COLUMNS, sums over the rows of a workgroup too.
+
+@if(COLUMNS) import package::lib::vector::Vector;
 
 @if(!DIRECT) const WORKGROUP: u32 = 128u;
 @if(DIRECT) const WORKGROUP: u32 = 64u;
@@ -11,6 +14,7 @@
 
 @if(!DIRECT) var<workgroup> partial_sums: array<f32, WORKGROUP>;
 @if(!DIRECT) var<workgroup> partial_pairs: array<vec2f, WORKGROUP>;
+@if(COLUMNS) var<workgroup> partial_columns: array<Vector, WORKGROUP>;
 
 // The row of an invocation, which may lie past the last one; rows run over workgroups in x and y, `groups` of them
 // along x.
@@ -74,4 +78,19 @@ fn workgroup_sums(values: vec2f, thread: u32) -> vec2f {
         sums += partial_pairs[row];
     }
     return sums;
+}
+
+// The sum of `value` over the rows of a workgroup, in the invocations of its first row; all of it must call this.
+@if(COLUMNS)
+fn column_total(value: Vector, thread: u32) -> Vector {
+    // The sum before may still be read.
+    workgroupBarrier();
+    partial_columns[thread] = value;
+    workgroupBarrier();
+    let lane = first_of(thread);
+    var sum = partial_columns[lane];
+    for (var row = LANES; row < WORKGROUP; row += LANES) {
+        sum += partial_columns[row + lane];
+    }
+    return sum;
 }

@@ -6,7 +6,7 @@ use super::Add;
 use super::column_sum::ColumnGroups;
 use super::rows::{row_groups, vectors};
 use crate::gpu::KernelKey;
-use crate::graph::{Absorption, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+use crate::graph::{Absorption, Arg, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the forward kernel.
@@ -14,7 +14,7 @@ uniform!(
 );
 uniform!(
     /// Uniform of the kernel for the input's gradient.
-    GradientParams in "layer_norm_gradient" { rows: u32, width: u32, groups: u32 }
+    GradientParams in "layer_norm_gradient" { rows: u32, width: u32, groups: u32, turns: u32, stride: u32 }
 );
 uniform!(
     /// Uniform of the kernel for the gradients of gamma and beta.
@@ -29,24 +29,39 @@ pub struct LayerNorm {
     pub eps: f32,
 }
 
-/// Gradient for `x`; inputs `x`, `gamma`, `stats`, `dy`, with `residual` a gradient to add.
+/// Gradient for `x`; inputs `x`, `gamma`, `stats`, `dy`, with `residual` a gradient to add. With `columns` those for
+/// `gamma` and `beta` come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerNormGradient {
-    /// Whether a fifth input is added to the result.
+    /// Whether a fifth input is added to the result for `x`.
     pub residual: bool,
+    /// Whether gradients for `gamma` and `beta` are wanted too.
+    pub columns: bool,
 }
 
-/// Gradients for `gamma` and `beta`; inputs `x`, `stats`, `dy`.
+/// Gradients for `gamma` and `beta` alone; inputs `x`, `stats`, `dy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerNormColumns;
 
 /// How many vectors each of a row's 32 invocations may hold, so that the row is read once.
 const HELD: [usize; 5] = [2, 4, 6, 8, 10];
 
+/// Workgroups that share out rows where these are summed too: enough to fill a large GPU, few enough for their sums to be
+/// little beside the rows.
+const SUMMING_GROUPS: usize = 768;
+/// Rows of such a workgroup at a time.
+const GROUP_ROWS: usize = 4;
+
+/// How many vectors each invocation holds of rows of `width` numbers, where these are held.
+fn held_vectors(direct: bool, width: usize) -> Option<usize> {
+    let (vectors, scalar) = vectors(width);
+    HELD.into_iter().find(|held| vectors <= 32 * held).filter(|_| !direct && !scalar)
+}
+
 /// `shader` for rows of `width` numbers, and the vectors of such a row.
 fn rows_key(shader: &'static str, direct: bool, width: usize) -> (KernelKey, u32) {
     let (vectors, scalar) = vectors(width);
-    let held = HELD.into_iter().find(|held| vectors <= 32 * held).filter(|_| !direct && !scalar);
+    let held = held_vectors(direct, width);
     let key = KernelKey::new(shader).when("DIRECT", direct).when("SCALAR", scalar).when("HELD", held.is_some());
     let key = held.into_iter().fold(key, |key, held| key.constant("HELD_VECTORS", held as u32));
     (key, vectors as u32)
@@ -56,7 +71,8 @@ fn rows_key(shader: &'static str, direct: bool, width: usize) -> (KernelKey, u32
 pub(super) fn kernels() -> Vec<KernelKey> {
     let of_width = |held: usize| {
         let [forward, backward] = ["layer_norm", "layer_norm_gradient"].map(|name| rows_key(name, false, 128 * held).0);
-        [forward, backward.clone(), backward.when("RESIDUAL", true)]
+        let with = |residual, columns| backward.clone().when("RESIDUAL", residual).when("COLUMNS", columns);
+        [forward, with(false, false), with(false, true), with(true, false), with(true, true)]
     };
     HELD.into_iter().flat_map(of_width).collect()
 }
@@ -88,15 +104,19 @@ impl Op for LayerNorm {
     ) -> Result<Vec<Option<Var>>, GraphError> {
         let Some(dy) = grads[0] else { return Ok(vec![None; 3]) };
         let (x, gamma, stats) = (node.inputs[0], node.inputs[1], node.outputs[1]);
-        let columns = match wants[1] || wants[2] {
-            true => graph.add(LayerNormColumns, &[x, stats, dy])?.into_iter().map(Some).collect(),
-            false => vec![None, None],
-        };
-        let dx = match wants[0] {
-            true => Some(graph.add1(LayerNormGradient { residual: false }, &[x, gamma, stats, dy])?),
-            false => None,
-        };
-        Ok(vec![dx, columns[0], columns[1]])
+        let columns = wants[1] || wants[2];
+        if !wants[0] && !columns {
+            return Ok(vec![None; 3]);
+        }
+        if !wants[0] {
+            let grads = graph.add(LayerNormColumns, &[x, stats, dy])?;
+            return Ok(vec![None, Some(grads[0]), Some(grads[1])]);
+        }
+        let grads = graph.add(LayerNormGradient { residual: false, columns }, &[x, gamma, stats, dy])?;
+        Ok(match grads[..] {
+            [dgamma, dbeta, dx] => vec![Some(dx), Some(dgamma), Some(dbeta)],
+            _ => vec![grads.first().copied(), None, None],
+        })
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
@@ -114,38 +134,65 @@ impl Op for LayerNorm {
     }
 }
 
+impl LayerNormGradient {
+    /// Which output is the gradient for `x`.
+    fn dx(&self) -> usize {
+        if self.columns { 2 } else { 0 }
+    }
+}
+
 impl Op for LayerNormGradient {
     fn name(&self) -> &'static str {
         "layer_norm_gradient"
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        Ok(vec![inputs[0].clone()])
+        let x = inputs[0].clone();
+        let column = TensorType::f32(&[x.last()]);
+        Ok(if self.columns { vec![column.clone(), column, x] } else { vec![x] })
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let (rows, width) = (launcher.input_type(0).rows(), launcher.input_type(0).last());
         let direct = launcher.caps().cpu;
-        let (workgroups, groups) = row_groups(launcher, rows, direct);
-        let (key, width) = rows_key("layer_norm_gradient", direct, width);
-        let params = GradientParams { rows: rows as u32, width, groups };
-        let key = key.when("RESIDUAL", self.residual);
-        let mut args: Vec<_> = (0..4).map(|index| launcher.input(index)).collect();
-        args.push(launcher.output(0));
+        let (key, vectors) = rows_key("layer_norm_gradient", direct, width);
+        let mut args: Vec<_> = (1..).zip((0..4).map(|index| launcher.input(index))).collect();
+        args.push((5, launcher.output(self.dx())));
         if self.residual {
-            args.push(launcher.input(4));
+            args.push((6, launcher.input(4)));
         }
-        launcher.call(key, &params, &args, workgroups)
+        let key = key.when("RESIDUAL", self.residual);
+        if self.columns && held_vectors(direct, width).is_some() {
+            let quads = rows.div_ceil(GROUP_ROWS);
+            let turns = quads.div_ceil(SUMMING_GROUPS);
+            let groups = quads.div_ceil(turns);
+            let partial = [(); 2].map(|()| launcher.scratch(TensorType::f32(&[groups, width])));
+            args.extend([(7, partial[0]), (8, partial[1])]);
+            let [count, turns] = [groups, turns].map(|count| count as u32);
+            let stride = count * GROUP_ROWS as u32;
+            let params = GradientParams { rows: rows as u32, width: vectors, groups: count, turns, stride };
+            launcher.call_at(key.when("COLUMNS", true), &params, &args, [count, 1, 1])?;
+            return finish_columns(launcher, partial, [launcher.output(0), launcher.output(1)], groups, width);
+        }
+        let (workgroups, groups) = row_groups(launcher, rows, direct);
+        let params = GradientParams { rows: rows as u32, width: vectors, groups, turns: 1, stride: 0 };
+        launcher.call_at(key, &params, &args, workgroups)?;
+        if self.columns {
+            let [x, stats, dy] = [0, 2, 3].map(|index| launcher.input(index));
+            columns_calls(launcher, [x, stats, dy], [launcher.output(0), launcher.output(1)], (rows, width))?;
+        }
+        Ok(())
     }
 
     fn absorb(&self, absorption: &Absorption<'_>) -> Option<Arc<dyn Op>> {
         let same = absorption.inputs.iter().all(|ty| ty.len() == absorption.inputs[0].len());
         (absorption.consumer_as::<Add>().is_some() && same && !absorption.keep && !self.residual)
-            .then(|| Arc::new(LayerNormGradient { residual: true }) as Arc<dyn Op>)
+            .then(|| Arc::new(LayerNormGradient { residual: true, ..*self }) as Arc<dyn Op>)
     }
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
-        14 * inputs[0].len() as u64
+        let number = if self.columns { 19 } else { 14 };
+        number * inputs[0].len() as u64
     }
 }
 
@@ -160,31 +207,53 @@ impl Op for LayerNormColumns {
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
-        let (rows, width) = (launcher.input_type(0).rows(), launcher.input_type(0).last());
-        let (vectors, scalar) = vectors(width);
-        let columns = ColumnGroups::of(launcher.caps(), vectors);
-        let strip = columns.strip(rows);
-        let count = rows.div_ceil(strip);
-        let key = columns.key("layer_norm_columns").when("SCALAR", scalar);
-        let outputs = [launcher.output(0), launcher.output(1)];
-        let targets = match count {
-            1 => outputs,
-            _ => [(); 2].map(|()| launcher.scratch(TensorType::f32(&[count, width]))),
-        };
-        let params = ColumnsParams { rows: rows as u32, width: vectors as u32, strip: strip as u32 };
-        let args = [launcher.input(0), launcher.input(2), targets[0], targets[1], launcher.input(1)];
-        launcher.call(key.clone(), &params, &args, [columns.groups, count as u32, 1])?;
-        if count > 1 {
-            let params = ColumnsParams { rows: count as u32, width: vectors as u32, strip: count as u32 };
-            let args = [targets[0], targets[1], outputs[0], outputs[1]];
-            launcher.call(key.when("FINISH", true), &params, &args, [columns.groups, 1, 1])?;
-        }
-        Ok(())
+        let extents = (launcher.input_type(0).rows(), launcher.input_type(0).last());
+        let inputs = [0, 1, 2].map(|index| launcher.input(index));
+        columns_calls(launcher, inputs, [launcher.output(0), launcher.output(1)], extents)
     }
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
         5 * inputs[0].len() as u64
     }
+}
+
+/// Launches that compute the gradients of gamma and beta from `x`, `stats` and `dy` of `rows` of `width`.
+fn columns_calls(
+    launcher: &mut Launcher<'_>,
+    [x, stats, dy]: [Arg; 3],
+    outputs: [Arg; 2],
+    (rows, width): (usize, usize),
+) -> Result<(), GraphError> {
+    let (vectors, scalar) = vectors(width);
+    let columns = ColumnGroups::of(launcher.caps(), vectors);
+    let strip = columns.strip(rows);
+    let count = rows.div_ceil(strip);
+    let targets = match count {
+        1 => outputs,
+        _ => [(); 2].map(|()| launcher.scratch(TensorType::f32(&[count, width]))),
+    };
+    let key = columns.key("layer_norm_columns").when("SCALAR", scalar);
+    let params = ColumnsParams { rows: rows as u32, width: vectors as u32, strip: strip as u32 };
+    launcher.call(key, &params, &[x, dy, targets[0], targets[1], stats], [columns.groups, count as u32, 1])?;
+    if count > 1 {
+        finish_columns(launcher, targets, outputs, count, width)?;
+    }
+    Ok(())
+}
+
+/// The launch that sums the `count` sums of strips or workgroups that make the gradients of gamma and beta.
+fn finish_columns(
+    launcher: &mut Launcher<'_>,
+    partial: [Arg; 2],
+    outputs: [Arg; 2],
+    count: usize,
+    width: usize,
+) -> Result<(), GraphError> {
+    let (vectors, scalar) = vectors(width);
+    let columns = ColumnGroups::finishing(launcher.caps(), vectors);
+    let key = columns.key("layer_norm_columns").when("SCALAR", scalar).when("FINISH", true);
+    let params = ColumnsParams { rows: count as u32, width: vectors as u32, strip: count as u32 };
+    launcher.call(key, &params, &[partial[0], partial[1], outputs[0], outputs[1]], [columns.groups, 1, 1])
 }
 
 /// Layer normalisation of the last axis of `x`.

@@ -9,11 +9,13 @@ const TOLERANCE: f64 = 2e-5;
 
 pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
     let mut cases = Vec::new();
-    // Rows of odd widths, of those that are held, and of one that is not; and so many that their sums take two launches.
-    for shape in [[5, 13], [70, 130], [300, 6], [7, 8], [300, 260], [3, 512], [5, 644], [9, 1000], [2, 1280], [5, 1300]]
-    {
-        cases.extend([layer_norm(shape, false)?, layer_norm(shape, true)?]);
+    // Rows of odd widths, of those that are held, and of one that is not; so many that their sums take two launches, and
+    // that a workgroup has several in turn.
+    let held = [[7, 8], [300, 260], [3, 512], [5, 644], [9, 1000], [2, 1280], [6151, 12]];
+    for shape in [[5, 13], [70, 130], [300, 6], [5, 1300]].into_iter().chain(held) {
+        cases.extend([layer_norm(shape, false, true)?, layer_norm(shape, true, true)?]);
     }
+    cases.extend([layer_norm([70, 260], false, false)?, layer_norm([70, 260], true, false)?]);
     for width in [7, 12] {
         cases.extend([gather(1, width)?, gather(3, width)?, put_back(false, width)?, put_back(true, width)?]);
         cases.extend([slice(width)?, pad(width)?, concat(1, width)?, concat(3, width)?]);
@@ -27,16 +29,18 @@ pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
     Ok(cases)
 }
 
-/// Forward and backward, with `residual` also around it: `x + layer_norm(x)`.
-fn layer_norm(shape: [usize; 2], residual: bool) -> Result<Case, GraphError> {
+/// Forward and backward, with `residual` also around it: `x + layer_norm(x)`; where not of the `columns` too, the backward
+/// pass is that of `x` alone.
+fn layer_norm(shape: [usize; 2], residual: bool, columns: bool) -> Result<Case, GraphError> {
     let around = if residual { " and around" } else { "" };
-    let mut case = Case::new(format!("{shape:?}{around}"), TOLERANCE);
+    let alone = if columns { "" } else { " of x alone" };
+    let mut case = Case::new(format!("{shape:?}{around}{alone}"), TOLERANCE);
     let width = [shape[1]];
     let ((x, x_exact), (dy, dy_exact)) = (case.noise(&shape, 2.0), case.noise(&shape, 1.0));
     let ((gamma, gamma_exact), (beta, beta_exact)) = (case.noise(&width, 1.0), case.noise(&width, 1.0));
     let outputs = case.graph.add(LayerNorm { eps: 1e-6 }, &[x, gamma, beta])?;
     let y = if residual { ops::add(&mut case.graph, x, outputs[0])? } else { outputs[0] };
-    let grads = ops::gradients_from(&mut case.graph, &[(y, dy)], &[x, gamma, beta])?;
+    let grads = ops::gradients_from(&mut case.graph, &[(y, dy)], &[x, gamma, beta][..if columns { 3 } else { 1 }])?;
 
     let eps = f64::from(1e-6f32);
     let mut want = twins::layer_norm(&x_exact, &gamma_exact, &beta_exact, eps);
