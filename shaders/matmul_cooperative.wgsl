@@ -4,7 +4,8 @@
 // A workgroup computes a TILE_M x TILE_N tile of C in steps of TILE_K along k. Its invocations load vectors of four
 // along the rows of A and B, TURNS_A and TURNS_B each and one step ahead, into workgroup memory, in rows as they are;
 // then each subgroup multiplies ROWS x COLUMNS matrices of SIDE x SIDE. What is transposed is so by the order in which
-// a matrix is read. Matrices give no access to their elements, so STAGED of them at a time are written to workgroup
+// a matrix is read. With BUFFERS of 2, a step is stored while subgroups that are behind still read the one before, which
+// saves a barrier. Matrices give no access to their elements, so STAGED of them at a time are written to workgroup
 // memory before the epilogue. Workgroup z runs over batches and parts of k, x and y over tiles in strips; rows and
 // columns beyond C repeat the last ones and are not written: all as in matmul.wgsl. Rows are whole vectors.
 // RAGGED is for parts of k that are no multiple of TILE_K: what lies beyond is zero.
@@ -31,6 +32,8 @@ const TILE_K: u32 = 32u;
 const ROWS: u32 = 2u;
 const COLUMNS: u32 = 2u;
 const DEPTH: u32 = 2u;
+// Steps that workgroup memory holds.
+const BUFFERS: u32 = 1u;
 // Matrices of a row that are staged together, and how often.
 const STAGED: u32 = 1u;
 const STAGES: u32 = 2u;
@@ -82,8 +85,8 @@ const EIGHTH: u32 = 0u;
 @group(0) @binding(1) var<storage, read> halves_a: array<vec4<f16>>;
 @group(0) @binding(2) var<storage, read> halves_b: array<vec4<f16>>;
 
-@if(WIDE) var<workgroup> memory: array<vec4<f16>, SIZE_STEP>;
-@if(!WIDE) var<workgroup> memory: array<f16, SIZE_STEP * 4u>;
+@if(WIDE) var<workgroup> memory: array<vec4<f16>, BUFFERS * SIZE_STEP>;
+@if(!WIDE) var<workgroup> memory: array<f16, BUFFERS * SIZE_STEP * 4u>;
 @if(WIDE) var<workgroup> stage: array<vec4f, SIZE_STAGE>;
 @if(!WIDE) var<workgroup> stage: array<f32, SIZE_STAGE * 4u>;
 
@@ -259,20 +262,25 @@ fn main(
         from_b0[t] = first_b(thread + t * THREADS, b0, column0);
         b_ahead[t] = next_b(thread + t * THREADS, from_b0[t], k0, k1);
     }
+    var start = 0u;
     for (var k = k0; k < k1; k += TILE_K) {
-        workgroupBarrier();
+        // What is stored over was read a step ago where there is one buffer, and where there are two before the barrier
+        // of that step.
+        if (BUFFERS == 1u) {
+            workgroupBarrier();
+        }
         // Only here is anything done with what was loaded, so that products need not wait for it.
         for (var t = 0u; t < TURNS_A; t++) { // unrolled
             let i = thread + t * THREADS;
             @if(RAGGED) let v = select(vec4<f16>(), a_ahead[t], k + depth_a(i) < k1);
             @if(!RAGGED) let v = a_ahead[t];
-            put(i / LENGTH_A * PITCH_A + i % LENGTH_A, v);
+            put(start + i / LENGTH_A * PITCH_A + i % LENGTH_A, v);
         }
         for (var t = 0u; t < TURNS_B; t++) { // unrolled
             let i = thread + t * THREADS;
             @if(RAGGED) let v = select(vec4<f16>(), b_ahead[t], k + depth_b(i) < k1);
             @if(!RAGGED) let v = b_ahead[t];
-            put(SIZE_A + i / LENGTH_B * PITCH_B + i % LENGTH_B, v);
+            put(start + SIZE_A + i / LENGTH_B * PITCH_B + i % LENGTH_B, v);
         }
         workgroupBarrier();
         if (k + TILE_K < k1) {
@@ -287,7 +295,7 @@ fn main(
             if (sums_a) {
                 for (var height = thread / LENGTH_A; height < TILE_K; height += PARTIALS) {
                     for (var h = 0u; h < HELD; h++) { // unrolled
-                        sum_a[h] += at_a((height + h * SUMMERS) * PITCH_A + thread % LENGTH_A);
+                        sum_a[h] += at_a(start + (height + h * SUMMERS) * PITCH_A + thread % LENGTH_A);
                     }
                 }
             }
@@ -296,24 +304,24 @@ fn main(
             var left: array<Left, ROWS>;
             for (var i = 0u; i < ROWS; i++) { // unrolled
                 @if(TN) {
-                    let at = d * SIDE * PITCH_A + (row + i * SIDE) / 4u;
+                    let at = start + d * SIDE * PITCH_A + (row + i * SIDE) / 4u;
                     left[i] = coopLoad<Left>(&memory[at * UNIT], PITCH_A * UNIT);
                 }
                 @if(!TN) {
-                    let at = (row + i * SIDE) * PITCH_A + d * SIDE / 4u;
+                    let at = start + (row + i * SIDE) * PITCH_A + d * SIDE / 4u;
                     left[i] = coopLoadT<Left>(&memory[at * UNIT], PITCH_A * UNIT);
                 }
             }
             for (var j = 0u; j < COLUMNS; j++) { // unrolled
                 @if(NT) {
-                    let at = SIZE_A + (column + j * SIDE) * PITCH_B + d * SIDE / 4u;
+                    let at = start + SIZE_A + (column + j * SIDE) * PITCH_B + d * SIDE / 4u;
                     let right = coopLoad<Right>(&memory[at * UNIT], PITCH_B * UNIT);
                     for (var i = 0u; i < ROWS; i++) { // unrolled
                         sum[i * COLUMNS + j] = coopMultiplyAdd(left[i], right, sum[i * COLUMNS + j]);
                     }
                 }
                 @if(!NT) {
-                    let at = SIZE_A + d * SIDE * PITCH_B + (column + j * SIDE) / 4u;
+                    let at = start + SIZE_A + d * SIDE * PITCH_B + (column + j * SIDE) / 4u;
                     let right = coopLoadT<Right>(&memory[at * UNIT], PITCH_B * UNIT);
                     for (var i = 0u; i < ROWS; i++) { // unrolled
                         sum[i * COLUMNS + j] = coopMultiplyAdd(left[i], right, sum[i * COLUMNS + j]);
@@ -321,6 +329,7 @@ fn main(
                 }
             }
         }
+        start = (BUFFERS - 1u) * SIZE_STEP - start;
     }
 
     @if(SUMS) {

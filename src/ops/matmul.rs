@@ -200,7 +200,7 @@ impl MatMul {
                 .constant("BUFFERS", buffers)
                 .constant("DEEP", k / 4)
                 .when("RAGGED", ragged && !scalar),
-            Tile::Matrix { side, m, n, k, rows, columns } => {
+            Tile::Matrix { side, m, n, k, rows, columns, buffers } => {
                 let MatrixUnits { lanes, wide, .. } = units;
                 let threads = tile.threads(lanes);
                 let key = KernelKey::new("matmul_cooperative")
@@ -212,6 +212,7 @@ impl MatMul {
                     .constant("LANES", lanes)
                     .constant("THREADS", threads)
                     .constant("DEPTH", k / side)
+                    .constant("BUFFERS", buffers)
                     .constant("STAGED", tile.staged())
                     .constant("STAGES", columns / tile.staged())
                     .constant("VECTORS", (side * tile.staged() * side / 4).div_ceil(lanes))

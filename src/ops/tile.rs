@@ -49,6 +49,8 @@ pub enum Tile {
         rows: u32,
         /// Matrices of a subgroup along n.
         columns: u32,
+        /// Copies of both tiles in workgroup memory, one or two.
+        buffers: u32,
     },
 }
 
@@ -64,8 +66,8 @@ impl Tile {
         Tile::Shared { m, n, k, quads_m, quads_n, buffers }
     }
 
-    const fn matrix(side: u32, (m, n, k): (u32, u32, u32), (rows, columns): (u32, u32)) -> Tile {
-        Tile::Matrix { side, m, n, k, rows, columns }
+    const fn matrix(side: u32, (m, n, k): (u32, u32, u32), (rows, columns): (u32, u32), buffers: u32) -> Tile {
+        Tile::Matrix { side, m, n, k, rows, columns, buffers }
     }
 }
 
@@ -74,7 +76,7 @@ impl Tile {
 pub(super) const PARTIALS: u32 = 8;
 
 /// The tile shapes that tests and benchmarks go through.
-pub const TILES: [Tile; 27] = [
+pub const TILES: [Tile; 30] = [
     Tile::Broadcast { rows: 64, columns: 2 },
     Tile::Broadcast { rows: 64, columns: 1 },
     Tile::Broadcast { rows: 32, columns: 1 },
@@ -92,16 +94,19 @@ pub const TILES: [Tile; 27] = [
     Tile::shared((64, 128, 16), (2, 2), 1),
     Tile::shared((64, 32, 16), (2, 1), 1),
     Tile::shared((32, 64, 16), (1, 2), 1),
-    Tile::matrix(16, (256, 128, 32), (4, 4)),
-    Tile::matrix(16, (128, 256, 32), (4, 4)),
-    Tile::matrix(16, (128, 128, 32), (4, 4)),
-    Tile::matrix(16, (128, 128, 32), (4, 2)),
-    Tile::matrix(16, (128, 64, 32), (4, 2)),
-    Tile::matrix(16, (64, 128, 32), (2, 4)),
-    Tile::matrix(16, (64, 64, 32), (2, 2)),
-    Tile::matrix(8, (64, 64, 32), (4, 4)),
-    Tile::matrix(8, (64, 32, 32), (4, 2)),
-    Tile::matrix(8, (32, 32, 32), (2, 2)),
+    Tile::matrix(16, (256, 128, 32), (4, 4), 1),
+    Tile::matrix(16, (128, 256, 32), (4, 4), 1),
+    Tile::matrix(16, (256, 128, 16), (4, 4), 2),
+    Tile::matrix(16, (128, 256, 16), (4, 4), 2),
+    Tile::matrix(16, (128, 128, 32), (4, 4), 1),
+    Tile::matrix(16, (128, 128, 32), (4, 2), 1),
+    Tile::matrix(16, (128, 64, 32), (4, 2), 1),
+    Tile::matrix(16, (64, 128, 32), (2, 4), 1),
+    Tile::matrix(16, (64, 64, 32), (2, 2), 1),
+    Tile::matrix(8, (64, 64, 32), (4, 4), 1),
+    Tile::matrix(8, (64, 64, 16), (4, 4), 2),
+    Tile::matrix(8, (64, 32, 32), (4, 2), 1),
+    Tile::matrix(8, (32, 32, 32), (2, 2), 1),
 ];
 
 impl Tile {
@@ -130,10 +135,10 @@ impl Tile {
             Tile::Broadcast { .. } | Tile::Direct { .. } => 0,
             Tile::Shared { m, n, k, buffers, .. } => buffers * (m + n) * k * 4,
             // The longest rows there are, with what lies between them; and what is staged, or sums of columns.
-            Tile::Matrix { side, m, n, k, .. } => {
+            Tile::Matrix { side, m, n, k, buffers, .. } => {
                 let (threads, staged) = (self.threads(lanes), self.staged());
                 let stage = threads / lanes * side * (staged * side + 4 * (staged - 1)) * 4;
-                (m + n) * (k + 8) * 2 + stage.max(threads * 16)
+                buffers * (m + n) * (k + 8) * 2 + stage.max(threads * 16)
             }
         }
     }
@@ -162,10 +167,10 @@ impl Tile {
     }
 
     /// Matrices of sums that each subgroup writes to workgroup memory at a time: two where a multiprocessor has no room for
-    /// a second workgroup anyway.
+    /// a second workgroup anyway, but has some left.
     pub(super) fn staged(self) -> u32 {
         match self {
-            Tile::Matrix { m, n, columns, .. } if m * n > 128 * 128 && columns.is_multiple_of(2) => 2,
+            Tile::Matrix { m, n, columns, buffers: 1, .. } if m * n > 128 * 128 && columns.is_multiple_of(2) => 2,
             _ => 1,
         }
     }
@@ -225,10 +230,14 @@ impl std::fmt::Display for Tile {
             Tile::Broadcast { rows, columns } => write!(f, "broadcast {rows}x{columns}"),
             Tile::Direct { rows, lanes } => write!(f, "direct {rows}x{lanes}"),
             Tile::Shared { m, n, k, quads_m, quads_n, .. } => write!(f, "{m}x{n}x{k} quads {quads_m}x{quads_n}"),
-            Tile::Matrix { side, m, n, k, rows, columns } => {
+            Tile::Matrix { side, m, n, k, rows, columns, .. } => {
                 write!(f, "{m}x{n}x{k} matrices {rows}x{columns} of {side}x{side}")
             }
         }?;
-        if matches!(self, Tile::Shared { buffers: 2, .. }) { f.write_str(" twice") } else { Ok(()) }
+        if matches!(self, Tile::Shared { buffers: 2, .. } | Tile::Matrix { buffers: 2, .. }) {
+            f.write_str(" twice")
+        } else {
+            Ok(())
+        }
     }
 }
