@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # What docs/performance.md tells of a graphics card, measured in one go: the self-test, a step of `base` and `large` in f32
-# and mixed precision, every tile, and PyTorch beside us.
+# and mixed precision, every tile, and PyTorch and Burn beside us.
 #
 # usage: bench/card.sh UNMASK OUT [PYTHON]
 #
 # UNMASK is a release build of the program, OUT a folder for the results, PYTHON one that has torch with CUDA (without
-# it PyTorch is left out). BATCH is 256 unless set. The card may be on a machine without a compiler: carry the program,
+# it PyTorch is left out). BURN names a release build of bench/peers/burn with the features vulkan and fusion (without
+# it Burn is left out). BATCH is 256 unless set. The card may be on a machine without a compiler: carry the program,
 # bench/ and, where it lacks them, libvulkan.so.1 and libX11.so.6 with libXext.so.6, which NVIDIA's driver loads.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -37,6 +38,12 @@ if [[ -n $python ]]; then
             measure "$model-$name-$precision.txt" "$python" bench/peers/run.py --ours "$unmask" --python "$python" \
                 --peer "$name" --precision "$precision" --model "$model" --batch "$batch" --pairs 3
         done
+    done
+fi
+if [[ -n ${BURN:-} ]]; then
+    for model in base large; do
+        measure "$model-burn.txt" python3 bench/peers/run.py --ours "$unmask" --program "$BURN" --peer burn-vulkan \
+            --model "$model" --batch "$batch" --pairs 3
     done
 fi
 exit "$failed"
