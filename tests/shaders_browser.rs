@@ -1,5 +1,5 @@
-//! Compiles every linked shader, in every size that an op makes of it, in a real browser, because naga accepts WGSL that a browser's compiler refuses (a
-//! barrier in control flow that is not uniform, for one).
+//! Compiles every linked shader, in every size that an op makes of it, in a real browser, because naga accepts WGSL that a
+//! browser's compiler refuses (a barrier in control flow that is not uniform, for one).
 //!
 //! The test serves a page to a headless Chromium with WebGPU on SwiftShader. The page makes a module of each,
 //! and pipelines, on a device with WebGPU's default limits, and posts what the browser said.
@@ -71,9 +71,11 @@ async function compile(device, { name, source, pipeline }) {
     if (missing.length) return { name, status: "skipped", messages: [`needs ${missing.join(", ")}`] };
 
     const lines = source.split("\n");
+    // Scopes end before anything is waited for, so that they hold nothing of what compiles beside.
     device.pushErrorScope("internal");
     device.pushErrorScope("validation");
     const module = device.createShaderModule({ label: name, code: source });
+    const scopes = [device.popErrorScope(), device.popErrorScope()];
     const { messages: notes } = await module.getCompilationInfo();
     const messages = notes.map(m => `${m.type} at ${m.lineNum}:${m.linePos}: ${m.message} | ${lines[m.lineNum - 1] ?? ""}`);
     let failed = notes.some(m => m.type === "error");
@@ -85,7 +87,7 @@ async function compile(device, { name, source, pipeline }) {
             messages.push(`pipeline: ${error.message}`);
         }
     }
-    for (const error of [await device.popErrorScope(), await device.popErrorScope()]) {
+    for (const error of await Promise.all(scopes)) {
         // A failure told already comes again here.
         if (error && !failed) {
             failed = true;
@@ -103,12 +105,23 @@ async function run() {
     const device = await adapter.requestDevice({ requiredFeatures });
     let lost = null;
     device.lost.then(info => { lost = info.message; });
-    const shaders = [];
-    for (const shader of await (await fetch("/shaders.json")).json()) {
-        await post("/begun", shader.name);
-        shaders.push(await compile(device, shader));
-        if (lost !== null) throw new Error(`the device was lost at ${shader.name}: ${lost}`);
-    }
+    const all = await (await fetch("/shaders.json")).json();
+    const shaders = new Array(all.length);
+    const underWay = new Set();
+    let next = 0;
+    // The browser makes pipelines on threads of its own, each on one.
+    const worker = async () => {
+        while (next < all.length) {
+            const at = next++;
+            underWay.add(all[at].name);
+            const names = [...underWay].join(", ");
+            await post("/begun", names);
+            shaders[at] = await compile(device, all[at]);
+            underWay.delete(all[at].name);
+            if (lost !== null) throw new Error(`the device was lost at ${names}: ${lost}`);
+        }
+    };
+    await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, worker));
     return { adapter: `${adapter.info.vendor} ${adapter.info.architecture} ${adapter.info.description}`.trim(), shaders };
 }
 
@@ -294,7 +307,7 @@ fn compile(program: &Path, shaders: &[Shader]) -> Report {
                     None => continue,
                 };
                 let begun = site.begun.lock().expect("no panic").clone();
-                panic!("{why}; last shader begun: {begun:?}; {} said:\n{}", program.display(), browser.said());
+                panic!("{why}; shaders under way: {begun:?}; {} said:\n{}", program.display(), browser.said());
             }
         }
     }
