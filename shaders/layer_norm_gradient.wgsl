@@ -5,8 +5,8 @@
 // x, dy, dx, residual [rows, width], gamma [width] in vectors; stats [rows] vec2f (mean, r); partial_gamma, partial_beta
 // [workgroups, width] in vectors; all f32.
 // LANES invocations a row. With HELD, an invocation holds h, dy and the residual of what it has of the row, HELD_VECTORS
-// vectors or less, so that memory is read once, and a workgroup takes several rows in turn; without, rows may have any
-// width. With DIRECT, for processors, one invocation a row and no barriers.
+// vectors or less, so that memory is read once; without, rows may have any width. With COLUMNS a workgroup goes over
+// several rows in turn, so that its sums are few. With DIRECT, for processors, one invocation a row and no barriers.
 // one of: HELD | HELD+COLUMNS | - | SCALAR | DIRECT | DIRECT+SCALAR
 // conditions: RESIDUAL
 
@@ -102,7 +102,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         }
     }
     @if(!HELD) {
-        // As above.
+        // Past the last row, all of it but the writing is done once more: barriers are for all.
         let row = min(own, params.rows - 1u);
         let base = row * params.width;
         let mean = Vector(stats[row].x);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Add;
 use super::column_sum::ColumnGroups;
-use super::rows::{row_groups, vectors};
+use super::rows::{GROUP_ROWS, row_groups, vectors};
 use crate::gpu::KernelKey;
 use crate::graph::{Absorption, Arg, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
@@ -49,8 +49,6 @@ const HELD: [usize; 5] = [2, 4, 6, 8, 10];
 /// Workgroups that share out rows where these are summed too: enough to fill a large GPU, few enough for their sums to be
 /// little beside the rows.
 const SUMMING_GROUPS: usize = 768;
-/// Rows of such a workgroup at a time.
-const GROUP_ROWS: usize = 4;
 
 /// How many vectors each invocation holds of rows of `width` numbers, where these are held.
 fn held_vectors(direct: bool, width: usize) -> Option<usize> {
@@ -163,13 +161,13 @@ impl Op for LayerNormGradient {
         }
         let key = key.when("RESIDUAL", self.residual);
         if self.columns && held_vectors(direct, width).is_some() {
-            let quads = rows.div_ceil(GROUP_ROWS);
-            let turns = quads.div_ceil(SUMMING_GROUPS);
-            let groups = quads.div_ceil(turns);
+            let shares = rows.div_ceil(GROUP_ROWS as usize);
+            let turns = shares.div_ceil(SUMMING_GROUPS);
+            let groups = shares.div_ceil(turns);
             let partial = [(); 2].map(|()| launcher.scratch(TensorType::f32(&[groups, width])));
             args.extend([(7, partial[0]), (8, partial[1])]);
             let [count, turns] = [groups, turns].map(|count| count as u32);
-            let stride = count * GROUP_ROWS as u32;
+            let stride = count * GROUP_ROWS;
             let params = GradientParams { rows: rows as u32, width: vectors, groups: count, turns, stride };
             launcher.call_at(key.when("COLUMNS", true), &params, &args, [count, 1, 1])?;
             return finish_columns(launcher, partial, [launcher.output(0), launcher.output(1)], groups, width);

@@ -2,9 +2,12 @@
 
 use crate::graph::{Launcher, TensorType};
 
+/// Rows of a workgroup, where an invocation does not take one by itself.
+pub(super) const GROUP_ROWS: u32 = 4;
+
 /// Workgroups for `rows`, an invocation a row where `direct`, and those along x.
 pub(super) fn row_groups(launcher: &Launcher<'_>, rows: usize, direct: bool) -> ([u32; 3], u32) {
-    let (workgroups, _) = launcher.spread(rows, if direct { 64 } else { 4 });
+    let (workgroups, _) = launcher.spread(rows, if direct { 64 } else { GROUP_ROWS });
     (workgroups, workgroups[0])
 }
 
