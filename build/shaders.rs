@@ -5,10 +5,12 @@
 //! both A and B, or both C and D. So a kernel is chosen at run time by name and conditions, and tests can go through all
 //! of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::num::NonZero;
 use std::path::Path;
-use std::{fs, io};
+use std::sync::{Mutex, PoisonError};
+use std::{fs, io, thread};
 
 use wesl::{CompileOptions, ManglerKind, ModulePath, Wesl};
 
@@ -23,24 +25,46 @@ pub fn generate(shaders: &Path, out: &Path, browser: bool) -> io::Result<()> {
         .collect();
     names.sort();
 
+    // Linkers are built without optimisation, and take seconds together.
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let rows: Mutex<BTreeMap<&str, io::Result<String>>> = Mutex::default();
+    let remaining = Mutex::new(names.iter());
+    let take = || remaining.lock().unwrap_or_else(PoisonError::into_inner).next();
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(name) = take() {
+                    let linked = link_all(shaders, name, browser);
+                    rows.lock().unwrap_or_else(PoisonError::into_inner).insert(name, linked);
+                }
+            });
+        }
+    });
     let mut table = String::from("pub(crate) static LINKED: &[(&str, &str, &str)] = &[\n");
-    for name in &names {
-        let source = fs::read_to_string(shaders.join(format!("{name}.wgsl")))?;
-        check_loops(name, &source)?;
-        if browser && source.starts_with(NATIVE_ONLY) {
-            continue;
-        }
-        // The linker does not know the types of extensions; the tests validate every shader again.
-        let validate = !source.starts_with(NATIVE_ONLY);
-        let variants = variants(&source);
-        let conditions: BTreeSet<&str> = variants.iter().flatten().copied().collect();
-        for chosen in &variants {
-            let wgsl = link(shaders, name, &conditions, chosen, validate)?;
-            writeln!(table, "    ({name:?}, {:?}, {wgsl:?}),", chosen.join("+")).map_err(io::Error::other)?;
-        }
+    for rows in rows.into_inner().unwrap_or_else(PoisonError::into_inner).into_values() {
+        table.push_str(&rows?);
     }
     table.push_str("];\n");
     fs::write(out.join("shaders.rs"), table)
+}
+
+/// The rows of the table for shader `name`, none where a browser cannot compile it.
+fn link_all(shaders: &Path, name: &str, browser: bool) -> io::Result<String> {
+    let source = fs::read_to_string(shaders.join(format!("{name}.wgsl")))?;
+    check_loops(name, &source)?;
+    let mut rows = String::new();
+    if browser && source.starts_with(NATIVE_ONLY) {
+        return Ok(rows);
+    }
+    // The linker does not know the types of extensions; the tests validate every shader again.
+    let validate = !source.starts_with(NATIVE_ONLY);
+    let variants = variants(&source);
+    let conditions: BTreeSet<&str> = variants.iter().flatten().copied().collect();
+    for chosen in &variants {
+        let wgsl = link(shaders, name, &conditions, chosen, validate)?;
+        writeln!(rows, "    ({name:?}, {:?}, {wgsl:?}),", chosen.join("+")).map_err(io::Error::other)?;
+    }
+    Ok(rows)
 }
 
 /// Loops that count with `++` are written out when a kernel is made; a comment says so to readers.
