@@ -39,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let column = min(own, columns - 1u);
     let first = group.y * params.strip;
     let end = min(first + params.strip, params.rows);
-    var sum = Vector();
+    var sum = Vector(0.0);
     for (var start = first + thread / COLUMNS; start < end; start += SHARES * AHEAD) {
         var ahead: array<Vector, AHEAD>;
         @if(MASKED) var counts: array<bool, AHEAD>;

@@ -35,7 +35,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let line = batch * params.picked + row;
     let source = index[line];
     @if(FILL) var value = fill[column];
-    @if(!FILL) var value = Vector();
+    @if(!FILL) var value = Vector(0.0);
     if (source < params.rows) {
         let x_batch = select(batch, 0u, params.x_batches == 1u);
         value = x[(x_batch * params.rows + source) * params.width + column];

@@ -35,14 +35,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let base = row * params.width;
     let scale = 1.0 / f32(params.width * NUMBERS);
     @if(HELD) var held: array<Vector, HELD_VECTORS>;
-    var sum = Vector();
+    var sum = Vector(0.0);
     @if(HELD) {
         // No load waits for a branch: past the end of a row the last vector is read once more, and not counted.
         for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
             held[k] = x[base + min(first + k * LANES, params.width - 1u)];
         }
         for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
-            sum += select(Vector(), held[k], first + k * LANES < params.width);
+            sum += select(Vector(0.0), held[k], first + k * LANES < params.width);
         }
     }
     @if(!HELD) {
@@ -51,11 +51,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         }
     }
     let mean = row_sum(total(sum), thread) * scale;
-    var squares = Vector();
+    var squares = Vector(0.0);
     @if(HELD) {
         for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
             held[k] -= Vector(mean);
-            squares += select(Vector(), held[k] * held[k], first + k * LANES < params.width);
+            squares += select(Vector(0.0), held[k] * held[k], first + k * LANES < params.width);
         }
     }
     @if(!HELD) {

@@ -32,8 +32,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let column = min(own, params.width - 1u);
     let first = group.y * params.strip;
     let end = min(first + params.strip, params.rows);
-    var of_gamma = Vector();
-    var of_beta = Vector();
+    var of_gamma = Vector(0.0);
+    var of_beta = Vector(0.0);
     for (var start = first + thread / COLUMNS; start < end; start += SHARES * AHEAD) {
         var a: array<Vector, AHEAD>;
         var b: array<Vector, AHEAD>;

@@ -62,12 +62,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
                     rest[k] = residual[i];
                 }
             }
-            var sum = Vector();
-            var product = Vector();
+            var sum = Vector(0.0);
+            var product = Vector(0.0);
             for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
                 let i = first + k * LANES;
                 h[k] = (h[k] - Vector(moments.x)) * moments.y;
-                d[k] = select(Vector(), d[k], number < params.rows && i < params.width);
+                d[k] = select(Vector(0.0), d[k], number < params.rows && i < params.width);
                 @if(COLUMNS) {
                     of_gamma[k] += d[k] * h[k];
                     of_beta[k] += d[k];
@@ -107,8 +107,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         let base = row * params.width;
         let mean = Vector(stats[row].x);
         let r = stats[row].y;
-        var sum = Vector();
-        var product = Vector();
+        var sum = Vector(0.0);
+        var product = Vector(0.0);
         for (var i = first; i < params.width; i += LANES) {
             let g = gamma[i] * dy[base + i];
             sum += g;

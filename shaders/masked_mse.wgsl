@@ -45,7 +45,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         // What is not selected need not be read.
         if (scale == 0.0) {
             for (var i = first_of(thread); i < params.width; i += LANES) {
-                dpred[base + i] = Vector();
+                dpred[base + i] = Vector(0.0);
             }
             return;
         }
@@ -58,7 +58,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         // Past the last row, all of it but the writing is done once more: barriers are for all.
         let row = min(number, params.rows - 1u);
         let base = row * params.width;
-        var sum = Vector();
+        var sum = Vector(0.0);
         for (var start = first_of(thread); start < params.width; start += LANES * AHEAD) {
             var ahead: array<Vector, AHEAD>;
             for (var k = 0u; k < AHEAD; k++) { // unrolled
@@ -66,7 +66,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
                 ahead[k] = pred[i] - truth[i];
             }
             for (var k = 0u; k < AHEAD; k++) { // unrolled
-                sum += select(Vector(), ahead[k] * ahead[k], start + k * LANES < params.width);
+                sum += select(Vector(0.0), ahead[k] * ahead[k], start + k * LANES < params.width);
             }
         }
         let all = row_sum(total(sum), thread);

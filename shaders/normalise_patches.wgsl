@@ -32,12 +32,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let start = row * params.width;
     let end = start + params.width;
     let origin = first_number(x[start]);
-    var sum = Vector();
+    var sum = Vector(0.0);
     for (var i = start + first; i < end; i += LANES) {
         sum += x[i] - Vector(origin);
     }
     let mean = origin + row_sum(total(sum), thread) / width;
-    var squares = Vector();
+    var squares = Vector(0.0);
     for (var i = start + first; i < end; i += LANES) {
         let d = x[i] - Vector(mean);
         squares += d * d;

@@ -36,7 +36,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
         y[at] = x[(batch * params.outer + params.start + row) * params.width + column];
     }
     @if(PAD) {
-        var value = Vector();
+        var value = Vector(0.0);
         if (row >= params.start && row < params.start + params.inner) {
             value = x[(batch * params.inner + row - params.start) * params.width + column];
         }

@@ -1,5 +1,7 @@
 //! Every linked shader, in every size that an op makes of it, is valid WGSL, translates to every backend, and shares its uniform with Rust field by field.
 
+use std::collections::BTreeSet;
+
 use naga::back::{hlsl, msl, spv, wgsl};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, TypeInner};
@@ -57,6 +59,18 @@ fn checked(shader: &Linked) -> (Module, ModuleInfo) {
     (module, info)
 }
 
+/// Whether a line of HLSL begins a function.
+fn is_hlsl_function(line: &str) -> bool {
+    line.contains('(') && line.starts_with(|first: char| first.is_ascii_alphabetic()) && !line.ends_with(';')
+}
+
+/// Writes a kernel, or what it is translated to, to the folder that `UNMASK_TRANSLATED` names, for other compilers.
+fn keep(name: &str, extension: &str, text: &[u8]) {
+    let Some(folder) = std::env::var_os("UNMASK_TRANSLATED") else { return };
+    let file = std::path::Path::new(&folder).join(format!("{name}.{extension}").replace(['/', ' '], "_"));
+    std::fs::write(&file, text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+}
+
 #[test]
 fn every_kernel_translates_to_every_backend() {
     let (linked, all) = (shaders::all().len(), all_kernels());
@@ -66,10 +80,17 @@ fn every_kernel_translates_to_every_backend() {
     for shader in all.iter().chain(&halves) {
         let (module, info) = checked(shader);
         let name = &shader.name;
+        keep(name, "wgsl", shader.source.as_bytes());
         assert!(!shader.source.contains("++"), "{name}: a loop is not written out");
-        let options = spv::Options { lang_version: (1, 3), ..spv::Options::default() };
+        // Workgroup memory is not cleared first, as the engine has it.
+        let options = spv::Options {
+            lang_version: (1, 3),
+            zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+            ..spv::Options::default()
+        };
         let words = spv::write_vec(&module, &info, &options, None).unwrap_or_else(|e| panic!("{name} to SPIR-V: {e}"));
         assert!(words.len() > 50, "{name}");
+        keep(name, "spv", &words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>());
 
         let wgsl_text = wgsl::write_string(&module, &info, wgsl::WriterFlags::empty())
             .unwrap_or_else(|e| panic!("{name} to WGSL: {e}"));
@@ -78,11 +99,17 @@ fn every_kernel_translates_to_every_backend() {
             continue;
         }
 
-        let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..msl::Options::default() };
+        let options = msl::Options {
+            lang_version: (2, 4),
+            fake_missing_bindings: true,
+            zero_initialize_workgroup_memory: false,
+            ..msl::Options::default()
+        };
         let pipeline = msl::PipelineOptions::default();
         let (text, _) =
             msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|e| panic!("{name} to MSL: {e}"));
         assert!(text.contains("kernel"), "{name}");
+        keep(name, "metal", text.as_bytes());
         if on_matrix_units(name) {
             assert!(text.contains("simdgroup_multiply_accumulate"), "{name}");
             continue;
@@ -91,6 +118,7 @@ fn every_kernel_translates_to_every_backend() {
         let options = hlsl::Options {
             fake_missing_bindings: true,
             shader_model: hlsl::ShaderModel::V6_2,
+            zero_initialize_workgroup_memory: false,
             ..hlsl::Options::default()
         };
         let mut text = String::new();
@@ -99,6 +127,12 @@ fn every_kernel_translates_to_every_backend() {
             .write(&module, &info, None)
             .unwrap_or_else(|e| panic!("{name} to HLSL: {e}"));
         assert!(text.contains("numthreads"), "{name}");
+        // DirectX's compiler would refuse it.
+        let mut functions = BTreeSet::new();
+        let mut twice = text.lines().filter(|line| is_hlsl_function(line)).filter(|line| !functions.insert(*line));
+        assert_eq!(twice.next(), None, "{name} to HLSL: a function is defined twice");
+        assert!(!functions.is_empty(), "{name} to HLSL: no function is found");
+        keep(name, "hlsl", text.as_bytes());
     }
 }
 

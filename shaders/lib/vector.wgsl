@@ -1,4 +1,5 @@
 // What kernels read and write at a time: four numbers, or with SCALAR, for rows that are no multiple of four, one.
+// Zero is `Vector(0.0)`: of `Vector()` beside `vec4f()` naga makes HLSL that defines one function twice.
 
 @if(!SCALAR) alias Vector = vec4f;
 @if(SCALAR) alias Vector = f32;
