@@ -4,8 +4,9 @@
 // the strip, then sum up in workgroup memory; length and strip count vectors. Without (one workgroup): norm =
 // (sqrt(sum of partials), clip factor, 1 if finite).
 // With SCALED, gradients are those of the loss times `scale` = scaling[0] * micro_batches, where scaling is (gradient
-// of one loss, steps since the last change): the norm is that of the unscaled ones, the factor undoes the scale as well,
-// norm[3] is the scale, and the next scale is half of it where the norm is not finite, and twice of it after a while.
+// of one loss, steps since the last change, beta1^t, beta2^t): the norm is that of the unscaled ones, the factor undoes
+// the scale as well, norm[3] is the scale, and the next scale is half of it where the norm is not finite, and twice of it
+// after a while. AdamW's corrections, schedule[1] and [2], then count in t only the steps that were not skipped.
 // Fixed order throughout, so the same bits every time.
 // one of: - | SQUARES | SCALED
 
@@ -23,6 +24,8 @@ struct Params {
     offset: u32,
     max_norm: f32,
     micro_batches: f32,
+    beta1: f32,
+    beta2: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -31,6 +34,7 @@ struct Params {
 @if(!SQUARES) @group(0) @binding(1) var<storage, read> partial: array<f32>;
 @if(!SQUARES) @group(0) @binding(2) var<storage, read_write> norm: array<f32>;
 @if(SCALED) @group(0) @binding(3) var<storage, read_write> scaling: array<f32>;
+@if(SCALED) @group(0) @binding(4) var<storage, read_write> schedule: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -65,6 +69,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
                 let next = clamp(select(scale * 0.5, select(scale, scale * 2.0, grows), finite), LEAST, MOST);
                 scaling[0] = next / params.micro_batches;
                 scaling[1] = select(steps, 0.0, grows);
+                let before = vec2f(scaling[2], scaling[3]);
+                let powers = select(before, before * vec2f(params.beta1, params.beta2), finite);
+                scaling[2] = powers.x;
+                scaling[3] = powers.y;
+                schedule[1] = 1.0 - powers.x;
+                schedule[2] = 1.0 - powers.y;
             }
         }
     }

@@ -69,8 +69,13 @@ impl AdamW {
     /// What the kernel reads of the schedule at optimiser step `t` (from 1): `[lr, 1 - beta1^t, 1 - beta2^t]`, and a
     /// number for [`super::push_average`].
     pub fn schedule(&self, lr: f64, t: u64) -> [f32; 4] {
-        let correction = |beta: f32| (1.0 - f64::from(beta).powf(t as f64)) as f32;
-        [lr as f32, correction(self.beta1), correction(self.beta2), 0.0]
+        let [first, second] = self.powers(t).map(|power| (1.0 - power) as f32);
+        [lr as f32, first, second, 0.0]
+    }
+
+    /// Both decays to the power of `t`.
+    pub(super) fn powers(&self, t: u64) -> [f64; 2] {
+        [self.beta1, self.beta2].map(|beta| f64::from(beta).powf(t as f64))
     }
 
     /// Adds the step of one shard to `list`; `schedule` and `norm` are small buffers read by the kernel.

@@ -144,8 +144,15 @@ impl Bench {
         let store = ParamStore::new(&gpu, b.params(), true).await?;
         store.initialise(&gpu, recipe.train.seed);
         let mut externals = store.externals();
-        let scaling = LossScaling { state: gpu.buffer("loss scaling", 16).await?, micro_batches: 1 };
-        gpu.upload(&scaling.state, &[if mixed { FIRST_SCALE } else { 1.0 }, 0.0]);
+        let schedule = gpu.buffer("schedule", 16).await?;
+        let scaling = LossScaling {
+            state: gpu.buffer("loss scaling", 16).await?,
+            schedule: schedule.clone(),
+            adamw: recipe.optimiser(),
+            micro_batches: 1,
+        };
+        let first = if mixed { FIRST_SCALE } else { 1.0 };
+        gpu.upload(&scaling.state, &LossScaling::state_at(first, 1, &scaling.adamw, 0));
         externals.insert("loss gradient", scaling.state.part(0, 4));
         externals.allocate(&gpu, &b.graph).await?;
         let plan = Plan::new(&gpu, &b.graph, &layout, &roots, &externals).await?;
@@ -157,7 +164,6 @@ impl Bench {
         for (name, values) in [("image", image.as_slice()), ("noise", &noise)] {
             gpu.upload(externals.get(name).ok_or_else(|| GraphError::Unbound(name.to_owned()))?, values);
         }
-        let schedule = gpu.buffer("schedule", 16).await?;
         gpu.upload(&schedule, &recipe.optimiser().schedule(1e-4, 1));
         let norm = gpu.buffer("norm", 16).await?;
         let partials = gpu.buffer("partial norms", global_norm_partials(store.shard_lengths()) as u64 * 4).await?;

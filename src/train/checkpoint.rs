@@ -8,6 +8,7 @@ use crate::gpu::Gpu;
 use crate::graph::Choices;
 use crate::mae::MaeConfig;
 use crate::nn::{ParamStore, State};
+use crate::ops::LossScaling;
 use crate::weights::{TensorSource, Tensors, WeightsError, open_weights, parts_bytes, read_tensors, write_parts};
 
 /// Prefixes of the names of what is kept beside weights.
@@ -74,18 +75,29 @@ pub(super) fn tiles_metadata(tiles: &Choices) -> Option<(String, String)> {
 }
 
 /// Metadata that says where the scaling of the loss stands, see [`crate::ops::LossScaling`].
-pub(super) fn loss_scaling_metadata([gradient, steps]: [f32; 2]) -> (String, String) {
-    (LOSS_SCALING.to_owned(), format!("{gradient} {steps}"))
+pub(super) fn loss_scaling_metadata(state: &[f32]) -> (String, String) {
+    let numbers: Vec<String> = state.iter().map(f32::to_string).collect();
+    (LOSS_SCALING.to_owned(), numbers.join(" "))
 }
 
 impl Checkpoint {
     /// Where the scaling of the loss stood, in a run of mixed precision.
-    pub(super) fn loss_scaling(&self) -> Result<Option<[f32; 2]>, TrainError> {
+    pub(super) fn loss_scaling(&self) -> Result<Option<[f32; 4]>, TrainError> {
         let Some(text) = self.weights.metadata.get(LOSS_SCALING) else { return Ok(None) };
-        let bad = || self.weights.bad_metadata(LOSS_SCALING, &format!("\"{text}\", expected two numbers"));
+        let bad = || self.weights.bad_metadata(LOSS_SCALING, &format!("\"{text}\", expected four numbers"));
         let numbers: Vec<f32> = text.split(' ').filter_map(|word| word.parse().ok()).collect();
-        match numbers.as_slice() {
-            &[gradient, steps] if gradient > 0.0 && gradient.is_finite() => Ok(Some([gradient, steps])),
+        let powers = |power: f32| (0.0..=1.0).contains(&power);
+        match *numbers.as_slice() {
+            // Files from before skipped steps stopped counting.
+            [gradient, steps] if gradient > 0.0 && gradient.is_finite() => {
+                let [.., first, second] = LossScaling::state_at(1.0, 1, &self.recipe.optimiser(), self.step);
+                Ok(Some([gradient, steps, first, second]))
+            }
+            [gradient, steps, first, second]
+                if gradient > 0.0 && gradient.is_finite() && powers(first) && powers(second) =>
+            {
+                Ok(Some([gradient, steps, first, second]))
+            }
             _ => Err(bad().into()),
         }
     }

@@ -151,20 +151,26 @@ impl Trainer {
             gpu.buffer("sizes", t.batch as u64 * 16).await?,
             gpu.buffer("step", 16).await?,
         ];
-        let scaling = LossScaling { state: gpu.buffer("loss scaling", 16).await?, micro_batches: t.accumulate };
+        let step = checkpoint.map_or(0, |checkpoint| checkpoint.step);
+        let schedule = gpu.buffer("schedule", 16).await?;
+        let scaling = LossScaling {
+            state: gpu.buffer("loss scaling", 16).await?,
+            schedule: schedule.clone(),
+            adamw: recipe.optimiser(),
+            micro_batches: t.accumulate,
+        };
         let first = if is_mixed(&recipe) { FIRST_SCALE } else { 1.0 };
         let state = match checkpoint {
             Some(checkpoint) => checkpoint.loss_scaling()?,
             None => None,
         };
-        gpu.upload(&scaling.state, &state.unwrap_or([first / t.accumulate as f32, 0.0]));
+        let begun = LossScaling::state_at(first, t.accumulate, &scaling.adamw, step);
+        gpu.upload(&scaling.state, &state.unwrap_or(begun));
         let running = run_plan(&gpu, &recipe, &graph, &store, &inputs, &scaling).await?;
-        let schedule = gpu.buffer("schedule", 16).await?;
         let norm = gpu.buffer("norm", 16).await?;
         let ring = gpu.buffer("losses", (RING * (t.accumulate + 4)) as u64 * 4).await?;
         let (add_first, add_next, update) =
             optimiser_lists(&gpu, &recipe, &store, [&schedule, &norm], &scaling).await?;
-        let step = checkpoint.map_or(0, |checkpoint| checkpoint.step);
         Ok(Trainer {
             gpu,
             recipe,
@@ -324,7 +330,7 @@ impl Trainer {
         weights.metadata.extend(tiles_metadata(&self.tiles));
         if is_mixed(&self.recipe) {
             let state: Vec<f32> = self.gpu.read_one("loss scaling", &self.scaling.state).await?;
-            weights.metadata.extend([loss_scaling_metadata([state[0], state[1]])]);
+            weights.metadata.extend([loss_scaling_metadata(&state)]);
         }
         Ok(Checkpoint {
             recipe: self.recipe.clone(),

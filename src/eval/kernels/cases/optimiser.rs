@@ -80,24 +80,36 @@ async fn scaled_norm(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
     let partials = holding(gpu, &garbage(&mut random, global_norm_partials(&lengths))).await?;
     let norm = holding(gpu, &[f32::NAN; 4]).await?;
     // The next step is the last before the scale grows.
-    let scaling = LossScaling { state: holding(gpu, &[scale / 2.0, 499.0]).await?, micro_batches: 2 };
+    let adamw = AdamW { beta1: 0.5, beta2: 0.75, ..AdamW::default() };
+    let state = [scale / 2.0, 499.0, 0.25, 0.5625];
+    let scaling = LossScaling {
+        state: holding(gpu, &state).await?,
+        schedule: holding(gpu, &[0.1, f32::NAN, f32::NAN, 0.2]).await?,
+        adamw,
+        micro_batches: 2,
+    };
     let mut list = DispatchList::default();
     push_global_norm(gpu, &mut list, &gradients, &partials, &norm, max_norm, Some(&scaling))?;
     let exact = values.map(|values| twins::exact(&values));
     let [length, clip] = twins::global_norm(&exact, f64::from(max_norm));
     let mut error: f64 = 0.0;
     let overflow = vec![f32::INFINITY; lengths[0]];
+    // The third step of AdamW.
+    let counted = [0.125, 0.421_875, f64::from(0.1f32), 0.875, 0.578_125, f64::from(0.2f32)];
     let mut want = vec![length, clip / f64::from(scale), 1.0, f64::from(scale), f64::from(scale), 0.0];
+    want.extend(counted);
     for _ in 0..2 {
         list.run(gpu);
         let mut got: Vec<f32> = gpu.read_one("norm", &norm).await?;
         got.extend(gpu.read_one::<f32>("scaling", &scaling.state).await?);
+        got.extend(gpu.read_one::<f32>("schedule", &scaling.schedule).await?);
         for (got, want) in got.iter().zip(&want).filter(|(_, want)| want.is_finite()) {
             let off = (f64::from(*got) - want).abs() / want.abs().max(1e-9);
             error = error.max(if off.is_nan() { f64::INFINITY } else { off });
         }
-        // Half the scale, and steps counted from there.
+        // Half the scale, and steps counted from there; for AdamW it is none.
         want = vec![f64::NAN, f64::NAN, 0.0, f64::from(scale) * 2.0, f64::from(scale) / 2.0, 0.0];
+        want.extend(counted);
         gpu.upload(&gradients[0], &overflow);
     }
     gpu.check()?;
