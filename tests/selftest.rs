@@ -32,7 +32,8 @@ fn every_kernel_is_checked_and_passes() {
     let runs = |name: &str| match (name.contains("_cooperative"), gpu.trusted_matrix_units()) {
         (true, Some(units)) => {
             let wide = name.contains("+WIDE") || name.starts_with("attention");
-            (wide, name.contains("+SIDE_16")) == (units.wide, units.side == 16)
+            let reads = wide == units.wide || name.starts_with("subgroup");
+            reads && name.contains("+SIDE_16") == (units.side == 16)
         }
         (true, None) => false,
         (false, _) => broadcasts || !name.contains("+SUBGROUPS"),

@@ -26,9 +26,12 @@ pub fn run(common: &Common) -> anyhow::Result<()> {
         ];
         let kernels =
             if gpu.is_cpu() { "register tiles without barriers (processor)" } else { "workgroup-memory tiles (GPU)" };
-        let matrix_units = gpu
-            .matrix_units()
-            .map(|units| format!("{0} x {0}, 16-bit floats summed in f32, subgroups of {1}", units.side, units.lanes));
+        let candidates = gpu.matrix_candidates();
+        let lanes: Vec<String> = candidates.iter().map(|units| units.lanes.to_string()).collect();
+        let lanes = lanes.join(" or ");
+        let matrix_units = candidates
+            .first()
+            .map(|units| format!("{0} x {0}, 16-bit floats summed in f32, subgroups of {lanes}", units.side));
         if common.json {
             let present: Vec<&str> = features
                 .iter()

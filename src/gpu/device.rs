@@ -61,8 +61,8 @@ pub struct Gpu {
     features: wgpu::Features,
     checked: bool,
     processor: bool,
-    pub(super) matrix_units: Option<MatrixUnits>,
-    pub(super) matrix_trust: OnceLock<bool>,
+    pub(super) matrix_candidates: Vec<MatrixUnits>,
+    pub(super) trusted_matrices: OnceLock<Option<MatrixUnits>>,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
     options: GpuOptions,
     trouble: Arc<Mutex<Option<GpuError>>>,
@@ -122,13 +122,13 @@ impl Gpu {
             | wgpu::Features::SUBGROUP
             | wgpu::Features::SUBGROUP_BARRIER;
         let features = adapter.features() & wanted;
-        let mut matrix_units = MatrixUnits::of(&adapter);
+        let mut matrix_candidates = MatrixUnits::of(&adapter);
         let processor = options.processor.unwrap_or(info.device_type == wgpu::DeviceType::Cpu);
         let limits = adapter.limits();
-        let mut opened = request(&adapter, features, &limits, matrix_units.is_some()).await;
-        if let (Err(error), true) = (&opened, matrix_units.is_some()) {
+        let mut opened = request(&adapter, features, &limits, !matrix_candidates.is_empty()).await;
+        if let (Err(error), false) = (&opened, matrix_candidates.is_empty()) {
             log::warn!("{}: no device with matrix units, so these are not used: {error}", info.name);
-            matrix_units = None;
+            matrix_candidates.clear();
             opened = request(&adapter, features, &limits, false).await;
         }
         let (device, queue) =
@@ -163,8 +163,8 @@ impl Gpu {
             features,
             checked: options.checked,
             processor,
-            matrix_units,
-            matrix_trust: OnceLock::new(),
+            matrix_candidates,
+            trusted_matrices: OnceLock::new(),
             kernels: Mutex::default(),
             options: options.clone(),
             trouble,

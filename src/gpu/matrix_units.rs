@@ -1,5 +1,7 @@
 //! Matrix units: small matrices that a subgroup multiplies together.
 
+use std::ops::RangeInclusive;
+
 use wgpu::{CooperativeScalarType, Features};
 
 use super::Gpu;
@@ -19,7 +21,8 @@ pub struct MatrixUnits {
 const OFF: &str = "UNMASK_NO_MATRIX_UNITS";
 
 impl MatrixUnits {
-    /// Those that kernels are made for: NVIDIA's, AMD's where subgroups are always of 64, Apple's, and llvmpipe's.
+    /// Those that kernels are made for: NVIDIA's and AMD's in subgroups of 32, AMD's in subgroups of 64, Apple's, and
+    /// llvmpipe's.
     pub const KNOWN: [MatrixUnits; 4] = [
         MatrixUnits { side: 16, lanes: 32, wide: true },
         MatrixUnits { side: 16, lanes: 64, wide: true },
@@ -27,50 +30,78 @@ impl MatrixUnits {
         MatrixUnits { side: 8, lanes: 8, wide: true },
     ];
 
-    /// Those of `adapter` that kernels can use.
-    pub(super) fn of(adapter: &wgpu::Adapter) -> Option<Self> {
+    /// Those of `adapter` that kernels can use; several where only a kernel tells how large its subgroups are, as AMD's
+    /// drivers choose between 32 and 64.
+    pub(super) fn of(adapter: &wgpu::Adapter) -> Vec<Self> {
         let needed = Features::EXPERIMENTAL_COOPERATIVE_MATRIX
             | Features::SHADER_F16
             | Features::SUBGROUP
             | Features::SUBGROUP_BARRIER;
         if !adapter.features().contains(needed) || std::env::var_os(OFF).is_some() {
-            return None;
+            return Vec::new();
         }
         let info = adapter.get_info();
         let metal = info.backend == wgpu::Backend::Metal;
-        // All of Apple's GPUs that have matrix units have 32 lanes; it is no limit that Metal tells.
-        let lanes = if metal { 32 } else { info.subgroup_min_size };
-        let known = metal || info.subgroup_min_size == info.subgroup_max_size;
         let side = adapter
             .cooperative_matrix_properties()
             .into_iter()
             .filter(|p| p.ab_type == CooperativeScalarType::F16 && p.cr_type == CooperativeScalarType::F32)
             .filter(|p| p.m_size == p.n_size && p.m_size == p.k_size && [8, 16].contains(&p.m_size))
             .map(|p| p.m_size)
-            .max()?;
-        known.then_some(MatrixUnits { side, lanes, wide: !metal })
+            .max();
+        // All of Apple's GPUs that have matrix units have 32 lanes; it is no limit that Metal tells.
+        let sizes = if metal { 32..=32 } else { info.subgroup_min_size..=info.subgroup_max_size };
+        side.map_or_else(Vec::new, |side| Self::among(side, &sizes, !metal))
+    }
+
+    /// Those of `side` that kernels are made for, with subgroups of one of `sizes`; of one size that is none of these, all
+    /// the same.
+    fn among(side: u32, sizes: &RangeInclusive<u32>, wide: bool) -> Vec<Self> {
+        if sizes.start() == sizes.end() {
+            return vec![MatrixUnits { side, lanes: *sizes.start(), wide }];
+        }
+        let suits = |units: &MatrixUnits| units.side == side && units.wide == wide && sizes.contains(&units.lanes);
+        Self::KNOWN.into_iter().filter(suits).collect()
     }
 }
 
 impl Gpu {
-    /// The matrix units that there are, whether they compute rightly or not.
-    pub fn matrix_units(&self) -> Option<MatrixUnits> {
-        self.matrix_units
+    /// The matrix units that there may be, whether they compute rightly or not: several where only a trial tells how large
+    /// their subgroups are.
+    pub fn matrix_candidates(&self) -> &[MatrixUnits] {
+        &self.matrix_candidates
     }
 
     /// The matrix units, once they are known to compute rightly.
     pub fn trusted_matrix_units(&self) -> Option<MatrixUnits> {
-        self.matrix_units.filter(|_| self.matrix_trust.get() == Some(&true))
+        self.trusted_matrices.get().copied().flatten()
     }
 
-    /// Whether the matrix units were found to compute rightly, or not to; `None` as long as no one has tried.
-    pub fn matrix_trust(&self) -> Option<bool> {
-        self.matrix_trust.get().copied()
+    /// Whether matrix units were tried, with whatever result.
+    pub fn tried_matrix_units(&self) -> bool {
+        self.trusted_matrices.get().is_some()
     }
 
-    /// Keeps what a trial of the matrix units showed.
-    pub fn trust_matrix_units(&self, trusted: bool) {
+    /// Keeps what a trial of the matrix units showed: those that compute rightly, if any do.
+    pub fn trust_matrix_units(&self, trusted: Option<MatrixUnits>) {
         // The first word stands.
-        let _ = self.matrix_trust.set(trusted);
+        let _ = self.trusted_matrices.set(trusted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subgroups_of_several_sizes_leave_a_choice() {
+        let lanes = |side, sizes, wide| -> Vec<u32> {
+            MatrixUnits::among(side, &sizes, wide).into_iter().map(|units| units.lanes).collect()
+        };
+        assert_eq!(lanes(16, 32..=32, true), [32]);
+        assert_eq!(lanes(16, 32..=64, true), [32, 64]);
+        assert_eq!(lanes(8, 32..=32, false), [32]);
+        assert_eq!(lanes(16, 4..=4, true), [4], "tiles that it does not divide are left out later");
+        assert!(lanes(8, 16..=64, true).is_empty());
     }
 }

@@ -2,8 +2,8 @@
 //! what is fused into products in one tile, and attention in some cuts.
 
 use super::{
-    Attention, AttentionGradient, Form, GeluGradient, GeluSlope, MatMul, TILES, Tile, Variant, add, cast, column_sum,
-    gelu,
+    Attention, AttentionGradient, Form, GeluGradient, GeluSlope, MatMul, SubgroupSizes, TILES, Tile, Variant, add,
+    cast, column_sum, gelu,
 };
 use crate::gpu::{BufferSlice, Gpu, Uploads};
 use crate::graph::{Caps, DType, Externals, Graph, GraphError, Layout, Plan, TensorType, Var};
@@ -26,21 +26,54 @@ const TOLERANCE: f32 = 4e-3;
 /// # Errors
 /// Those of the device.
 pub async fn check_matrix_units(gpu: &Gpu) -> Result<(), GraphError> {
-    let Some(units) = gpu.matrix_units().filter(|_| gpu.matrix_trust().is_none()) else { return Ok(()) };
-    let caps = Caps { matrix_units: Some(units), ..Caps::of(gpu) };
+    if gpu.matrix_candidates().is_empty() || gpu.tried_matrix_units() {
+        return Ok(());
+    }
     let start = platform::now_seconds();
+    let adapter = gpu.summary().name;
+    let units = match gpu.matrix_candidates() {
+        [units] => *units,
+        candidates => {
+            let found = subgroup_size(gpu, candidates[0].side).await?;
+            let Some(units) = candidates.iter().find(|units| found == Some(units.lanes)) else {
+                log::warn!("{adapter}: matrix units are not used, as their subgroups are of no size that kernels know");
+                gpu.trust_matrix_units(None);
+                return Ok(());
+            };
+            *units
+        }
+    };
+    let caps = Caps { matrix_units: Some(units), ..Caps::of(gpu) };
     let (trials, disagreeing) = try_all(gpu, caps).await?;
-    log::info!("{trials} results of matrix units tried in {:.2} s", platform::now_seconds() - start);
+    let seconds = platform::now_seconds() - start;
+    log::info!("{trials} results of matrix units in subgroups of {} tried in {seconds:.2} s", units.lanes);
     if let Some(first) = disagreeing.first() {
         log::warn!(
-            "{}: results of matrix units differ from those of plain kernels ({} of them, the first {first}), so matrix \
-             units are not used",
-            gpu.summary().name,
+            "{adapter}: results of matrix units differ from those of plain kernels ({} of them, the first {first}), so \
+             matrix units are not used",
             disagreeing.len(),
         );
     }
-    gpu.trust_matrix_units(disagreeing.is_empty());
+    gpu.trust_matrix_units(disagreeing.is_empty().then_some(units));
     Ok(())
+}
+
+/// The size of the subgroups that a kernel on matrix units of `side` gets, if it is one and the same.
+async fn subgroup_size(gpu: &Gpu, side: u32) -> Result<Option<u32>, GraphError> {
+    let mut graph = Graph::new();
+    let sizes = graph.add1(SubgroupSizes { side }, &[])?;
+    let layout = Layout::of(&graph, &[sizes], Caps::of(gpu))?;
+    let plan = Plan::new(gpu, &graph, &layout, &[sizes], &Externals::new()).await?;
+    plan.run(gpu);
+    let slice = plan.slice(sizes).cloned().ok_or_else(|| GraphError::Unbound("sizes of subgroups".to_owned()))?;
+    let read = gpu.read("sizes of subgroups", &[slice]).await?;
+    Ok(common(&read.iter().flat_map(|bytes| bytemuck::pod_collect_to_vec(bytes)).collect::<Vec<f32>>()))
+}
+
+/// The size that all tell.
+fn common(sizes: &[f32]) -> Option<u32> {
+    let first = sizes.first().copied()?;
+    (first > 0.0 && sizes.iter().all(|size| *size == first)).then_some(first as u32)
 }
 
 /// A tensor from matrix units, the same from plain kernels, and what it is.
@@ -165,6 +198,14 @@ fn agree(got: &[f32], want: &[f32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn subgroups_have_one_size_or_none() {
+        assert_eq!(common(&[64.0; 128]), Some(64));
+        assert_eq!(common(&[0.0; 128]), None);
+        assert_eq!(common(&[32.0, 32.0, 64.0]), None);
+        assert_eq!(common(&[]), None);
+    }
 
     #[test]
     fn what_is_wrong_does_not_agree() {

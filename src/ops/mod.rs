@@ -40,6 +40,7 @@ mod shard;
 mod slice_rows;
 mod softmax;
 mod specialised;
+mod subgroup_cooperative;
 mod tile;
 mod tune;
 
@@ -75,6 +76,7 @@ pub use resample::{PIXEL_MEAN, PIXEL_STD, PixelNorm, Resample, resample};
 pub use slice_rows::{SliceRows, slice_rows};
 pub use softmax::{Softmax, SoftmaxGradient, softmax};
 pub use specialised::specialised;
+pub use subgroup_cooperative::SubgroupSizes;
 pub use tile::{TILES, Tile};
 pub use tune::{TileTime, time_tiles, tune, tune_within};
 pub use uniform::{UniformLayout, layouts};

@@ -49,6 +49,7 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::cosine_row::Params::LAYOUT,
         super::crop_boxes::Params::LAYOUT,
         super::fill::Params::LAYOUT,
+        super::subgroup_cooperative::Params::LAYOUT,
         super::gather_rows::Params::LAYOUT,
         super::gelu::Params::LAYOUT,
         super::global_norm::Params::LAYOUT,

@@ -4,8 +4,9 @@ use half::f16;
 
 use super::Case;
 use crate::eval::kernels::twins;
+use crate::gpu::MatrixUnits;
 use crate::graph::{Caps, DType, GraphError, Var};
-use crate::ops::{self, Form, GeluGradient, GeluSlope, MatMul, TILES, Tile};
+use crate::ops::{self, Form, GeluGradient, GeluSlope, MatMul, SubgroupSizes, TILES, Tile};
 
 const TOLERANCE: f64 = 1e-5;
 /// Roundings of results to 16 bits stay below 2^-11 each.
@@ -39,6 +40,12 @@ const ALL: [Follows; 8] = [
 
 pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
     let mut cases = Vec::new();
+    if let Some(MatrixUnits { side, lanes, .. }) = caps.matrix_units {
+        let mut case = Case::new(format!("matrices of {side} x {side}, subgroups of {lanes}"), 0.0);
+        let sizes = case.graph.add1(SubgroupSizes { side }, &[])?;
+        case.floats_are(sizes, &[lanes as f32; 128]);
+        cases.push(case);
+    }
     for tile in TILES.into_iter().filter(|tile| tile.runs_on(caps)) {
         // Epilogues are the same text in every tile of a shader, and compiling them all again takes long.
         let all = matches!(
