@@ -23,12 +23,12 @@ import package::lib::product::{params, finish, place};
 @if(!RAGGED && !SCALAR) import package::lib::product::{a, b};
 @if(SUMS) import package::lib::product::finish_sums;
 
-const TILE_M: u32 = 64u;
-const TILE_N: u32 = 64u;
+const TILE_M: u32 = 32u;
+const TILE_N: u32 = 32u;
 const TILE_K: u32 = 16u;
-const QUADS_M: u32 = 2u;
-const QUADS_N: u32 = 2u;
-const TURNS: u32 = 2u;
+const QUADS_M: u32 = 1u;
+const QUADS_N: u32 = 1u;
+const TURNS: u32 = 1u;
 // Copies of both tiles in workgroup memory: with two, one is filled while others still read the other.
 const BUFFERS: u32 = 1u;
 // Blocks along k in a tile.

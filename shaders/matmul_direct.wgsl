@@ -20,8 +20,8 @@ import package::lib::product::{params, a4, b4, finish};
 @if(SUMS) import package::lib::product::finish_sums;
 
 const LANES: u32 = 8u;
-const ROWS: u32 = 32u;
-const QUADS: u32 = 8u;
+const ROWS: u32 = 8u;
+const QUADS: u32 = 2u;
 
 // Four steps along k of one row of C.
 fn four_steps(x: vec4f, y0: vec4f, y1: vec4f, y2: vec4f, y3: vec4f) -> vec4f {
