@@ -1,6 +1,9 @@
 //! Every linked shader, in every size that an op makes of it, is valid WGSL, translates to every backend, and shares its uniform with Rust field by field.
 
 use std::collections::BTreeSet;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use naga::back::{hlsl, msl, spv, wgsl};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -77,63 +80,75 @@ fn every_kernel_translates_to_every_backend() {
     assert!(linked > 50 && all.len() > 2 * linked, "{} kernels of {linked} shaders", all.len());
     let halves = half_kernels();
     assert!(halves.len() > linked / 2, "{} kernels in 16 bits of {linked} shaders", halves.len());
-    for shader in all.iter().chain(&halves) {
-        let (module, info) = checked(shader);
-        let name = &shader.name;
-        keep(name, "wgsl", shader.source.as_bytes());
-        assert!(!shader.source.contains("++"), "{name}: a loop is not written out");
-        // Workgroup memory is not cleared first, as the engine has it.
-        let options = spv::Options {
-            lang_version: (1, 3),
-            zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
-            ..spv::Options::default()
-        };
-        let words = spv::write_vec(&module, &info, &options, None).unwrap_or_else(|e| panic!("{name} to SPIR-V: {e}"));
-        assert!(words.len() > 50, "{name}");
-        keep(name, "spv", &words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>());
-
-        let wgsl_text = wgsl::write_string(&module, &info, wgsl::WriterFlags::empty())
-            .unwrap_or_else(|e| panic!("{name} to WGSL: {e}"));
-        assert!(wgsl_text.contains("@compute"), "{name}");
-        if on_matrix_units(name) && (name.contains("+WIDE") || name.starts_with("attention")) {
-            continue;
+    let (next, shaders) = (AtomicUsize::new(0), all.iter().chain(&halves).collect::<Vec<_>>());
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(|| {
+                while let Some(shader) = shaders.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    translate(shader);
+                }
+            });
         }
+    });
+}
 
-        let options = msl::Options {
-            lang_version: (2, 4),
-            fake_missing_bindings: true,
-            zero_initialize_workgroup_memory: false,
-            ..msl::Options::default()
-        };
-        let pipeline = msl::PipelineOptions::default();
-        let (text, _) =
-            msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|e| panic!("{name} to MSL: {e}"));
-        assert!(text.contains("kernel"), "{name}");
-        keep(name, "metal", text.as_bytes());
-        if on_matrix_units(name) {
-            assert!(text.contains("simdgroup_multiply_accumulate"), "{name}");
-            continue;
-        }
+/// Translates `shader` to every backend that has words for it.
+fn translate(shader: &Linked) {
+    let (module, info) = checked(shader);
+    let name = &shader.name;
+    keep(name, "wgsl", shader.source.as_bytes());
+    assert!(!shader.source.contains("++"), "{name}: a loop is not written out");
+    // Workgroup memory is not cleared first, as the engine has it.
+    let options = spv::Options {
+        lang_version: (1, 3),
+        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+        ..spv::Options::default()
+    };
+    let words = spv::write_vec(&module, &info, &options, None).unwrap_or_else(|e| panic!("{name} to SPIR-V: {e}"));
+    assert!(words.len() > 50, "{name}");
+    keep(name, "spv", &words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>());
 
-        let options = hlsl::Options {
-            fake_missing_bindings: true,
-            shader_model: hlsl::ShaderModel::V6_2,
-            zero_initialize_workgroup_memory: false,
-            ..hlsl::Options::default()
-        };
-        let mut text = String::new();
-        let pipeline = hlsl::PipelineOptions::default();
-        hlsl::Writer::new(&mut text, &options, &pipeline)
-            .write(&module, &info, None)
-            .unwrap_or_else(|e| panic!("{name} to HLSL: {e}"));
-        assert!(text.contains("numthreads"), "{name}");
-        // DirectX's compiler would refuse it.
-        let mut functions = BTreeSet::new();
-        let mut twice = text.lines().filter(|line| is_hlsl_function(line)).filter(|line| !functions.insert(*line));
-        assert_eq!(twice.next(), None, "{name} to HLSL: a function is defined twice");
-        assert!(!functions.is_empty(), "{name} to HLSL: no function is found");
-        keep(name, "hlsl", text.as_bytes());
+    let wgsl_text = wgsl::write_string(&module, &info, wgsl::WriterFlags::empty())
+        .unwrap_or_else(|e| panic!("{name} to WGSL: {e}"));
+    assert!(wgsl_text.contains("@compute"), "{name}");
+    if on_matrix_units(name) && (name.contains("+WIDE") || name.starts_with("attention")) {
+        return;
     }
+
+    let options = msl::Options {
+        lang_version: (2, 4),
+        fake_missing_bindings: true,
+        zero_initialize_workgroup_memory: false,
+        ..msl::Options::default()
+    };
+    let pipeline = msl::PipelineOptions::default();
+    let (text, _) =
+        msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|e| panic!("{name} to MSL: {e}"));
+    assert!(text.contains("kernel"), "{name}");
+    keep(name, "metal", text.as_bytes());
+    if on_matrix_units(name) {
+        assert!(text.contains("simdgroup_multiply_accumulate"), "{name}");
+        return;
+    }
+
+    let options = hlsl::Options {
+        fake_missing_bindings: true,
+        shader_model: hlsl::ShaderModel::V6_2,
+        zero_initialize_workgroup_memory: false,
+        ..hlsl::Options::default()
+    };
+    let mut text = String::new();
+    let pipeline = hlsl::PipelineOptions::default();
+    hlsl::Writer::new(&mut text, &options, &pipeline)
+        .write(&module, &info, None)
+        .unwrap_or_else(|e| panic!("{name} to HLSL: {e}"));
+    assert!(text.contains("numthreads"), "{name}");
+    // DirectX's compiler would refuse it.
+    let mut functions = BTreeSet::new();
+    let mut twice = text.lines().filter(|line| is_hlsl_function(line)).filter(|line| !functions.insert(*line));
+    assert_eq!(twice.next(), None, "{name} to HLSL: a function is defined twice");
+    assert!(!functions.is_empty(), "{name} to HLSL: no function is found");
+    keep(name, "hlsl", text.as_bytes());
 }
 
 /// What WebGPU grants every workgroup: invocations, and bytes of memory.

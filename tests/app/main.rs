@@ -23,7 +23,7 @@ use unmask::gpu::{Gpu, GpuOptions};
 use unmask::train::MetricsLine;
 
 /// How long the slowest adapter may take for what a test waits for.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 fn open() -> Harness<'static, App> {
     open_on(common::gpu())
@@ -42,7 +42,8 @@ fn open_on(gpu: Arc<Gpu>) -> Harness<'static, App> {
 fn wait(harness: &mut Harness<'static, App>, what: &str, done: impl Fn(&App) -> bool) {
     let start = Instant::now();
     while !done(harness.state()) {
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        let train = harness.state().train();
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}: {:?} at step {}", train.phase(), train.step());
         assert!(harness.state().unread().is_empty(), "{what}: {:?}", harness.state().unread());
         harness.step();
         std::thread::sleep(Duration::from_millis(5));
