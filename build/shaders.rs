@@ -5,11 +5,10 @@
 //! both A and B, or both C and D. So a kernel is chosen at run time by name and conditions, and tests can go through all
 //! of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::{fs, io, thread};
 
 use wesl::{CompileOptions, ManglerKind, ModulePath, Wesl};
@@ -26,22 +25,12 @@ pub fn generate(shaders: &Path, out: &Path, browser: bool) -> io::Result<()> {
     names.sort();
 
     // Linkers are built without optimisation, and take seconds together.
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let rows: Mutex<BTreeMap<&str, io::Result<String>>> = Mutex::default();
-    let remaining = Mutex::new(names.iter());
-    let take = || remaining.lock().unwrap_or_else(PoisonError::into_inner).next();
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(name) = take() {
-                    let linked = link_all(shaders, name, browser);
-                    rows.lock().unwrap_or_else(PoisonError::into_inner).insert(name, linked);
-                }
-            });
-        }
+    let linked: Vec<io::Result<String>> = thread::scope(|scope| {
+        let threads: Vec<_> = names.iter().map(|name| scope.spawn(move || link_all(shaders, name, browser))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
     });
     let mut table = String::from("pub(crate) static LINKED: &[(&str, &str, &str)] = &[\n");
-    for rows in rows.into_inner().unwrap_or_else(PoisonError::into_inner).into_values() {
+    for rows in linked {
         table.push_str(&rows?);
     }
     table.push_str("];\n");
