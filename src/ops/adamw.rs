@@ -74,7 +74,7 @@ impl AdamW {
     }
 
     /// Both decays to the power of `t`.
-    pub(super) fn powers(&self, t: u64) -> [f64; 2] {
+    pub fn powers(&self, t: u64) -> [f64; 2] {
         [self.beta1, self.beta2].map(|beta| f64::from(beta).powf(t as f64))
     }
 

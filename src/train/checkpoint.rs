@@ -8,7 +8,6 @@ use crate::gpu::Gpu;
 use crate::graph::Choices;
 use crate::mae::MaeConfig;
 use crate::nn::{ParamStore, State};
-use crate::ops::LossScaling;
 use crate::weights::{TensorSource, Tensors, WeightsError, open_weights, parts_bytes, read_tensors, write_parts};
 
 /// Prefixes of the names of what is kept beside weights.
@@ -86,20 +85,17 @@ impl Checkpoint {
         let Some(text) = self.weights.metadata.get(LOSS_SCALING) else { return Ok(None) };
         let bad = || self.weights.bad_metadata(LOSS_SCALING, &format!("\"{text}\", expected four numbers"));
         let numbers: Vec<f32> = text.split(' ').filter_map(|word| word.parse().ok()).collect();
-        let powers = |power: f32| (0.0..=1.0).contains(&power);
-        match *numbers.as_slice() {
+        let state = match *numbers.as_slice() {
             // Files from before skipped steps stopped counting.
-            [gradient, steps] if gradient > 0.0 && gradient.is_finite() => {
-                let [.., first, second] = LossScaling::state_at(1.0, 1, &self.recipe.optimiser(), self.step);
-                Ok(Some([gradient, steps, first, second]))
+            [gradient, steps] => {
+                let [first, second] = self.recipe.optimiser().powers(self.step).map(|power| power as f32);
+                [gradient, steps, first, second]
             }
-            [gradient, steps, first, second]
-                if gradient > 0.0 && gradient.is_finite() && powers(first) && powers(second) =>
-            {
-                Ok(Some([gradient, steps, first, second]))
-            }
-            _ => Err(bad().into()),
-        }
+            [gradient, steps, first, second] => [gradient, steps, first, second],
+            _ => return Err(bad().into()),
+        };
+        let is_sound = state[0] > 0.0 && state[0].is_finite() && state[2..].iter().all(|x| (0.0..=1.0).contains(x));
+        is_sound.then_some(Some(state)).ok_or_else(|| bad().into())
     }
 
     /// Which tiles the run used, where it chose any.
@@ -237,4 +233,38 @@ fn checksum(parts: &[(&str, &Tensors)], metadata: &BTreeMap<String, String>) -> 
         add(format!("{key}={text}\n").as_bytes());
     }
     format!("crc32c:{crc:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(loss_scaling: &str) -> Result<Option<[f32; 4]>, TrainError> {
+        let mut weights = Tensors::default();
+        weights.metadata.insert(LOSS_SCALING.to_owned(), loss_scaling.to_owned());
+        Checkpoint {
+            recipe: Recipe::default(),
+            step: 2,
+            samples: 0,
+            weights,
+            first: Tensors::default(),
+            second: Tensors::default(),
+            average: None,
+            held_out_loss: None,
+        }
+        .loss_scaling()
+    }
+
+    #[test]
+    fn the_scaling_of_the_loss_is_read_back() {
+        let state = [32_768.0, 7.0, 0.729, 0.857_375];
+        assert_eq!(read(&loss_scaling_metadata(&state).1).expect("a state"), Some(state));
+        // Two steps by betas of 0.9 and 0.95, in a file that does not say.
+        let [gradient, steps, first, second] = read("32768 7").expect("a state").expect("mixed precision");
+        assert_eq!([gradient, steps], [32_768.0, 7.0]);
+        assert!((first - 0.81).abs() < 1e-6 && (second - 0.9025).abs() < 1e-6, "{first} {second}");
+        for wrong in ["", "32768", "0 7", "inf 7 0.5 0.5", "32768 7 1.5 0.5", "32768 7 0.5 NaN"] {
+            assert!(read(wrong).expect_err(wrong).to_string().contains("expected four numbers"), "{wrong}");
+        }
+    }
 }
