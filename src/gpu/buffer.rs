@@ -81,9 +81,7 @@ impl Gpu {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             sender.notify();
         });
-        // In a browser polling does nothing and the event loop completes the mapping.
-        self.device().poll(wgpu::PollType::wait_indefinitely()).map_err(|error| fail(error.to_string()))?;
-        receiver.await;
+        self.told(receiver, wgpu::PollType::wait_indefinitely()).await.map_err(|error| fail(error.to_string()))?;
         let mapped = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
         match mapped {
             Some(Ok(())) => {}

@@ -32,6 +32,13 @@ impl Drop for Notifier {
 /// The end that waits.
 pub struct Waiter(Arc<Mutex<State>>);
 
+impl Waiter {
+    /// Whether the other end has notified.
+    pub fn is_told(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).done
+    }
+}
+
 impl Future for Waiter {
     type Output = ();
 

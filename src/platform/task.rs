@@ -35,15 +35,18 @@ pub async fn sleep(seconds: f64) {
     let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
 }
 
-/// Waits a millisecond for another thread.
+/// Waits a millisecond for another thread; false where there is none to wait for.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn nap() {
+pub fn nap() -> bool {
     std::thread::sleep(std::time::Duration::from_millis(1));
+    true
 }
 
 /// A page has no other thread to wait for.
 #[cfg(target_arch = "wasm32")]
-pub fn nap() {}
+pub fn nap() -> bool {
+    false
+}
 
 /// Lets others run: on a thread of one's own whoever drives the future, who may give it up here.
 #[cfg(not(target_arch = "wasm32"))]
