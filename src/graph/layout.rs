@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use super::memory::{self, Assignment, Lifetime};
 use super::tensor::Origin;
-use crate::gpu::Work;
-
 use super::{Arg, Call, Caps, DType, Graph, GraphError, Launcher, TensorType, Var, fuse};
+use crate::gpu::{KernelKey, Work};
 
 /// Where a tensor of a layout lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +146,11 @@ impl Layout {
     /// Bytes of the buffers that hold activations and scratch.
     pub fn activation_bytes(&self) -> u64 {
         self.slots.iter().sum()
+    }
+
+    /// The kernels of its launches, in their order.
+    pub fn kernels(&self) -> Vec<KernelKey> {
+        self.steps.iter().flat_map(|step| step.calls.iter().map(|call| call.key.clone())).collect()
     }
 
     /// Most bytes of activations live at one time; no layout of this order does with less.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::layout::{Layout, Place};
 use super::{Graph, GraphError, Var};
-use crate::gpu::{BufferSlice, DispatchList, Gpu, KernelKey, Work};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, Work};
 
 /// Memory for the external tensors of a graph, by name.
 #[derive(Clone, Debug, Default)]
@@ -75,9 +75,7 @@ impl Plan {
                 Place::Nowhere => Err(GraphError::Unbound(format!("tensor {tensor} of shape {:?}", ty.shape))),
             }
         };
-        let keys: Vec<KernelKey> =
-            layout.steps.iter().flat_map(|step| step.calls.iter().map(|call| call.key.clone())).collect();
-        gpu.compile(&keys)?;
+        gpu.compile(&layout.kernels())?;
         let mut list = DispatchList::default();
         for step in &layout.steps {
             let first = list.dispatches.len();

@@ -3,7 +3,7 @@
 use super::random::{Random, poison};
 use super::twins::{exact, relative_error};
 use super::{KernelReport, report};
-use crate::gpu::{BufferSlice, Gpu, Uploads};
+use crate::gpu::{BufferSlice, Gpu, KernelKey, Uploads};
 use crate::graph::{Caps, Externals, Graph, GraphError, Layout, Plan, TensorType, Var};
 
 /// What a tensor should hold.
@@ -89,12 +89,25 @@ impl Case {
         Ok(reports)
     }
 
+    /// The kernels that it runs.
+    pub fn kernels(&self, gpu: &Gpu) -> Result<Vec<KernelKey>, GraphError> {
+        let (shared, direct) = (self.layout(gpu, false)?, self.layout(gpu, true)?);
+        Ok([shared.kernels(), direct.kernels()].concat())
+    }
+
+    fn roots(&self) -> Vec<Var> {
+        self.wants.iter().map(|(var, _)| *var).collect()
+    }
+
+    fn layout(&self, gpu: &Gpu, cpu: bool) -> Result<Layout, GraphError> {
+        Layout::of(&self.graph, &self.roots(), Caps { cpu, ..Caps::of(gpu) })
+    }
+
     async fn plan(&self, gpu: &Gpu, cpu: bool) -> Result<(Plan, Externals), GraphError> {
-        let roots: Vec<Var> = self.wants.iter().map(|(var, _)| *var).collect();
-        let layout = Layout::of(&self.graph, &roots, Caps { cpu, ..Caps::of(gpu) })?;
+        let layout = self.layout(gpu, cpu)?;
         let mut externals = Externals::new();
         externals.allocate(gpu, &self.graph).await?;
-        Ok((Plan::new(gpu, &self.graph, &layout, &roots, &externals).await?, externals))
+        Ok((Plan::new(gpu, &self.graph, &layout, &self.roots(), &externals).await?, externals))
     }
 
     async fn compare(&self, gpu: &Gpu, (plan, externals): &(Plan, Externals)) -> Result<Vec<KernelReport>, GraphError> {

@@ -42,8 +42,15 @@ pub struct KernelReport {
 /// Those of the device; numbers out of tolerance are no error but reports that do not pass.
 pub async fn check_kernels(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
     ops::check_matrix_units(gpu).await?;
+    let cases = cases::all(Caps::of(gpu))?;
+    // All of them before the first runs: most of the time goes here, and drivers compile on all processors.
+    let mut kernels = Vec::new();
+    for case in &cases {
+        kernels.extend(case.kernels(gpu)?);
+    }
+    gpu.compile(&kernels)?;
     let mut reports = Vec::new();
-    for case in cases::all(Caps::of(gpu))? {
+    for case in cases {
         reports.extend(case.run(gpu).await?);
     }
     reports.extend(cases::optimiser(gpu).await?);
