@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::{Gpu, GpuError, KernelKey};
@@ -49,11 +49,16 @@ impl Gpu {
     pub fn compiling(&self) -> Option<(usize, usize)> {
         self.compiling.state()
     }
+
+    /// The same for whoever looks on from another thread, and outlives the device.
+    pub fn watch_compiling(&self) -> Arc<Compiling> {
+        self.compiling.clone()
+    }
 }
 
 /// How far compiling has come.
 #[derive(Debug, Default)]
-pub(super) struct Compiling {
+pub struct Compiling {
     done: AtomicUsize,
     wanted: AtomicUsize,
 }
@@ -72,7 +77,8 @@ impl Compiling {
         self.wanted.fetch_sub(count, Ordering::Relaxed);
     }
 
-    fn state(&self) -> Option<(usize, usize)> {
+    /// How many kernels of how many are compiled, while there are some to come.
+    pub fn state(&self) -> Option<(usize, usize)> {
         let (done, wanted) = (self.done.load(Ordering::Relaxed), self.wanted.load(Ordering::Relaxed));
         (wanted > 0).then_some((done.min(wanted), wanted))
     }

@@ -68,7 +68,7 @@ pub struct Gpu {
     trouble: Arc<Mutex<Option<GpuError>>>,
     loss: Arc<Loss>,
     pub(super) gate: Arc<Gate>,
-    pub(super) compiling: Compiling,
+    pub(super) compiling: Arc<Compiling>,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -170,7 +170,7 @@ impl Gpu {
             trouble,
             loss,
             gate,
-            compiling: Compiling::default(),
+            compiling: Arc::default(),
         }))
     }
 

@@ -15,6 +15,7 @@ mod timestamps;
 
 pub use adapter::{AdapterRequest, AdapterSummary, adapters};
 pub use buffer::{BufferSlice, Uploads};
+pub use compile::Compiling;
 pub use device::{Gpu, GpuOptions};
 pub use error::GpuError;
 pub use kernel::{Kernel, KernelKey};

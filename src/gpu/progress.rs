@@ -30,8 +30,9 @@ impl Gpu {
 
     /// Resolves when `waiter` is told by a callback of the device, which `wait` lets it reach.
     ///
-    /// One poll need not do: what another thread submits meanwhile, frames of the window, may take the callback along,
-    /// and nobody may draw another one.
+    /// One poll need not do. A callback belongs to whatever was submitted last, and asking for it submits what is still to
+    /// be uploaded: what another thread uploads or draws between a mark and its callback takes the callback along, and
+    /// nobody else may ever poll.
     ///
     /// # Errors
     /// [`GpuError::Device`] where the device cannot be waited for.
@@ -53,23 +54,24 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::gpu::GpuOptions;
+    use crate::gpu::{GpuOptions, Uploads as _};
 
     #[test]
-    fn a_mark_is_reached_where_another_submission_took_its_callback_along() {
+    fn a_mark_is_reached_where_an_upload_took_its_callback_along() {
         let (reached, told) = mpsc::channel();
         std::thread::spawn(move || {
             pollster::block_on(async {
                 let gpu = Gpu::open(&GpuOptions::default()).await.expect("an adapter");
-                let from = gpu.buffer("from", 32 << 20).await.expect("a buffer");
-                let to = gpu.buffer("to", 32 << 20).await.expect("a buffer");
-                let (sender, waiter) = platform::signal();
-                let submission = gpu.submit([]);
-                for _ in 0..8 {
-                    gpu.copy(&from, &to);
+                let slice = gpu.buffer("pixels", 64 << 20).await.expect("a buffer");
+                let pixels = vec![1u32; 16 << 20];
+                for _ in 0..4 {
+                    // As a thread that draws does, in the middle of `Gpu::mark`.
+                    let (sender, waiter) = platform::signal();
+                    let submission = gpu.submit([]);
+                    gpu.upload(&slice, &pixels);
+                    gpu.queue().on_submitted_work_done(move || sender.notify());
+                    gpu.reached(Mark { waiter, submission }).await.expect("reached");
                 }
-                gpu.queue().on_submitted_work_done(move || sender.notify());
-                gpu.reached(Mark { waiter, submission }).await.expect("reached");
             });
             reached.send(()).expect("the test waits");
         });
