@@ -22,7 +22,10 @@ fn most(report: &KernelReport) -> f64 {
 #[test]
 fn every_kernel_is_checked_and_passes() {
     let gpu = common::gpu();
-    let reports = pollster::block_on(check_kernels(&gpu)).expect("a self-test");
+    let mut told = Vec::new();
+    let reports = pollster::block_on(check_kernels(&gpu, |done, all| told.push((done, all)))).expect("a self-test");
+    let all = told.len() - 1;
+    assert!(all > 100 && told.iter().enumerate().all(|(index, heard)| *heard == (index, all)), "{told:?}");
     let failed: Vec<_> = reports.iter().filter(|report| !report.pass).collect();
     assert!(failed.is_empty(), "{failed:#?}");
     assert!(reports.iter().all(|report| report.error <= report.tolerance && report.tolerance < most(report)));

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::args::Common;
 use super::bench_args::BenchArgs;
+use super::compile_bar::CompileBar;
 use super::progress::{json_line, out, say};
 use super::{bench_chart, bench_scale, bench_slices, bench_turns};
 use crate::gpu::Gpu;
@@ -43,7 +44,9 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
         if args.tiles {
             return show_tiles(common, &gpu, &Bench::tiles(&gpu, &recipe).await?, peak);
         }
+        let compiling = CompileBar::of(common, &gpu);
         let bench = Bench::new(gpu.clone(), &recipe).await?;
+        drop(compiling);
         say(common, format_args!("memory  {} estimated", bench.estimate()));
         let ops = args.ops || args.shapes || args.svg.is_some();
         let result = bench.time(args.steps, ops, peak).await?;

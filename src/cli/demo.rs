@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::args::{Common, DemoArgs};
+use super::compile_bar::CompileBar;
 use super::demo_folder;
 use super::progress::{bar, json_line, out, say};
 use crate::platform;
@@ -46,10 +47,13 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
     })
     .context("Ctrl-C cannot be caught")?;
 
+    let mut compiling = None;
     let (mut progress, mut first, mut last, mut started, mut steps) = (None, None, None, 0.0, 0);
     while let Some(event) = session.wait() {
         match event {
+            Event::Opened(kernels) => compiling = Some(CompileBar::watch(common, kernels)),
             Event::Started(start) => {
+                compiling = None;
                 say(common, format_args!("adapter   {} ({})", start.adapter.name, start.adapter.backend));
                 say(common, format_args!("pictures  {} to train on, {} held out", start.pictures, start.held_out));
                 started = platform::now_seconds();
@@ -76,6 +80,7 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
                 last = Some(loss);
             }
             Event::Failed(error) => {
+                drop(compiling);
                 session.join();
                 return Err(error.into());
             }

@@ -4,9 +4,11 @@ use anyhow::bail;
 use serde_json::json;
 
 use super::args::{Common, FindLrArgs};
+use super::compile_bar::CompileBar;
 use super::progress::{bar, json_line, out, say};
 use super::train::data_stats;
 use super::weights;
+use crate::gpu::Gpu;
 use crate::session::{Job, start_trainer};
 use crate::train::{suggested_rate, try_rates};
 
@@ -63,7 +65,10 @@ pub fn run(common: &Common, args: &FindLrArgs) -> anyhow::Result<()> {
         stop_after: None,
     };
     let tried = pollster::block_on(async {
-        let mut trainer = start_trainer(&job, None).await?.trainer;
+        let mut compiling = None;
+        let opened = |gpu: &Gpu| compiling = Some(CompileBar::of(common, gpu));
+        let mut trainer = start_trainer(&job, None, opened).await?.trainer;
+        drop(compiling);
         let progress = bar(common, args.tries as u64, 0);
         let tried = try_rates(&mut trainer, [args.from, args.to], args.tries, |point| {
             progress.inc(1);

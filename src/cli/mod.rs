@@ -8,6 +8,7 @@ mod bench_scale;
 mod bench_slices;
 mod bench_turns;
 mod chart;
+mod compile_bar;
 mod convert;
 mod data;
 mod demo;

@@ -7,6 +7,7 @@ use image::ImageFormat;
 use serde_json::json;
 
 use super::args::{Common, ReconstructArgs};
+use super::compile_bar::CompileBar;
 use super::pixels::Pixels;
 use super::progress::{json_line, out, say};
 use super::weights;
@@ -33,7 +34,9 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
         model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
+        let compiling = CompileBar::of(common, &gpu);
         let mut model = Reconstructor::new(gpu, &model).await?;
+        drop(compiling);
         let hidden = hidden(args, model.config().grid())?;
         if model.config().norm_pix_loss {
             say(

@@ -7,7 +7,8 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::args::{Common, SelftestArgs};
-use super::progress::{json_line, out, say};
+use super::compile_bar::CompileBar;
+use super::progress::{bar, json_line, out, say};
 use crate::eval::kernels::{KernelReport, check_kernels};
 use crate::eval::{CaseReport, run_case};
 use crate::gpu::Gpu;
@@ -38,7 +39,17 @@ pub fn run(common: &Common, args: &SelftestArgs) -> anyhow::Result<()> {
         say(common, format_args!("adapter {}", gpu.name()));
         let mut failures = Vec::new();
         if args.cases.is_empty() {
-            let reports = check_kernels(&gpu).await?;
+            let (mut compiling, mut progress) = (Some(CompileBar::of(common, &gpu)), None);
+            let reports = check_kernels(&gpu, |done, all| {
+                compiling = None;
+                let bar = progress.get_or_insert_with(|| bar(common, all as u64, 0));
+                bar.set_message("cases");
+                bar.set_position(done as u64);
+            })
+            .await?;
+            if let Some(bar) = progress {
+                bar.finish_and_clear();
+            }
             let failed = reports.iter().filter(|report| !report.pass).count();
             if failed > 0 {
                 failures.push(format!("{failed} of {} checks of kernels", reports.len()));

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::args::{Common, TrainArgs};
+use super::compile_bar::CompileBar;
 use super::progress::{bar, json_line, say};
 use super::{resume, weights};
 use crate::data;
@@ -81,7 +82,7 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
     })
     .context("Ctrl-C cannot be caught")?;
 
-    let mut progress = None;
+    let (mut progress, mut compiling) = (None, None);
     let mut held_out: Option<f64> = None;
     let mut unheard = None;
     while let Some(event) = session.wait() {
@@ -93,7 +94,9 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
             }
         }
         match event {
+            Event::Opened(kernels) => compiling = Some(CompileBar::watch(common, kernels)),
             Event::Started(start) => {
+                compiling = None;
                 say(
                     common,
                     format_args!(
@@ -149,6 +152,7 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
                 return unheard.map_or(Ok(()), Err);
             }
             Event::Failed(error) => {
+                drop(compiling);
                 if let Some(bar) = progress.take() {
                     bar.abandon();
                 }

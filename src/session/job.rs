@@ -66,11 +66,12 @@ pub struct Prepared {
     pub estimate: Estimate,
 }
 
-/// Opens data, and a device where `gpu` is none, and builds the trainer of `job`.
+/// Opens data, and a device where `gpu` is none, and builds the trainer of `job`; `opened` sees the device before any
+/// kernel is compiled.
 ///
 /// # Errors
 /// Everything that can be wrong with a job, each naming what.
-pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared, JobError> {
+pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce(&Gpu)) -> Result<Prepared, JobError> {
     if let (Some(out), false, None) = (&job.out, job.resume, &job.snapshot) {
         // Said before any time is spent on pictures and kernels.
         RunFolder::check_free(out)?;
@@ -112,6 +113,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>) -> Result<Prepared,
         Some(gpu) => gpu,
         None => Gpu::open(&GpuOptions { adapter: job.adapter.clone(), ..GpuOptions::default() }).await?,
     };
+    opened(&gpu);
     let estimate = estimate(&recipe, Caps::of(&gpu))?;
     let checkpoint = resumed.as_ref().and_then(|(_, _, checkpoint)| checkpoint.as_deref());
     let trainer = Trainer::new(gpu, recipe.clone(), source, &split, checkpoint).await;

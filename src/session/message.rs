@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Job, JobError};
 use crate::data::Picture;
-use crate::gpu::AdapterSummary;
+use crate::gpu::{AdapterSummary, Compiling};
 use crate::mae::MaeConfig;
 use crate::train::{Checkpoint, Estimate, Hidden, Look, Looked, Measured, MetricsLine, Profile};
 
@@ -123,6 +123,8 @@ pub enum Event {
     Profiled(Box<Profile>),
     /// What was asked of exploring cannot be done.
     Refused(String),
+    /// The device of a run is there, and compiling its kernels begins.
+    Opened(Arc<Compiling>),
     /// Ready to train.
     Started(Box<Started>),
     /// A step was done.

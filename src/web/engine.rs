@@ -146,7 +146,7 @@ impl Engine {
     /// Compares every kernel with its twin on the processor; returns the reports as JSON.
     #[wasm_bindgen(js_name = checkKernels)]
     pub async fn check_kernels(&self) -> Result<String, JsError> {
-        Ok(serde_json::to_string(&kernels::check_kernels(&self.gpu).await?)?)
+        Ok(serde_json::to_string(&kernels::check_kernels(&self.gpu, |_, _| ()).await?)?)
     }
 
     /// Gives the device back.

@@ -36,11 +36,12 @@ pub struct KernelReport {
 
 /// Runs every kernel that this adapter can run and compares it with its twin.
 ///
-/// A case in which several kernels take part gives a report of each, with the error of the case.
+/// A case in which several kernels take part gives a report of each, with the error of the case. `told` hears how many
+/// cases of how many are done, first of none, when all kernels are compiled.
 ///
 /// # Errors
 /// Those of the device; numbers out of tolerance are no error but reports that do not pass.
-pub async fn check_kernels(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
+pub async fn check_kernels(gpu: &Gpu, mut told: impl FnMut(usize, usize)) -> Result<Vec<KernelReport>, GraphError> {
     ops::check_matrix_units(gpu).await?;
     let cases = cases::all(Caps::of(gpu))?;
     // All of them before the first runs: most of the time goes here, and drivers compile on all processors.
@@ -50,9 +51,11 @@ pub async fn check_kernels(gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
     }
     gpu.compile(&kernels)?;
     let mut reports = Vec::new();
-    for case in cases {
+    for (done, case) in cases.iter().enumerate() {
+        told(done, cases.len());
         reports.extend(case.run(gpu).await?);
     }
+    told(cases.len(), cases.len());
     reports.extend(cases::optimiser(gpu).await?);
     reports.extend(cases::peaks(gpu).await?);
     Ok(reports)
