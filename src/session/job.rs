@@ -66,8 +66,8 @@ pub struct Prepared {
     pub estimate: Estimate,
 }
 
-/// Opens data, and a device where `gpu` is none, and builds the trainer of `job`; `opened` sees the device before any
-/// kernel is compiled.
+/// Opens data, and a device where `gpu` is none, and builds the trainer of `job`; `opened` sees a device that it
+/// opens before any kernel is compiled.
 ///
 /// # Errors
 /// Everything that can be wrong with a job, each naming what.
@@ -111,9 +111,12 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
 
     let gpu = match gpu {
         Some(gpu) => gpu,
-        None => Gpu::open(&GpuOptions { adapter: job.adapter.clone(), ..GpuOptions::default() }).await?,
+        None => {
+            let gpu = Gpu::open(&GpuOptions { adapter: job.adapter.clone(), ..GpuOptions::default() }).await?;
+            opened(&gpu);
+            gpu
+        }
     };
-    opened(&gpu);
     let estimate = estimate(&recipe, Caps::of(&gpu))?;
     let checkpoint = resumed.as_ref().and_then(|(_, _, checkpoint)| checkpoint.as_deref());
     let trainer = Trainer::new(gpu, recipe.clone(), source, &split, checkpoint).await;

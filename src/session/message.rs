@@ -123,7 +123,7 @@ pub enum Event {
     Profiled(Box<Profile>),
     /// What was asked of exploring cannot be done.
     Refused(String),
-    /// The device of a run is there, and compiling its kernels begins.
+    /// The device that a session of one job opened is there, and compiling its kernels begins.
     Opened(Arc<Compiling>),
     /// Ready to train.
     Started(Box<Started>),
