@@ -142,7 +142,7 @@ impl Train {
         let steps = self.started.as_ref().map_or(0, |started| started.steps);
         match self.phase {
             Phase::Idle => None,
-            Phase::Starting => Some(match gpu.compiling() {
+            Phase::Starting => Some(match gpu.compiling().state() {
                 Some((done, wanted)) => format!("compiling kernels, {done} of {wanted}"),
                 None => "preparing…".to_owned(),
             }),

@@ -44,7 +44,7 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
         if args.tiles {
             return show_tiles(common, &gpu, &Bench::tiles(&gpu, &recipe).await?, peak);
         }
-        let compiling = CompileBar::of(common, &gpu);
+        let compiling = CompileBar::watch(common, gpu.compiling());
         let bench = Bench::new(gpu.clone(), &recipe).await?;
         drop(compiling);
         say(common, format_args!("memory  {} estimated", bench.estimate()));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::args::Common;
 use super::progress::bar;
-use crate::gpu::{Compiling, Gpu};
+use crate::gpu::Compiling;
 
 /// How often it looks; what takes less is not shown.
 const EVERY: Duration = Duration::from_millis(200);
@@ -19,11 +19,6 @@ pub struct CompileBar {
 }
 
 impl CompileBar {
-    /// Watches what is compiled on `gpu`.
-    pub fn of(common: &Common, gpu: &Gpu) -> CompileBar {
-        CompileBar::watch(common, gpu.watch_compiling())
-    }
-
     /// Watches `compiling`.
     pub fn watch(common: &Common, compiling: Arc<Compiling>) -> CompileBar {
         let over = Arc::new(AtomicBool::new(false));

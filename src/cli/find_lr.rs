@@ -66,7 +66,7 @@ pub fn run(common: &Common, args: &FindLrArgs) -> anyhow::Result<()> {
     };
     let tried = pollster::block_on(async {
         let mut compiling = None;
-        let opened = |gpu: &Gpu| compiling = Some(CompileBar::of(common, gpu));
+        let opened = |gpu: &Gpu| compiling = Some(CompileBar::watch(common, gpu.compiling()));
         let mut trainer = start_trainer(&job, None, opened).await?.trainer;
         drop(compiling);
         let progress = bar(common, args.tries as u64, 0);

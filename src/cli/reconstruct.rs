@@ -34,7 +34,7 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
         model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
-        let compiling = CompileBar::of(common, &gpu);
+        let compiling = CompileBar::watch(common, gpu.compiling());
         let mut model = Reconstructor::new(gpu, &model).await?;
         drop(compiling);
         let hidden = hidden(args, model.config().grid())?;

@@ -39,7 +39,7 @@ pub fn run(common: &Common, args: &SelftestArgs) -> anyhow::Result<()> {
         say(common, format_args!("adapter {}", gpu.name()));
         let mut failures = Vec::new();
         if args.cases.is_empty() {
-            let (mut compiling, mut progress) = (Some(CompileBar::of(common, &gpu)), None);
+            let (mut compiling, mut progress) = (Some(CompileBar::watch(common, gpu.compiling())), None);
             let reports = check_kernels(&gpu, |done, all| {
                 compiling = None;
                 let bar = progress.get_or_insert_with(|| bar(common, all as u64, 0));

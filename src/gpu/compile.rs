@@ -45,13 +45,8 @@ impl Gpu {
         failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    /// How many kernels of how many are compiled, while there are some to come.
-    pub fn compiling(&self) -> Option<(usize, usize)> {
-        self.compiling.state()
-    }
-
-    /// The same for whoever looks on from another thread, and outlives the device.
-    pub fn watch_compiling(&self) -> Arc<Compiling> {
+    /// What tells how far compiling has come, to other threads too; it may outlive the device.
+    pub fn compiling(&self) -> Arc<Compiling> {
         self.compiling.clone()
     }
 }

@@ -78,7 +78,7 @@ impl Training {
         snapshot_every: Option<f64>,
         outbox: &Outbox,
     ) -> Result<Training, JobError> {
-        let opened = |gpu: &Gpu| outbox.send(Event::Opened(gpu.watch_compiling()));
+        let opened = |gpu: &Gpu| outbox.send(Event::Opened(gpu.compiling()));
         let Prepared { trainer, folder, estimate } = start_trainer(job, gpu, opened).await?;
         let steps = trainer.recipe().train.steps;
         outbox.send(Event::Started(Box::new(Started {
