@@ -33,6 +33,8 @@ const TURNS: u32 = 1u;
 const BUFFERS: u32 = 1u;
 // Blocks along k in a tile.
 const DEEP: u32 = 4u;
+// 1 where the loop over a tile stays one, so that accumulators have one register each and not two.
+const ROLLED: u32 = 0u;
 
 const WIDE_M: u32 = TILE_M / 4u;
 const WIDE_N: u32 = TILE_N / 4u;
@@ -313,23 +315,21 @@ fn main(
                 }
             }
         }
-        for (var deep = 0u; deep < DEEP; deep++) { // unrolled
-            let twist = deep * TWIST;
-            for (var row = 0u; row < 4u; row++) { // unrolled
-                let at_a = from_a + (deep * 4u + row) * WIDE_M;
-                let at_b = from_b + (deep * 4u + row) * WIDE_N;
-                var y = array<vec4f, QUADS_N>();
+        for (var row = 0u; row < select(TILE_K, min(TILE_K, k1 - k), ROLLED == 1u); row++) { // unrolled
+            let twist = row / 4u * TWIST;
+            let at_a = from_a + row * WIDE_M;
+            let at_b = from_b + row * WIDE_N;
+            var y = array<vec4f, QUADS_N>();
+            for (var j = 0u; j < QUADS_N; j++) { // unrolled
+                y[j] = tile_b[at_b + ((j * THREADS_N + thread_n) ^ twist)];
+            }
+            for (var i = 0u; i < QUADS_M; i++) { // unrolled
+                let x = tile_a[at_a + ((i * THREADS_M + thread_m) ^ twist)];
                 for (var j = 0u; j < QUADS_N; j++) { // unrolled
-                    y[j] = tile_b[at_b + ((j * THREADS_N + thread_n) ^ twist)];
-                }
-                for (var i = 0u; i < QUADS_M; i++) { // unrolled
-                    let x = tile_a[at_a + ((i * THREADS_M + thread_m) ^ twist)];
-                    for (var j = 0u; j < QUADS_N; j++) { // unrolled
-                        sum[i * 4u * QUADS_N + j] = fma(vec4f(x.x), y[j], sum[i * 4u * QUADS_N + j]);
-                        sum[(i * 4u + 1u) * QUADS_N + j] = fma(vec4f(x.y), y[j], sum[(i * 4u + 1u) * QUADS_N + j]);
-                        sum[(i * 4u + 2u) * QUADS_N + j] = fma(vec4f(x.z), y[j], sum[(i * 4u + 2u) * QUADS_N + j]);
-                        sum[(i * 4u + 3u) * QUADS_N + j] = fma(vec4f(x.w), y[j], sum[(i * 4u + 3u) * QUADS_N + j]);
-                    }
+                    sum[i * 4u * QUADS_N + j] = fma(vec4f(x.x), y[j], sum[i * 4u * QUADS_N + j]);
+                    sum[(i * 4u + 1u) * QUADS_N + j] = fma(vec4f(x.y), y[j], sum[(i * 4u + 1u) * QUADS_N + j]);
+                    sum[(i * 4u + 2u) * QUADS_N + j] = fma(vec4f(x.z), y[j], sum[(i * 4u + 2u) * QUADS_N + j]);
+                    sum[(i * 4u + 3u) * QUADS_N + j] = fma(vec4f(x.w), y[j], sum[(i * 4u + 3u) * QUADS_N + j]);
                 }
             }
         }

@@ -8,7 +8,7 @@ use unmask::eval::kernels::twins::exact;
 use unmask::graph::{Graph, TensorType, Var};
 use unmask::ops::{self, Attention, AttentionGradient, Softmax, SoftmaxGradient, Variant};
 
-const VARIANTS: [Variant; 3] = [Variant::Shared, Variant::Direct, Variant::Broadcast];
+const VARIANTS: [Variant; 4] = [Variant::Shared, Variant::Lean, Variant::Direct, Variant::Broadcast];
 
 /// Attention with output, log-sum-exp and gradient as roots.
 fn graph(s: Shape, variant: Option<Variant>) -> (Graph, [Var; 3]) {

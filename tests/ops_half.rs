@@ -118,7 +118,7 @@ fn products() {
 fn attention() {
     let mut random = Random(2);
     for (batch, tokens, heads, size) in [(2, 17, 3, 32), (1, 40, 2, 64), (1, 9, 1, 80), (1, 5, 2, 12)] {
-        for variant in [Variant::Shared, Variant::Direct, Variant::Broadcast] {
+        for variant in [Variant::Shared, Variant::Lean, Variant::Direct, Variant::Broadcast] {
             let qkv = noise(&mut random, &[batch, tokens, 3 * heads * size], true);
             check(&format!("{variant:?} {batch} {tokens} {heads} x {size}"), &[qkv], &|g, v| {
                 Ok(g.add(Attention { heads, variant: Some(variant) }, v)?[0])

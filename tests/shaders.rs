@@ -98,9 +98,10 @@ fn translate(shader: &Linked) {
     let name = &shader.name;
     keep(name, "wgsl", shader.source.as_bytes());
     assert!(!shader.source.contains("++"), "{name}: a loop is not written out");
-    // Workgroup memory is not cleared first, as the engine has it.
+    // Workgroup memory is not cleared first, and loops are not counted, as the engine has it.
     let options = spv::Options {
         lang_version: (1, 3),
+        force_loop_bounding: false,
         zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
         ..spv::Options::default()
     };
@@ -118,6 +119,7 @@ fn translate(shader: &Linked) {
     let options = msl::Options {
         lang_version: (2, 4),
         fake_missing_bindings: true,
+        force_loop_bounding: false,
         zero_initialize_workgroup_memory: false,
         ..msl::Options::default()
     };
@@ -134,6 +136,7 @@ fn translate(shader: &Linked) {
     let options = hlsl::Options {
         fake_missing_bindings: true,
         shader_model: hlsl::ShaderModel::V6_2,
+        force_loop_bounding: false,
         zero_initialize_workgroup_memory: false,
         ..hlsl::Options::default()
     };

@@ -472,6 +472,7 @@ fn mixed_precision_learns_as_f32_does() {
 /// What a graphics card with the usual limits can do.
 const CARD: Caps = Caps {
     cpu: false,
+    few_registers: false,
     f16: true,
     subgroup: None,
     matrix_units: None,

@@ -7,6 +7,7 @@ use super::adapter::{self, AdapterRequest, AdapterSummary};
 use super::compile::Compiling;
 use super::kernel::{Kernel, KernelKey};
 use super::matrix_units::MatrixUnits;
+use super::registers;
 use super::submit::Gate;
 use super::{BufferSlice, GpuError};
 use crate::platform;
@@ -61,6 +62,7 @@ pub struct Gpu {
     features: wgpu::Features,
     checked: bool,
     processor: bool,
+    few_registers: bool,
     pub(super) matrix_candidates: Vec<MatrixUnits>,
     pub(super) trusted_matrices: OnceLock<Option<MatrixUnits>>,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
@@ -124,6 +126,7 @@ impl Gpu {
         let features = adapter.features() & wanted;
         let mut matrix_candidates = MatrixUnits::of(&adapter);
         let processor = options.processor.unwrap_or(info.device_type == wgpu::DeviceType::Cpu);
+        let few_registers = registers::are_few(&info).await;
         let limits = adapter.limits();
         let mut opened = request(&adapter, features, &limits, !matrix_candidates.is_empty()).await;
         if let (Err(error), false) = (&opened, matrix_candidates.is_empty()) {
@@ -163,6 +166,7 @@ impl Gpu {
             features,
             checked: options.checked,
             processor,
+            few_registers,
             matrix_candidates,
             trusted_matrices: OnceLock::new(),
             kernels: Mutex::default(),
@@ -217,6 +221,11 @@ impl Gpu {
     /// Whether kernels run on a processor instead of a GPU: such adapters want register tiles and no barriers.
     pub fn is_cpu(&self) -> bool {
         self.processor
+    }
+
+    /// Whether invocations have some 128 registers rather than 255, or nobody knows.
+    pub fn has_few_registers(&self) -> bool {
+        self.few_registers
     }
 
     /// The subgroup size where subgroups can be used and have one size only.

@@ -8,6 +8,7 @@ mod error;
 mod kernel;
 mod matrix_units;
 mod progress;
+mod registers;
 mod run;
 mod submit;
 mod texture;

@@ -8,6 +8,8 @@ use crate::gpu::{Gpu, KernelKey, MatrixUnits};
 pub struct Caps {
     /// Kernels run on a processor: register tiles, no barriers.
     pub cpu: bool,
+    /// Invocations have some 128 registers rather than 255: smaller tiles.
+    pub few_registers: bool,
     /// Whether buffers can hold 16-bit floats.
     pub f16: bool,
     /// Subgroup size, where subgroups can be used and have one size only.
@@ -30,6 +32,7 @@ impl Caps {
         let limits = gpu.limits();
         Caps {
             cpu: gpu.is_cpu(),
+            few_registers: gpu.has_few_registers(),
             f16: gpu.features().contains(wgpu::Features::SHADER_F16),
             subgroup: gpu.subgroup_size(),
             matrix_units: gpu.trusted_matrix_units(),

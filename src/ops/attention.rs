@@ -40,8 +40,10 @@ const MOST_OWN: usize = 8;
 pub enum Variant {
     /// Through workgroup memory and barriers: for GPUs.
     Shared,
+    /// The same in smaller tiles: for GPUs whose invocations have few registers.
+    Lean,
     /// On matrix units, for 16-bit floats where the adapter has such units: heads that are no whole number of matrices,
-    /// and other adapters, as [`Variant::Shared`].
+    /// and other adapters, as [`Variant::Shared`] or [`Variant::Lean`].
     Matrix,
     /// Straight from memory, without barriers: for processors.
     Direct,
@@ -53,7 +55,11 @@ pub enum Variant {
 impl Variant {
     /// The faster one on an adapter.
     pub fn of(caps: Caps) -> Self {
-        if caps.cpu { Variant::Direct } else { Variant::Shared }
+        match (caps.cpu, caps.few_registers) {
+            (true, _) => Variant::Direct,
+            (false, true) => Variant::Lean,
+            (false, false) => Variant::Shared,
+        }
     }
 }
 
@@ -175,6 +181,7 @@ fn backward_broadcast(extents: Extents) -> [(KernelKey, [u32; 3]); 2] {
 fn variant(asked: Option<Variant>, caps: Caps, extents: Extents) -> Variant {
     let best = if caps.cpu { Variant::Broadcast } else { Variant::Matrix };
     match asked.unwrap_or(best) {
+        Variant::Matrix if extents.cut(caps).is_none() && caps.few_registers => Variant::Lean,
         Variant::Matrix if extents.cut(caps).is_none() => Variant::Shared,
         Variant::Broadcast if caps.subgroup != Some(LANES as u32) || extents.head_size > MOST_BROADCAST => {
             Variant::Direct
@@ -257,9 +264,10 @@ impl Op for Attention {
                 let params = Params { tokens, heads, scale };
                 launcher.call(cut.forward(), &params, &args, extents.workgroups(cut.own()))
             }
-            (Variant::Shared | Variant::Matrix, _) => {
+            (Variant::Shared | Variant::Lean | Variant::Matrix, _) => {
                 let params = Params { tokens, heads, scale };
-                let (key, own) = attention_tiled::forward(extents.tokens, extents.head_size).map_err(fail)?;
+                let few = variant == Variant::Lean;
+                let (key, own) = attention_tiled::forward(extents.tokens, extents.head_size, few).map_err(fail)?;
                 launcher.call(key, &params, &args, extents.workgroups(own))
             }
             (Variant::Direct, _) => {
@@ -323,10 +331,11 @@ impl Op for AttentionGradient {
                 launcher.call(queries, &params, &for_queries, workgroups)?;
                 launcher.call(keys, &params, &for_keys, workgroups)
             }
-            (Variant::Shared | Variant::Matrix, _) => {
+            (Variant::Shared | Variant::Lean | Variant::Matrix, _) => {
                 let params = GradientParams { tokens, heads, scale };
+                let few = variant == Variant::Lean;
                 let ([queries, keys], own) =
-                    attention_tiled::gradient(extents.tokens, extents.head_size).map_err(fail)?;
+                    attention_tiled::gradient(extents.tokens, extents.head_size, few).map_err(fail)?;
                 let workgroups = extents.workgroups(own);
                 launcher.call(queries, &params, &for_queries, workgroups)?;
                 launcher.call(keys, &params, &for_keys, workgroups)

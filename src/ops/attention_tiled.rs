@@ -10,10 +10,21 @@ const SMALL_MEMORY: usize = 8192;
 const THREADS: usize = 64;
 /// Fewest tokens of a workgroup that could have more: register tiles are worth less with fewer.
 const LEAST_OWN: usize = 24;
-/// Most tokens of a workgroup, and most vectors of four that an invocation sums up: with more, registers run out.
-const MOST_OWN: usize = 56;
-const MOST_OWN_GRADIENT: usize = 32;
-const MOST_SUMS: usize = 18;
+
+/// What registers have room for.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    /// Most tokens of a workgroup.
+    own: usize,
+    /// Most vectors of four that an invocation sums up.
+    sums: usize,
+}
+
+/// Room of the kernel forward and of those for the gradient, where invocations have some 255 registers.
+const MANY: [Room; 2] = [Room { own: 56, sums: 18 }, Room { own: 32, sums: 18 }];
+/// The same where they have some 128: the compilers for Intel's and Apple's adapters keep all of it in registers, or all
+/// but a few.
+const FEW: [Room; 2] = [Room { own: 32, sums: 5 }, Room { own: 24, sums: 6 }];
 /// What a workgroup costs beside its tokens, in tokens, by the instructions of compiled kernels.
 const EXTRA: usize = 16;
 const EXTRA_GRADIENT: usize = 5;
@@ -34,28 +45,31 @@ struct Tiles {
 }
 
 impl Tiles {
-    /// Every choice of [`super::Attention`] for heads of `head_size`.
-    fn forward(head_size: usize) -> impl Iterator<Item = Tiles> {
+    /// Every choice of [`super::Attention`] for heads of `head_size`, where invocations have `few` registers or not.
+    fn forward(head_size: usize, few: bool) -> impl Iterator<Item = Tiles> {
+        let [room, _] = if few { FEW } else { MANY };
         // Not every number of tokens that would do, to have fewer kernels.
-        Self::every(head_size, 1, MOST_OWN, WORKGROUP_MEMORY).filter(|tiles| tiles.across < 8 || tiles.own % 16 == 8)
+        let kept = move |tiles: &Tiles| few || tiles.across < 8 || tiles.own % 16 == 8;
+        Self::every(head_size, 1, room, WORKGROUP_MEMORY).filter(kept)
     }
 
     /// Every choice of [`super::AttentionGradient`]: in little memory, so that many workgroups share a multiprocessor, where
     /// that leaves room for enough tokens of both sides.
-    fn gradient(head_size: usize) -> impl Iterator<Item = Tiles> {
-        let every = move |room| Self::every(head_size, 2, MOST_OWN_GRADIENT, room);
+    fn gradient(head_size: usize, few: bool) -> impl Iterator<Item = Tiles> {
+        let [_, room] = if few { FEW } else { MANY };
+        let every = move |memory| Self::every(head_size, 2, room, memory);
         let enough = every(SMALL_MEMORY).next_back().is_some_and(|tiles| tiles.own >= LEAST_OWN && tiles.wide >= 4);
         every(if enough { SMALL_MEMORY } else { WORKGROUP_MEMORY })
     }
 
-    /// What there is `room` for with at most `most` tokens, in ascending order.
-    fn every(head_size: usize, teams: usize, most: usize, room: usize) -> impl DoubleEndedIterator<Item = Tiles> {
+    /// What there is `room` for in registers and `memory` in a workgroup's, fewest tokens first.
+    fn every(head_size: usize, teams: usize, room: Room, memory: usize) -> impl DoubleEndedIterator<Item = Tiles> {
         let d4 = head_size / 4;
         let across = d4.next_power_of_two().min(8);
         let tiles = move |wide| {
             // The longest chunks that there is room for.
             let tiles = move |own| [8, 4, 2].map(|chunk| Tiles { d4, own, teams, wide, chunk, across });
-            (1..=most).filter_map(move |own| tiles(own).into_iter().find(|tiles| tiles.fit(room)))
+            (1..=room.own).filter_map(move |own| tiles(own).into_iter().find(|tiles| tiles.fit(room, memory)))
         };
         let largest = move |wide| tiles(wide).next_back().map_or(0, |tiles| tiles.own);
         // As many tokens of the other side at a time as leave room for enough own ones.
@@ -64,12 +78,12 @@ impl Tiles {
         tiles(wide).filter(move |tiles| tiles.own >= least)
     }
 
-    fn fit(&self, room: usize) -> bool {
+    fn fit(&self, room: Room, memory: usize) -> bool {
         let whole = self.own.is_multiple_of(self.team() / self.across);
         whole
             && self.chunk >= self.wide
-            && self.sum_rows() * self.sum_columns() <= MOST_SUMS
-            && self.workgroup_memory() <= room
+            && self.sum_rows() * self.sum_columns() <= room.sums
+            && self.workgroup_memory() <= memory
     }
 
     fn team(&self) -> usize {
@@ -139,22 +153,24 @@ fn best(choices: impl Iterator<Item = Tiles>, tokens: usize, extra: usize) -> Re
     best.ok_or_else(|| "no tiles for heads of this size".to_owned())
 }
 
-/// The kernel of [`super::Attention`] and the tokens of its workgroups.
-pub(super) fn forward(tokens: usize, head_size: usize) -> Result<(KernelKey, usize), String> {
-    let tiles = best(Tiles::forward(head_size), tokens, EXTRA)?;
+/// The kernel of [`super::Attention`] and the tokens of its workgroups, where invocations have `few` registers or not.
+pub(super) fn forward(tokens: usize, head_size: usize, few: bool) -> Result<(KernelKey, usize), String> {
+    let tiles = best(Tiles::forward(head_size, few), tokens, EXTRA)?;
     Ok((tiles.forward_kernel(), tiles.own))
 }
 
 /// Both kernels of [`super::AttentionGradient`] likewise: queries first, for the other one reads what it writes.
-pub(super) fn gradient(tokens: usize, head_size: usize) -> Result<([KernelKey; 2], usize), String> {
-    let tiles = best(Tiles::gradient(head_size), tokens, EXTRA_GRADIENT)?;
+pub(super) fn gradient(tokens: usize, head_size: usize, few: bool) -> Result<([KernelKey; 2], usize), String> {
+    let tiles = best(Tiles::gradient(head_size, few), tokens, EXTRA_GRADIENT)?;
     Ok((tiles.gradient_kernels(), tiles.own))
 }
 
 /// Every kernel for heads of `head_size`.
 pub(super) fn kernels(head_size: usize) -> impl Iterator<Item = KernelKey> {
-    let gradient = Tiles::gradient(head_size).flat_map(|tiles| tiles.gradient_kernels());
-    Tiles::forward(head_size).map(|tiles| tiles.forward_kernel()).chain(gradient)
+    [false, true].into_iter().flat_map(move |few| {
+        let gradient = Tiles::gradient(head_size, few).flat_map(|tiles| tiles.gradient_kernels());
+        Tiles::forward(head_size, few).map(|tiles| tiles.forward_kernel()).chain(gradient)
+    })
 }
 
 #[cfg(test)]
@@ -163,8 +179,8 @@ mod tests {
 
     #[test]
     fn tiles_fit_into_the_workgroup_memory_of_every_adapter() {
-        for head_size in (8..=128).step_by(4) {
-            let (forward, gradient) = (Tiles::forward(head_size), Tiles::gradient(head_size));
+        for (head_size, few) in (8..=128).step_by(4).flat_map(|size| [(size, false), (size, true)]) {
+            let (forward, gradient) = (Tiles::forward(head_size, few), Tiles::gradient(head_size, few));
             let (forward, gradient): (Vec<Tiles>, Vec<Tiles>) = (forward.collect(), gradient.collect());
             assert!(!forward.is_empty() && !gradient.is_empty(), "heads of {head_size}");
             for tiles in forward.into_iter().chain(gradient) {
@@ -178,8 +194,11 @@ mod tests {
 
     #[test]
     fn few_rows_go_to_waste() {
-        for (tokens, head_size, own) in [(50, 64, [56, 28]), (197, 32, [40, 32]), (65, 80, [40, 24])] {
-            let found = (forward(tokens, head_size), gradient(tokens, head_size));
+        let many = [(50, 64, [56, 28]), (197, 32, [40, 32]), (65, 80, [40, 24])];
+        let few = [(50, 64, [16, 12]), (197, 32, [32, 24]), (65, 80, [8, 8])];
+        let all = many.map(|case| (case, false)).into_iter().chain(few.map(|case| (case, true)));
+        for ((tokens, head_size, own), few) in all {
+            let found = (forward(tokens, head_size, few), gradient(tokens, head_size, few));
             let found = (found.0.map(|(_, own)| own), found.1.map(|(_, own)| own));
             assert_eq!(found, (Ok(own[0]), Ok(own[1])), "{tokens} tokens, heads of {head_size}");
         }

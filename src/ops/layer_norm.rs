@@ -50,6 +50,9 @@ const HELD: [usize; 5] = [2, 4, 6, 8, 10];
 /// little beside the rows.
 const SUMMING_GROUPS: usize = 768;
 
+/// Most of them where sums of columns are held beside them, where invocations have few registers.
+const MOST_HELD_WITH_COLUMNS: usize = 4;
+
 /// How many vectors each invocation holds of rows of `width` numbers, where these are held.
 fn held_vectors(direct: bool, width: usize) -> Option<usize> {
     let (vectors, scalar) = vectors(width);
@@ -160,7 +163,8 @@ impl Op for LayerNormGradient {
             args.push((6, launcher.input(4)));
         }
         let key = key.when("RESIDUAL", self.residual);
-        if self.columns && held_vectors(direct, width).is_some() {
+        let most = if launcher.caps().few_registers { MOST_HELD_WITH_COLUMNS } else { usize::MAX };
+        if self.columns && held_vectors(direct, width).is_some_and(|held| held <= most) {
             let shares = rows.div_ceil(GROUP_ROWS as usize);
             let turns = shares.div_ceil(SUMMING_GROUPS);
             let groups = shares.div_ceil(turns);

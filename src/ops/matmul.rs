@@ -190,7 +190,7 @@ impl MatMul {
                 .constant("GROUPS", if self.form == Form::TN { rows / 32 } else { rows / 8 })
                 .constant("WAITING", (rows - 4) * columns)
                 .when("SUBGROUPS", true),
-            Tile::Shared { m, n, k, quads_m, quads_n, buffers } => KernelKey::new("matmul")
+            Tile::Shared { m, n, k, quads_m, quads_n, buffers, rolled } => KernelKey::new("matmul")
                 .constant("TILE_M", m)
                 .constant("TILE_N", n)
                 .constant("TILE_K", k)
@@ -199,6 +199,7 @@ impl MatMul {
                 .constant("TURNS", ((m + n) * k / 16).div_ceil(tile.threads(1)))
                 .constant("BUFFERS", buffers)
                 .constant("DEEP", k / 4)
+                .constant("ROLLED", u32::from(rolled))
                 .when("RAGGED", ragged && !scalar),
             Tile::Matrix { side, m, n, k, rows, columns, buffers } => {
                 let MatrixUnits { lanes, wide, .. } = units;

@@ -32,7 +32,7 @@ fn softmax_calls(launcher: &mut Launcher<'_>, variant: Option<Variant>, gradient
     let (rows, columns) = (ty.rows(), ty.last());
     // Rows that leave invocations idle are cheaper with one invocation each.
     let by_default = if columns < LANES { Variant::Direct } else { Variant::of(launcher.caps()) };
-    let direct = variant.unwrap_or(by_default) != Variant::Shared;
+    let direct = !matches!(variant.unwrap_or(by_default), Variant::Shared | Variant::Lean);
     let (workgroups, groups) = row_groups(launcher, rows, direct);
     let params = Params { rows: rows as u32, columns: columns as u32, groups };
     let key = KernelKey::new("softmax").when("GRADIENT", gradient).when("DIRECT", direct);

@@ -33,6 +33,8 @@ pub enum Tile {
         quads_n: u32,
         /// Copies of both tiles in workgroup memory, one or two.
         buffers: u32,
+        /// Whether the loop over a step stays one: fewer registers, more instructions.
+        rolled: bool,
     },
     /// On matrix units, for operands in 16 bits: a tile of `m` x `n` in steps of `k`, a subgroup computes `rows` x
     /// `columns` matrices.
@@ -61,9 +63,15 @@ impl Tile {
     /// With more invocations for as many rows and columns.
     const BUSY: Tile = Tile::shared((64, 64, 16), (1, 1), 1);
     const SMALL: Tile = Tile::shared((32, 32, 16), (1, 1), 1);
+    /// The usual one where invocations have few registers.
+    const LEAN: Tile = Tile::rolled((64, 64, 8), (2, 2));
 
     const fn shared((m, n, k): (u32, u32, u32), (quads_m, quads_n): (u32, u32), buffers: u32) -> Tile {
-        Tile::Shared { m, n, k, quads_m, quads_n, buffers }
+        Tile::Shared { m, n, k, quads_m, quads_n, buffers, rolled: false }
+    }
+
+    const fn rolled((m, n, k): (u32, u32, u32), (quads_m, quads_n): (u32, u32)) -> Tile {
+        Tile::Shared { m, n, k, quads_m, quads_n, buffers: 1, rolled: true }
     }
 
     const fn matrix(side: u32, (m, n, k): (u32, u32, u32), (rows, columns): (u32, u32), buffers: u32) -> Tile {
@@ -76,7 +84,7 @@ impl Tile {
 pub(super) const PARTIALS: u32 = 8;
 
 /// The tile shapes that tests and benchmarks go through.
-pub const TILES: [Tile; 30] = [
+pub const TILES: [Tile; 33] = [
     Tile::Broadcast { rows: 64, columns: 2 },
     Tile::Broadcast { rows: 64, columns: 1 },
     Tile::Broadcast { rows: 32, columns: 1 },
@@ -94,6 +102,9 @@ pub const TILES: [Tile; 30] = [
     Tile::shared((64, 128, 16), (2, 2), 1),
     Tile::shared((64, 32, 16), (2, 1), 1),
     Tile::shared((32, 64, 16), (1, 2), 1),
+    Tile::LEAN,
+    Tile::rolled((128, 128, 16), (2, 2)),
+    Tile::rolled((64, 128, 16), (1, 2)),
     Tile::matrix(16, (256, 128, 32), (4, 4), 1),
     Tile::matrix(16, (128, 256, 32), (4, 4), 1),
     Tile::matrix(16, (256, 128, 16), (4, 4), 2),
@@ -216,7 +227,7 @@ impl Tile {
         if let Some(tile) = matrix.clone().find(enough).or(matrix.next_back()).filter(|_| vectors && halves) {
             return tile;
         }
-        match Tile::USUAL {
+        match if caps.few_registers { Tile::LEAN } else { Tile::USUAL } {
             tile if count(tile) >= 64 => tile,
             _ if m.min(n) > 32 => Tile::BUSY,
             _ => Tile::SMALL,
@@ -234,10 +245,10 @@ impl std::fmt::Display for Tile {
                 write!(f, "{m}x{n}x{k} matrices {rows}x{columns} of {side}x{side}")
             }
         }?;
-        if matches!(self, Tile::Shared { buffers: 2, .. } | Tile::Matrix { buffers: 2, .. }) {
-            f.write_str(" twice")
-        } else {
-            Ok(())
+        match self {
+            Tile::Shared { buffers: 2, .. } | Tile::Matrix { buffers: 2, .. } => f.write_str(" twice"),
+            Tile::Shared { rolled: true, .. } => f.write_str(" rolled"),
+            _ => Ok(()),
         }
     }
 }

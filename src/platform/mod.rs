@@ -9,6 +9,7 @@ mod decoders;
 #[cfg(feature = "app")]
 mod files;
 mod keep;
+mod maker;
 mod replace;
 mod signal;
 mod task;
@@ -25,6 +26,7 @@ pub use files::MOST_GIVEN;
 #[cfg(feature = "app")]
 pub use files::{Content, HAS_FOLDERS, Incoming, pick_files, pick_folder, read_dropped, save_file};
 pub use keep::{KEEPS, keep, leave_kept, run_began};
+pub use maker::gpu_maker;
 pub use replace::{UNFINISHED, replace, write_whole};
 pub use signal::{Notifier, Waiter, signal};
 pub use task::{nap, pause, sleep, spawn};

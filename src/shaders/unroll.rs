@@ -3,6 +3,8 @@
 /// Ends the head of a loop `for (var NAME = 0u; NAME < COUNT; NAME++) {`, COUNT a number or a constant with a number for
 /// value. Loops that stay add with `+= 1u`: the linker keeps no comment that could mark them.
 const UNROLLED: &str = "++) {";
+/// Ends a COUNT `select(COUNT, …, NAME == 1u)`: where the constant NAME is 1 the loop stays after all.
+const CHOSEN: &str = " == 1u)";
 
 /// `text` with each such loop written out, the inner ones too.
 pub(super) fn unrolled(mut text: String) -> Result<String, String> {
@@ -15,6 +17,18 @@ pub(super) fn unrolled(mut text: String) -> Result<String, String> {
         let (count, step) = count.split_once("; ").ok_or_else(fail)?;
         if step != name {
             return Err(fail());
+        }
+        let choice = count.strip_prefix("select(").and_then(|rest| rest.strip_suffix(CHOSEN));
+        let (count, stays) = match choice {
+            None => (count, false),
+            Some(choice) => {
+                let ((count, _), (_, name)) = choice.split_once(", ").zip(choice.rsplit_once(", ")).ok_or_else(fail)?;
+                (count, number(&text, name).ok_or_else(fail)? == 1)
+            }
+        };
+        if stays {
+            text.replace_range(open..open + UNROLLED.len(), " += 1u) {");
+            continue;
         }
         let count = number(&text, count).ok_or_else(fail)?;
         let inside = open + UNROLLED.len();
@@ -77,5 +91,15 @@ mod tests {
         assert!(!text.contains("for ("), "{text}");
         let odd = "for (var i = 1u; i < 2u; i++) {\n}";
         assert!(specialise(odd, &[]).is_err());
+    }
+
+    #[test]
+    fn loops_stay_where_a_constant_says_so() {
+        let source = "const ROLLED: u32 = 0u;\nconst COUNT: u32 = 2u;\n\
+            for (var i = 0u; i < select(COUNT, min(COUNT, end - k), ROLLED == 1u); i++) {\n s[i] += 1.0;\n}\n";
+        let text = specialise(source, &[]).expect("a loop");
+        assert!(text.contains("s[0u]") && text.contains("s[1u]") && !text.contains("for ("), "{text}");
+        let text = specialise(source, &[("ROLLED", 1)]).expect("a loop");
+        assert!(text.contains("ROLLED == 1u); i += 1u) {\n s[i] += 1.0;\n}"), "{text}");
     }
 }

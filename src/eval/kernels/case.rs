@@ -75,36 +75,39 @@ impl Case {
         self.wants.push((var, Want::Bits(want.iter().map(|x| x.to_bits()).collect())));
     }
 
-    /// Runs the graph with the kernels for GPUs and with those for processors, once where these are the same.
+    /// Runs the graph with the kernels for each kind of adapter, once where these are the same.
     pub async fn run(&self, gpu: &Gpu) -> Result<Vec<KernelReport>, GraphError> {
-        let (shared, direct) = (self.plan(gpu, false).await?, self.plan(gpu, true).await?);
-        let kernels = |(plan, _): &(Plan, Externals)| -> Vec<(String, [u32; 3])> {
+        let mut seen = Vec::new();
+        let mut reports = Vec::new();
+        for caps in kinds(gpu) {
+            let (plan, externals) = self.plan(gpu, caps).await?;
             let dispatches = plan.list().dispatches.iter();
-            dispatches.map(|dispatch| (dispatch.kernel.name.clone(), dispatch.workgroups)).collect()
-        };
-        let mut reports = self.compare(gpu, &shared).await?;
-        if kernels(&shared) != kernels(&direct) {
-            reports.extend(self.compare(gpu, &direct).await?);
+            let kernels: Vec<(String, [u32; 3])> =
+                dispatches.map(|dispatch| (dispatch.kernel.name.clone(), dispatch.workgroups)).collect();
+            if !seen.contains(&kernels) {
+                reports.extend(self.compare(gpu, &(plan, externals)).await?);
+                seen.push(kernels);
+            }
         }
         Ok(reports)
     }
 
     /// The kernels that it runs.
     pub fn kernels(&self, gpu: &Gpu) -> Result<Vec<KernelKey>, GraphError> {
-        let (shared, direct) = (self.layout(gpu, false)?, self.layout(gpu, true)?);
-        Ok([shared.kernels(), direct.kernels()].concat())
+        let kernels = kinds(gpu).map(|caps| Ok(self.layout(caps)?.kernels()));
+        Ok(kernels.into_iter().collect::<Result<Vec<_>, GraphError>>()?.concat())
     }
 
     fn roots(&self) -> Vec<Var> {
         self.wants.iter().map(|(var, _)| *var).collect()
     }
 
-    fn layout(&self, gpu: &Gpu, cpu: bool) -> Result<Layout, GraphError> {
-        Layout::of(&self.graph, &self.roots(), Caps { cpu, ..Caps::of(gpu) })
+    fn layout(&self, caps: Caps) -> Result<Layout, GraphError> {
+        Layout::of(&self.graph, &self.roots(), caps)
     }
 
-    async fn plan(&self, gpu: &Gpu, cpu: bool) -> Result<(Plan, Externals), GraphError> {
-        let layout = self.layout(gpu, cpu)?;
+    async fn plan(&self, gpu: &Gpu, caps: Caps) -> Result<(Plan, Externals), GraphError> {
+        let layout = self.layout(caps)?;
         let mut externals = Externals::new();
         externals.allocate(gpu, &self.graph).await?;
         Ok((Plan::new(gpu, &self.graph, &layout, &self.roots(), &externals).await?, externals))
@@ -133,6 +136,12 @@ impl Case {
         let error = errors.fold(0.0, f64::max);
         Ok(report(plan.list(), &self.what, error, self.tolerance))
     }
+}
+
+/// What kernels go by: GPUs whose invocations have many registers, those where they have few, and processors.
+fn kinds(gpu: &Gpu) -> [Caps; 3] {
+    let caps = |cpu, few_registers| Caps { cpu, few_registers, ..Caps::of(gpu) };
+    [caps(false, false), caps(false, true), caps(true, false)]
 }
 
 /// Which share of the words of `got` is not that of `want`.

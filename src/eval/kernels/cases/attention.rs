@@ -20,7 +20,7 @@ pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
             cases.push(in_halves(Shape::of(shape))?);
         }
     }
-    for variant in [Variant::Shared, Variant::Direct, Variant::Broadcast] {
+    for variant in [Variant::Shared, Variant::Lean, Variant::Direct, Variant::Broadcast] {
         // Head sizes of the presets and odd ones, tokens that fill no tile.
         for shape in [
             (2, 5, 3, 12),
