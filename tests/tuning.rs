@@ -1,4 +1,4 @@
-//! Tiles are measured once, remembered, pinned by checkpoints, and change no bit.
+//! Tiles are measured once, remembered, pinned by checkpoints, and change no bit of products.
 
 mod common;
 
@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use common::{Random, random_input, run_bits_on};
-use unmask::graph::{Choices, Graph, TensorType, Var};
+use unmask::gpu::{Gpu, GpuOptions};
+use unmask::graph::{Caps, Choices, Graph, Layout, TensorType, Var};
 use unmask::ops::{self, Form, TILES, TileTime, matmul, time_tiles, tune, tune_within};
 
 /// Name of the variable under which a test calls itself in a process with a cache folder of its own.
@@ -21,6 +22,45 @@ fn layers(graph: &mut Graph) -> (Vec<Var>, [TensorType; 2]) {
     let mut roots = vec![y];
     roots.extend(grads.into_iter().flatten());
     (roots, types)
+}
+
+/// Where nobody knows how many registers there are, attention has two choices, which its gradient heeds too.
+#[test]
+fn attention_has_a_choice_where_registers_may_be_few() {
+    pollster::block_on(async {
+        let options = GpuOptions { processor: Some(false), few_registers: Some(true), ..GpuOptions::default() };
+        let gpu = Gpu::open(&options).await.expect("an adapter");
+        let ty = TensorType::f32(&[2, 50, 3 * 128]);
+        let mut graph = Graph::new();
+        let qkv = graph.external("qkv", ty.clone());
+        let o = ops::attention(&mut graph, qkv, 2).expect("attention");
+        let grad = ops::gradients(&mut graph, o, &[qkv]).expect("a gradient")[0].expect("one for qkv");
+        let roots = [o, grad];
+        let class = "attention 4 of 50x64".to_owned();
+        let times = time_tiles(&gpu, &graph, &roots).await.expect("timed");
+        let names: BTreeSet<&str> = times.iter().map(|time| time.tile.as_str()).collect();
+        assert!(times.iter().all(|time| time.class == class && time.milliseconds > 0.0), "{times:?}");
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["large tiles", "small tiles"]);
+
+        let kernels = |graph: &Graph| {
+            let layout = Layout::of(graph, &roots, Caps::of(&gpu)).expect("a layout");
+            let names = layout.kernels().into_iter().map(|key| key.to_string());
+            names.filter(|name| name.starts_with("attention")).collect::<Vec<String>>()
+        };
+        let small = kernels(&graph);
+        let input = random_input(&mut Random(7), &ty.shape).1;
+        let given = [("qkv", input)];
+        let plain = common::run_on(&gpu, &graph, &given, &roots);
+        let pinned = Choices::from([(class, "large tiles".to_owned())]);
+        tune(&gpu, &mut graph, &roots, Some(pinned)).await.expect("pinned");
+        let large = kernels(&graph);
+        assert_eq!((small.len(), large.len()), (3, 3));
+        assert!(small.iter().zip(&large).all(|(small, large)| small != large), "{small:?} {large:?}");
+        let other = common::run_on(&gpu, &graph, &given, &roots);
+        for (x, y) in plain.iter().flatten().zip(other.iter().flatten()) {
+            assert!((x - y).abs() <= 1e-5 * x.abs().max(1.0), "{x} {y}");
+        }
+    });
 }
 
 /// In a folder of its own: choices are found, remembered, kept to and change no bit.

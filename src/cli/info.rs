@@ -24,8 +24,11 @@ pub fn run(common: &Common) -> anyhow::Result<()> {
             ("max_compute_workgroups_per_dimension", u64::from(limits.max_compute_workgroups_per_dimension)),
             ("max_storage_buffers_per_shader_stage", u64::from(limits.max_storage_buffers_per_shader_stage)),
         ];
-        let kernels =
-            if gpu.is_cpu() { "register tiles without barriers (processor)" } else { "workgroup-memory tiles (GPU)" };
+        let kernels = match (gpu.is_cpu(), gpu.has_few_registers()) {
+            (true, _) => "register tiles without barriers (processor)",
+            (false, true) => "workgroup-memory tiles (GPU), small ones for few registers",
+            (false, false) => "workgroup-memory tiles (GPU)",
+        };
         let candidates = gpu.matrix_candidates();
         let lanes: Vec<String> = candidates.iter().map(|units| units.lanes.to_string()).collect();
         let lanes = lanes.join(" or ");

@@ -23,11 +23,14 @@ pub struct GpuOptions {
     pub checked: bool,
     /// Whether to choose kernels as for a processor; `None` goes by the adapter's kind. Tests run both on either.
     pub processor: Option<bool>,
+    /// Whether to choose kernels as for few registers; `None` goes by who made the adapter.
+    pub few_registers: Option<bool>,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        GpuOptions { adapter: AdapterRequest::default(), checked: cfg!(debug_assertions), processor: None }
+        let (adapter, checked) = (AdapterRequest::default(), cfg!(debug_assertions));
+        GpuOptions { adapter, checked, processor: None, few_registers: None }
     }
 }
 
@@ -126,7 +129,10 @@ impl Gpu {
         let features = adapter.features() & wanted;
         let mut matrix_candidates = MatrixUnits::of(&adapter);
         let processor = options.processor.unwrap_or(info.device_type == wgpu::DeviceType::Cpu);
-        let few_registers = registers::are_few(&info).await;
+        let few_registers = match options.few_registers {
+            Some(few) => few,
+            None => registers::are_few(&info).await,
+        };
         let limits = adapter.limits();
         let mut opened = request(&adapter, features, &limits, !matrix_candidates.is_empty()).await;
         if let (Err(error), false) = (&opened, matrix_candidates.is_empty()) {

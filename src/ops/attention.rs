@@ -3,6 +3,7 @@
 use super::attention_cooperative::{self, Cut};
 use super::attention_tiled;
 use super::cast::cast_call;
+use super::trials::Trials;
 use crate::gpu::KernelKey;
 use crate::graph::{Arg, Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
@@ -29,6 +30,11 @@ pub const HEAD_SIZES: std::ops::RangeInclusive<usize> = 8..=128;
 const DIRECT_WORKGROUP: usize = 32;
 /// Invocations of a workgroup in the kernels that broadcast.
 const LANES: usize = 8;
+/// What choices between [`Variant::Shared`] and [`Variant::Lean`] are called.
+const LARGE: &str = "large tiles";
+const SMALL: &str = "small tiles";
+/// Queries of all heads that they are measured with, at most: more of them only repeat what was seen.
+const MOST_QUERIES: usize = 65536;
 /// Largest head size of these kernels.
 const MOST_BROADCAST: usize = 80;
 /// Vectors of four of one invocation that stay near, and most queries or keys of its own.
@@ -149,10 +155,45 @@ impl Extents {
         (1.0 / (self.head_size as f64).sqrt()) as f32
     }
 
+    /// Heads of all examples that stand for theirs where tiles are measured.
+    fn typical(self) -> usize {
+        (self.batch * self.heads).next_power_of_two().min((MOST_QUERIES / self.tokens).max(1))
+    }
+
+    /// The class of shapes that this belongs to where tiles are measured.
+    fn class(self) -> String {
+        let numbers = if self.dtype == DType::F16 { "f16 " } else { "" };
+        format!("{numbers}attention {} of {}x{}", self.typical(), self.tokens, self.head_size)
+    }
+
     /// Operations of `products` products of queries with keys, or of probabilities with values.
     fn flops(self, products: u64) -> u64 {
         let Extents { batch, tokens, heads, head_size, .. } = self;
         2 * products * (batch * heads * tokens) as u64 * (tokens * head_size) as u64
+    }
+}
+
+impl Attention {
+    /// What to measure for this attention of `qkv`, in both tiles, where it is not known how many registers there are.
+    pub(super) fn trials(&self, caps: Caps, qkv: &TensorType) -> Option<Trials> {
+        let extents = Extents::of(qkv, self.heads).ok()?;
+        if caps.cpu || !caps.few_registers || self.variant.is_some() || extents.cut(caps).is_some() {
+            return None;
+        }
+        let Extents { tokens, head_size, dtype, .. } = extents;
+        let alike = Extents { batch: 1, heads: extents.typical(), ..extents };
+        let stored = if dtype == DType::F16 { vec![1, 2] } else { Vec::new() };
+        let launches = [(SMALL, true), (LARGE, false)].into_iter().filter_map(|(name, few)| {
+            let (key, own) = attention_tiled::forward(tokens, head_size, few).ok()?;
+            Some((name.to_owned(), key.halves(stored.clone()), alike.workgroups(own)))
+        });
+        let launches = launches.collect();
+        let params = Params { tokens: tokens as u32, heads: alike.heads as u32, scale: alike.scale() };
+        let params = bytemuck::bytes_of(&params).to_vec();
+        let output = alike.output().len();
+        let elements = [3 * output, output, alike.statistics().len()];
+        let class = extents.class();
+        Some(Trials { class, usual: SMALL.to_owned(), launches, params, elements, flops: alike.flops(2) })
     }
 }
 
@@ -178,11 +219,15 @@ fn backward_broadcast(extents: Extents) -> [(KernelKey, [u32; 3]); 2] {
 }
 
 /// What is done for a variant asked for: it, or what stands for it.
-fn variant(asked: Option<Variant>, caps: Caps, extents: Extents) -> Variant {
+fn variant(asked: Option<Variant>, launcher: &Launcher<'_>, extents: Extents) -> Variant {
+    let caps = launcher.caps();
     let best = if caps.cpu { Variant::Broadcast } else { Variant::Matrix };
     match asked.unwrap_or(best) {
-        Variant::Matrix if extents.cut(caps).is_none() && caps.few_registers => Variant::Lean,
-        Variant::Matrix if extents.cut(caps).is_none() => Variant::Shared,
+        Variant::Matrix if extents.cut(caps).is_none() => match launcher.choice(&extents.class()) {
+            Some(LARGE) => Variant::Shared,
+            Some(SMALL) => Variant::Lean,
+            _ => Variant::of(caps),
+        },
         Variant::Broadcast if caps.subgroup != Some(LANES as u32) || extents.head_size > MOST_BROADCAST => {
             Variant::Direct
         }
@@ -253,7 +298,7 @@ impl Op for Attention {
         let (tokens, heads, scale) = (extents.tokens as u32, extents.heads as u32, extents.scale());
         let (o, lse) = (launcher.output(0), launcher.output(1));
         let args = [launcher.input(0), o, lse];
-        let variant = variant(self.variant, launcher.caps(), extents);
+        let variant = variant(self.variant, launcher, extents);
         match (variant, extents.cut(launcher.caps())) {
             (Variant::Broadcast, _) => {
                 let params = Params { tokens, heads, scale };
@@ -311,7 +356,7 @@ impl Op for AttentionGradient {
         let extents = Extents::of(launcher.input_type(0), self.heads).map_err(fail)?;
         let (tokens, heads, scale) = (extents.tokens as u32, extents.heads as u32, extents.scale());
         let delta = launcher.scratch(extents.statistics());
-        let variant = variant(self.variant, launcher.caps(), extents);
+        let variant = variant(self.variant, launcher, extents);
         let (dqkv, ty) = (launcher.output(0), launcher.output_type(0).clone());
         let length = ty.len();
         let sums = if variant == Variant::Direct { sums(launcher, ty) } else { None };

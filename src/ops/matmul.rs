@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::column_sum::{column_sum_calls, column_sum_pair};
 use super::epilogue::Epilogue;
 use super::tile::PARTIALS;
+use super::trials::Trials;
 use super::{ColumnSum, TILES, Tile};
 use crate::gpu::{KernelKey, MatrixUnits};
 use crate::graph::{Absorption, Arg, Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
@@ -148,13 +149,14 @@ impl MatMul {
             _ => on_units && tile.wants_halves() && tile.runs_on(caps),
         });
         let launches = tiles.map(|tile| self.trial(caps, tile, e, splits, halves)).collect();
+        let params = bytemuck::bytes_of(&params(e, splits, 1)).to_vec();
         let elements = [e.m * e.k, e.k * e.n, splits.count * e.m * e.n];
         let flops = 2 * (e.m * e.n * e.k) as u64;
-        Some(Trials { class, usual, launches, params: params(e, splits, 1), elements, flops })
+        Some(Trials { class, usual: usual.to_string(), launches, params, elements, flops })
     }
 
     /// The plain product in one tile, of operands in 16 bits or not: tile, kernel and workgroups.
-    fn trial(&self, caps: Caps, tile: Tile, e: Extents, splits: Splits, halves: bool) -> (Tile, KernelKey, [u32; 3]) {
+    fn trial(&self, caps: Caps, tile: Tile, e: Extents, splits: Splits, halves: bool) -> (String, KernelKey, [u32; 3]) {
         let plain = MatMul { epilogue: Epilogue::default(), ..*self };
         let ragged = plain.is_ragged(tile, &e);
         // Sums of parts, and gradients of weights, are f32.
@@ -163,7 +165,8 @@ impl MatMul {
             (true, true) => vec![1, 2],
             (true, false) => vec![1, 2, 3],
         };
-        (tile, plain.key(caps.matrix_units, tile, false, ragged).halves(stored), workgroups(tile, e, splits))
+        let key = plain.key(caps.matrix_units, tile, false, ragged).halves(stored);
+        (tile.to_string(), key, workgroups(tile, e, splits))
     }
 
     /// How its k is split.
@@ -281,22 +284,6 @@ fn wants_vectors(tile: Tile) -> bool {
 /// Whether both operands hold 16-bit floats.
 fn are_halves(a: &TensorType, b: &TensorType) -> bool {
     a.dtype == DType::F16 && b.dtype == DType::F16
-}
-
-/// Launches among which the fastest is to be found.
-pub(super) struct Trials {
-    /// The class of shapes that they stand for.
-    pub class: String,
-    /// The tile that is taken where none is measured.
-    pub usual: Tile,
-    /// Tile, kernel and workgroups of each.
-    pub launches: Vec<(Tile, KernelKey, [u32; 3])>,
-    /// Their uniform.
-    pub params: Params,
-    /// Numbers in A, B and C.
-    pub elements: [usize; 3],
-    /// Operations of each.
-    pub flops: u64,
 }
 
 /// How k is split: so that there are enough workgroups, by shapes and kind of adapter and not by the tile, so that all

@@ -42,6 +42,7 @@ mod softmax;
 mod specialised;
 mod subgroup_cooperative;
 mod tile;
+mod trials;
 mod tune;
 
 pub use accumulate::push_accumulate;

@@ -1,13 +1,14 @@
-//! Which tile is fastest for each product of a graph, measured on the adapter itself.
+//! Which tiles are fastest for each product of a graph, and for attention where nobody knows, measured on the adapter
+//! itself.
 //!
-//! All tiles through workgroup memory sum in the same order, so a choice changes the time and not the bits; those on
-//! matrix units sum in an order of their own.
+//! All tiles of products through workgroup memory sum in the same order, so a choice changes the time and not the bits;
+//! those on matrix units and those of attention sum in an order of their own.
 
 use std::collections::BTreeMap;
 
-use super::matmul::Trials;
 use super::matrix_check::check_matrix_units;
-use super::{MatMul, TILES, Tile};
+use super::trials::Trials;
+use super::{Attention, MatMul};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey, Timestamps, Uploads};
 use crate::graph::{Caps, Choices, DType, Graph, GraphError, Var};
 use crate::platform;
@@ -27,7 +28,7 @@ const WARM_UP: f64 = 0.03;
 /// Tiles that took this many times as long as the fastest are not measured again.
 const HOPELESS: f64 = 1.25;
 
-/// Lets the products of a plan of `graph` for `roots` use the fastest tiles: those `pinned`, else those remembered for
+/// Lets the products and attention of a plan of `graph` for `roots` use the fastest tiles: those `pinned`, else those remembered for
 /// this adapter and driver, else those found by trying, and the usual ones where that takes too long. On processors, and
 /// without timestamps, nothing is chosen and the usual ones are taken.
 ///
@@ -67,10 +68,10 @@ pub async fn tune_within(
         let start = platform::now_seconds();
         let found = measure(gpu, &unknown, budget).await?;
         let seconds = platform::now_seconds() - start;
-        log::info!("tiles of {} of {} products measured in {seconds:.2} s", found.len(), unknown.len());
+        log::info!("tiles of {} of {} shapes measured in {seconds:.2} s", found.len(), unknown.len());
         remember(gpu, &found);
         // What was not measured is settled too, so that a run that goes on keeps to it.
-        choices.extend(unknown.iter().map(|trials| (trials.class.clone(), trials.usual.to_string())));
+        choices.extend(unknown.iter().map(|trials| (trials.class.clone(), trials.usual.clone())));
         choices.extend(found);
     }
     graph.choose(choices);
@@ -90,13 +91,14 @@ fn unknown(caps: Caps, graph: &Graph, roots: &[Var], choices: &Choices) -> Vec<T
     let mut unknown: BTreeMap<String, (Trials, u64)> = BTreeMap::new();
     for node in graph.fused(roots) {
         let op: &dyn std::any::Any = node.op.as_ref();
-        let Some(product) = op.downcast_ref::<MatMul>() else { continue };
-        let Some(trials) = product.trials(caps, graph.ty(node.inputs[0]), graph.ty(node.inputs[1])) else { continue };
+        let ty = |index: usize| graph.ty(node.inputs[index]);
+        let product = op.downcast_ref::<MatMul>().and_then(|product| product.trials(caps, ty(0), ty(1)));
+        let attention = || op.downcast_ref::<Attention>().and_then(|attention| attention.trials(caps, ty(0)));
+        let Some(trials) = product.or_else(attention) else { continue };
         // What an adapter chose with other features may be none here.
-        let known = choices.get(&trials.class).is_some_and(|name| {
-            let tile = TILES.into_iter().find(|tile| tile.to_string() == *name);
-            tile == Some(trials.usual) || trials.launches.iter().any(|(other, ..)| Some(*other) == tile)
-        });
+        let known = choices
+            .get(&trials.class)
+            .is_some_and(|name| *name == trials.usual || trials.launches.iter().any(|(other, ..)| other == name));
         if !known {
             let flops = trials.flops;
             unknown.entry(trials.class.clone()).or_insert((trials, 0)).1 += flops;
@@ -107,10 +109,10 @@ fn unknown(caps: Caps, graph: &Graph, roots: &[Var], choices: &Choices) -> Vec<T
     unknown.into_iter().map(|(trials, _)| trials).collect()
 }
 
-/// What one tile takes for a class of products.
+/// What one choice of tiles takes for a class of products, or of attention.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct TileTime {
-    /// The class: form and extents.
+    /// The class: form, or what it is, and extents.
     pub class: String,
     /// The tile.
     pub tile: String,
@@ -120,7 +122,7 @@ pub struct TileTime {
     pub gflops: f64,
 }
 
-/// What every tile takes for every class of products in `graph`, on numbers without a pattern: the classes with the most
+/// What every choice takes for every class of products and of attention in `graph`, on numbers without a pattern: the classes with the most
 /// work first, the fastest tile of each first. Nothing is remembered, and none are where the adapter has no clock.
 ///
 /// # Errors
@@ -146,7 +148,7 @@ pub async fn time_tiles(gpu: &Gpu, graph: &Graph, roots: &[Var]) -> Result<Vec<T
             .into_iter()
             .map(|(tile, milliseconds)| TileTime {
                 class: trials.class.clone(),
-                tile: tile.to_string(),
+                tile,
                 milliseconds,
                 gflops: trials.flops as f64 / milliseconds / 1e6,
             })
@@ -170,7 +172,7 @@ async fn measure(gpu: &Gpu, unknown: &[Trials], budget: f64) -> Result<Choices, 
         platform::pause().await;
         let times = timed(gpu, trials, &buffers).await?;
         if let Some((tile, _)) = times.into_iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
-            choices.insert(trials.class.clone(), tile.to_string());
+            choices.insert(trials.class.clone(), tile);
         }
     }
     Ok(choices)
@@ -210,7 +212,7 @@ fn launches(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Dispa
     let slices: Vec<(u32, BufferSlice)> =
         (1..).zip(sizes.iter().zip(buffers).map(|(size, buffer)| buffer.part(0, *size))).collect();
     for (_, key, workgroups) in &trials.launches {
-        list.push(gpu, "matmul", key, bytemuck::bytes_of(&trials.params), &slices, *workgroups)?;
+        list.push(gpu, "trial", key, &trials.params, &slices, *workgroups)?;
     }
     Ok(list)
 }
@@ -245,7 +247,7 @@ async fn repetitions(gpu: &Gpu, list: &DispatchList) -> Result<u32, GpuError> {
 }
 
 /// What each of `trials` takes; none where the adapter has no clock fine enough or a tensor does not fit.
-async fn timed(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Vec<(Tile, f64)>, GpuError> {
+async fn timed(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Vec<(String, f64)>, GpuError> {
     let list = launches(gpu, trials, buffers)?;
     if list.dispatches.is_empty() {
         return Ok(Vec::new());
@@ -266,7 +268,7 @@ async fn timed(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Ve
         hopeful.retain(|index| best[*index] <= fastest * HOPELESS);
     }
     let timed = trials.launches.iter().zip(best).filter(|(_, milliseconds)| milliseconds.is_finite());
-    Ok(timed.map(|((tile, ..), milliseconds)| (*tile, milliseconds)).collect())
+    Ok(timed.map(|((tile, ..), milliseconds)| (tile.clone(), milliseconds)).collect())
 }
 
 /// By adapter and driver, and by the version that measured.
