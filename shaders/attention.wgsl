@@ -12,8 +12,9 @@
 // Tokens along x, heads along y, batch along z.
 
 import package::lib::heads::{params, qkv, D4, place, place_out};
+import package::lib::grid::{row_of, column_of};
 import package::lib::heads_tiled::{
-    TEAM, WIDE, CHUNK, OTHER, THREADS_M, PITCH, row_of, column_of, near_place, far_place, add_dot
+    TEAM, WIDE, CHUNK, OTHER, THREADS_M, PITCH, near_place, far_place, add_dot
 };
 
 // Queries of an invocation in products along a head, and in sums over tokens.

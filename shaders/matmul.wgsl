@@ -18,6 +18,7 @@
 // never: SUMS+NN | SUMS+NT
 // one of: - | RAGGED | SCALAR
 
+import package::lib::grid::{row_of, column_of};
 import package::lib::product::{params, finish, place};
 @if(RAGGED || SCALAR) import package::lib::product::{a4, b4};
 @if(!RAGGED && !SCALAR) import package::lib::product::{a, b};
@@ -273,8 +274,8 @@ fn main(
     let k1 = min(params.k, k0 + params.k_split);
     let a0 = batch * params.a_stride;
     let b0 = batch * params.b_stride;
-    let thread_m = thread / THREADS_N;
-    let thread_n = thread % THREADS_N;
+    let thread_m = row_of(thread, THREADS_N);
+    let thread_n = column_of(thread, THREADS_N);
 
     // sum[(i * 4 + r) * QUADS_N + j] holds row r of quad i, columns of quad j.
     var sum = array<vec4f, QUADS_M * 4u * QUADS_N>();

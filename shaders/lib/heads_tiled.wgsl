@@ -1,7 +1,6 @@
-// What the attention kernels share that multiply small matrices from workgroup memory: how invocations lie on a matrix,
-// and where rows of vec4s lie in workgroup memory so that those read together lie in different banks. Near rows lie in
-// fours, far rows in blocks of WIDE: which of these an invocation reads in turn is known when it is compiled, so that
-// it computes few places.
+// What the attention kernels share that multiply small matrices from workgroup memory: where rows of vec4s lie there so
+// that those read together lie in different banks. Near rows lie in fours, far rows in blocks of WIDE: which of these
+// an invocation reads in turn is known when it is compiled, so that it computes few places.
 
 import package::lib::heads::D4;
 
@@ -21,16 +20,6 @@ const NEAR_TWIST: u32 = min(THREADS_M, WIDE) - 1u;
 const RAGGED: u32 = min(D4 % 8u, 1u);
 const PITCH: u32 = D4 | RAGGED;
 const FAR_TWIST: u32 = 7u * (1u - RAGGED);
-
-// Row and column of invocation `lane` in a grid that is `across` wide. Of two neighbours, both share a column, and of
-// four, every other one shares a row: GPUs then serve more of them at once (as CUTLASS's lanes).
-fn row_of(lane: u32, across: u32) -> u32 {
-    return lane / (2u * across) * 2u + lane % 2u;
-}
-
-fn column_of(lane: u32, across: u32) -> u32 {
-    return lane / 2u % across;
-}
 
 // Vec4 `d` of near row `row`, in its four of rows.
 fn near_place(row: u32, d: u32) -> u32 {
