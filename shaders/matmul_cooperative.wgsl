@@ -90,20 +90,46 @@ const EIGHTH: u32 = 0u;
 @if(WIDE) var<workgroup> stage: array<vec4f, SIZE_STAGE>;
 @if(!WIDE) var<workgroup> stage: array<f32, SIZE_STAGE * 4u>;
 
+// Which row along k those invocations bring that come as the `turn`-th of rows that are `length` vectors long: sixteen of
+// them store two rows, or four, and rows side by side there would share banks, as they lie 20 numbers apart, or 12.
+fn row_at(turn: u32, length: u32) -> u32 {
+    let places = length / 4u;
+    return turn / 8u * 8u + ((turn << places) | ((turn % 8u) >> (3u - places))) % 8u;
+}
+
+// Where vector i lies in its step, in A and in B.
+fn place_a(i: u32) -> u32 {
+    @if(TN) {
+        return i / LENGTH_A * PITCH_A + i % LENGTH_A;
+    }
+    @if(!TN) {
+        return row_at(i / LENGTH_A, LENGTH_A) * PITCH_A + i % LENGTH_A;
+    }
+}
+
+fn place_b(i: u32) -> u32 {
+    @if(NT) {
+        return SIZE_A + row_at(i / LENGTH_B, LENGTH_B) * PITCH_B + i % LENGTH_B;
+    }
+    @if(!NT) {
+        return SIZE_A + i / LENGTH_B * PITCH_B + i % LENGTH_B;
+    }
+}
+
 // Where vector i of the first step of A lies, where the tile starts in row `row0` of C.
 fn first_a(i: u32, a0: u32, row0: u32) -> u32 {
     @if(TN) {
         return (a0 + i / LENGTH_A * params.m + min(row0 + i % LENGTH_A * 4u, params.m - 4u)) / 4u;
     }
     @if(!TN) {
-        return (a0 + min(row0 + i / LENGTH_A, params.m - 1u) * params.k) / 4u + i % LENGTH_A;
+        return (a0 + min(row0 + row_at(i / LENGTH_A, LENGTH_A), params.m - 1u) * params.k) / 4u + i % LENGTH_A;
     }
 }
 
 // The same for B, where the tile starts in column `column0` of C.
 fn first_b(i: u32, b0: u32, column0: u32) -> u32 {
     @if(NT) {
-        return (b0 + min(column0 + i / LENGTH_B, params.n - 1u) * params.k) / 4u + i % LENGTH_B;
+        return (b0 + min(column0 + row_at(i / LENGTH_B, LENGTH_B), params.n - 1u) * params.k) / 4u + i % LENGTH_B;
     }
     @if(!NT) {
         return (b0 + i / LENGTH_B * params.n + min(column0 + i % LENGTH_B * 4u, params.n - 4u)) / 4u;
@@ -274,13 +300,13 @@ fn main(
             let i = thread + t * THREADS;
             @if(RAGGED) let v = select(vec4<f16>(), a_ahead[t], k + depth_a(i) < k1);
             @if(!RAGGED) let v = a_ahead[t];
-            put(start + i / LENGTH_A * PITCH_A + i % LENGTH_A, v);
+            put(start + place_a(i), v);
         }
         for (var t = 0u; t < TURNS_B; t++) { // unrolled
             let i = thread + t * THREADS;
             @if(RAGGED) let v = select(vec4<f16>(), b_ahead[t], k + depth_b(i) < k1);
             @if(!RAGGED) let v = b_ahead[t];
-            put(start + SIZE_A + i / LENGTH_B * PITCH_B + i % LENGTH_B, v);
+            put(start + place_b(i), v);
         }
         workgroupBarrier();
         if (k + TILE_K < k1) {

@@ -66,16 +66,18 @@ def is_given(name, registers, left_out):
         return False
     if "cooperative" in name and not ("SIDE_16" in name or number(name, "SIDE") == 16):
         return False
-    if registers == FEW:
-        # Those that `few_registers` leaves: see src/ops/attention_tiled.rs and src/ops/layer_norm.rs.
-        sums = number(name, "SUM_ROWS") * number(name, "SUM_COLUMNS")
-        own = number(name, "SUM_ROWS") * number(name, "TEAM") // max(number(name, "ACROSS"), 1)
-        if name.startswith("attention_gradient_D4") or name.startswith("attention_gradient+QUERIES_D4"):
-            return sums <= 6 and own <= 24
-        if name.startswith("attention_D4"):
-            return sums <= 5 and own <= 32
-        return "COLUMNS" not in name or number(name, "HELD_VECTORS") <= 4
-    return True
+    if registers == MANY:
+        return number(name, "ROLLED") == 0
+    # Those that `few_registers` leaves: see src/ops/attention_tiled.rs, src/ops/layer_norm.rs and src/ops/tile.rs.
+    if number(name, "QUADS_M") * number(name, "QUADS_N") > 4:
+        return False
+    sums = number(name, "SUM_ROWS") * number(name, "SUM_COLUMNS")
+    own = number(name, "SUM_ROWS") * number(name, "TEAM") // max(number(name, "ACROSS"), 1)
+    if name.startswith("attention_gradient_D4") or name.startswith("attention_gradient+QUERIES_D4"):
+        return sums <= 6 and own <= 24
+    if name.startswith("attention_D4"):
+        return sums <= 5 and own <= 32
+    return "COLUMNS" not in name or number(name, "HELD_VECTORS") <= 4
 
 
 def results(files, environment, adapter):

@@ -145,7 +145,7 @@ impl MatMul {
         // Where there are matrix units for it, no other tile comes near.
         let on_units = halves && TILES.into_iter().any(|tile| tile.wants_halves() && tile.runs_on(caps));
         let tiles = TILES.into_iter().filter(|tile| match tile {
-            Tile::Shared { .. } => !on_units && tile.runs_on(caps),
+            Tile::Shared { .. } => !on_units && tile.runs_on(caps) && tile.is_tried(caps.few_registers),
             _ => on_units && tile.wants_halves() && tile.runs_on(caps),
         });
         let launches = tiles.map(|tile| self.trial(caps, tile, e, splits, halves)).collect();

@@ -177,6 +177,16 @@ impl Tile {
         }
     }
 
+    /// Whether it is worth a trial where invocations have `few` registers or not: sums that these have no room for take
+    /// seconds to compile, and loops that stay gain nothing where there is room.
+    pub(super) fn is_tried(self, few: bool) -> bool {
+        match self {
+            Tile::Shared { quads_m, quads_n, .. } if few => quads_m * quads_n <= 4,
+            Tile::Shared { rolled, .. } => !rolled,
+            _ => true,
+        }
+    }
+
     /// Matrices of sums that each subgroup writes to workgroup memory at a time: two where a multiprocessor has no room for
     /// a second workgroup anyway, but has some left.
     pub(super) fn staged(self) -> u32 {
