@@ -1,6 +1,6 @@
 """Compiles every kernel for adapters that need not be there, and tells which of them spill registers.
 
-    run.py FOLDER [DRIVER …] [--all]
+    python3 run.py FOLDER [DRIVER …] [--all]
 
 FOLDER is what `UNMASK_TRANSLATED=FOLDER cargo test --test shaders` wrote. For each driver only the kernels count that the
 engine would give to such an adapter; --all takes every one that it can compile. See README.md for what must be installed.
