@@ -49,15 +49,17 @@ pub fn pick_files(
     }
 }
 
-/// What comes of `count` files of `bytes` in all where a page cannot hold them.
+/// What comes of `count` files of `bytes` in all, of which `first` is one, where a page cannot hold them.
 #[cfg(target_arch = "wasm32")]
-fn too_many(count: usize, bytes: f64) -> Option<Incoming> {
+fn too_many(first: Option<String>, count: usize, bytes: f64) -> Option<Incoming> {
     let gigabytes = |bytes: f64| format!("{:.1} GB", bytes / 1e9);
-    (bytes > MOST_GIVEN).then(|| Incoming {
-        name: format!("{count} files of {}", gigabytes(bytes)),
+    let first = first.filter(|_| bytes > MOST_GIVEN)?;
+    Some(Incoming {
+        name: if count > 1 { format!("{first} and {} more", count - 1) } else { first },
         content: Err(format!(
-            "a page can hold {} of them. Choose fewer, or train in the desktop window, which reads pictures as it needs \
+            "{} where a page can hold {}. Choose less, or train in the desktop window, which reads pictures as it needs \
              them",
+            gigabytes(bytes),
             gigabytes(MOST_GIVEN)
         )),
     })
@@ -85,7 +87,8 @@ pub fn pick_files(
         wasm_bindgen_futures::spawn_local(async move {
             let Some(list) = source.files() else { return };
             let chosen: Vec<web_sys::File> = (0..list.length()).filter_map(|index| list.get(index)).collect();
-            if let Some(refused) = too_many(chosen.len(), chosen.iter().map(|file| file.size()).sum()) {
+            let sizes = chosen.iter().map(|file| file.size()).sum();
+            if let Some(refused) = too_many(chosen.first().map(|file| file.name()), chosen.len(), sizes) {
                 return done(vec![refused]);
             }
             let mut files = Vec::new();
@@ -205,7 +208,8 @@ pub fn read_dropped(
 ) {
     wasm_bindgen_futures::spawn_local(async move {
         let sizes = files.iter().filter_map(|file| file.web_file()).map(|file| file.size()).sum();
-        if let Some(refused) = too_many(files.len(), sizes) {
+        let first = files.first().map(|file| file.path().display().to_string());
+        if let Some(refused) = too_many(first, files.len(), sizes) {
             return done(vec![refused]);
         }
         let mut read = Vec::with_capacity(files.len());
