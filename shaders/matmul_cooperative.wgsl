@@ -90,49 +90,49 @@ const EIGHTH: u32 = 0u;
 @if(WIDE) var<workgroup> stage: array<vec4f, SIZE_STAGE>;
 @if(!WIDE) var<workgroup> stage: array<f32, SIZE_STAGE * 4u>;
 
-// Which row along k those invocations bring that come as the `turn`-th of rows that are `length` vectors long: sixteen of
-// them store two rows, or four, and rows side by side there would share banks, as they lie 20 numbers apart, or 12.
+// The row along k, of `length` vectors, that is stored as the `turn`-th. Sixteen invocations store two rows together, or
+// four; rows side by side would share banks, as they lie 20 numbers apart, or 12, but these do not.
 fn row_at(turn: u32, length: u32) -> u32 {
     let places = length / 4u;
     return turn / 8u * 8u + ((turn << places) | ((turn % 8u) >> (3u - places))) % 8u;
 }
 
-// Where vector i lies in its step, in A and in B.
-fn place_a(i: u32) -> u32 {
+// The row in memory that vector i of a step belongs to, in A and in B; its place in the row is i % LENGTH.
+fn row_a(i: u32) -> u32 {
     @if(TN) {
-        return i / LENGTH_A * PITCH_A + i % LENGTH_A;
+        return i / LENGTH_A;
     }
     @if(!TN) {
-        return row_at(i / LENGTH_A, LENGTH_A) * PITCH_A + i % LENGTH_A;
+        return row_at(i / LENGTH_A, LENGTH_A);
     }
 }
 
-fn place_b(i: u32) -> u32 {
+fn row_b(i: u32) -> u32 {
     @if(NT) {
-        return SIZE_A + row_at(i / LENGTH_B, LENGTH_B) * PITCH_B + i % LENGTH_B;
+        return row_at(i / LENGTH_B, LENGTH_B);
     }
     @if(!NT) {
-        return SIZE_A + i / LENGTH_B * PITCH_B + i % LENGTH_B;
+        return i / LENGTH_B;
     }
 }
 
 // Where vector i of the first step of A lies, where the tile starts in row `row0` of C.
 fn first_a(i: u32, a0: u32, row0: u32) -> u32 {
     @if(TN) {
-        return (a0 + i / LENGTH_A * params.m + min(row0 + i % LENGTH_A * 4u, params.m - 4u)) / 4u;
+        return (a0 + row_a(i) * params.m + min(row0 + i % LENGTH_A * 4u, params.m - 4u)) / 4u;
     }
     @if(!TN) {
-        return (a0 + min(row0 + row_at(i / LENGTH_A, LENGTH_A), params.m - 1u) * params.k) / 4u + i % LENGTH_A;
+        return (a0 + min(row0 + row_a(i), params.m - 1u) * params.k) / 4u + i % LENGTH_A;
     }
 }
 
 // The same for B, where the tile starts in column `column0` of C.
 fn first_b(i: u32, b0: u32, column0: u32) -> u32 {
     @if(NT) {
-        return (b0 + min(column0 + row_at(i / LENGTH_B, LENGTH_B), params.n - 1u) * params.k) / 4u + i % LENGTH_B;
+        return (b0 + min(column0 + row_b(i), params.n - 1u) * params.k) / 4u + i % LENGTH_B;
     }
     @if(!NT) {
-        return (b0 + i / LENGTH_B * params.n + min(column0 + i % LENGTH_B * 4u, params.n - 4u)) / 4u;
+        return (b0 + row_b(i) * params.n + min(column0 + i % LENGTH_B * 4u, params.n - 4u)) / 4u;
     }
 }
 
@@ -159,7 +159,7 @@ fn beyond_b(k: u32) -> u32 {
 @if(RAGGED)
 fn depth_a(i: u32) -> u32 {
     @if(TN) {
-        return i / LENGTH_A;
+        return row_a(i);
     }
     @if(!TN) {
         return i % LENGTH_A * 4u;
@@ -172,7 +172,7 @@ fn depth_b(i: u32) -> u32 {
         return i % LENGTH_B * 4u;
     }
     @if(!NT) {
-        return i / LENGTH_B;
+        return row_b(i);
     }
 }
 
@@ -300,13 +300,13 @@ fn main(
             let i = thread + t * THREADS;
             @if(RAGGED) let v = select(vec4<f16>(), a_ahead[t], k + depth_a(i) < k1);
             @if(!RAGGED) let v = a_ahead[t];
-            put(start + place_a(i), v);
+            put(start + row_a(i) * PITCH_A + i % LENGTH_A, v);
         }
         for (var t = 0u; t < TURNS_B; t++) { // unrolled
             let i = thread + t * THREADS;
             @if(RAGGED) let v = select(vec4<f16>(), b_ahead[t], k + depth_b(i) < k1);
             @if(!RAGGED) let v = b_ahead[t];
-            put(start + place_b(i), v);
+            put(start + SIZE_A + row_b(i) * PITCH_B + i % LENGTH_B, v);
         }
         workgroupBarrier();
         if (k + TILE_K < k1) {

@@ -237,10 +237,13 @@ impl Tile {
         if let Some(tile) = matrix.clone().find(enough).or(matrix.next_back()).filter(|_| vectors && halves) {
             return tile;
         }
-        match if caps.few_registers { Tile::LEAN } else { Tile::USUAL } {
-            tile if count(tile) >= 64 => tile,
-            _ if m.min(n) > 32 => Tile::BUSY,
-            _ => Tile::SMALL,
+        let usual = if caps.few_registers { Tile::LEAN } else { Tile::USUAL };
+        if count(usual) >= 64 {
+            usual
+        } else if m.min(n) > 32 {
+            Tile::BUSY
+        } else {
+            Tile::SMALL
         }
     }
 }
