@@ -223,11 +223,10 @@ fn variant(asked: Option<Variant>, launcher: &Launcher<'_>, extents: Extents) ->
     let caps = launcher.caps();
     let best = if caps.cpu { Variant::Broadcast } else { Variant::Matrix };
     match asked.unwrap_or(best) {
-        Variant::Matrix if extents.cut(caps).is_none() => match launcher.choice(&extents.class()) {
-            Some(LARGE) => Variant::Shared,
-            Some(SMALL) => Variant::Lean,
-            _ => Variant::of(caps),
-        },
+        Variant::Matrix if extents.cut(caps).is_none() => {
+            let large = !caps.few_registers || launcher.choice(&extents.class()) == Some(LARGE);
+            if large { Variant::Shared } else { Variant::Lean }
+        }
         Variant::Broadcast if caps.subgroup != Some(LANES as u32) || extents.head_size > MOST_BROADCAST => {
             Variant::Direct
         }
