@@ -229,7 +229,7 @@ impl Gpu {
         self.processor
     }
 
-    /// Whether invocations have some 128 registers rather than 255, or nobody knows.
+    /// Whether invocations have far fewer than 255 registers, or nobody knows.
     pub fn has_few_registers(&self) -> bool {
         self.few_registers
     }

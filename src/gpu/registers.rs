@@ -7,8 +7,8 @@ const GENEROUS: [u32; 2] = [0x10de, 0x1002];
 /// What these makers and their adapters are called.
 const NAMES: [&str; 4] = ["nvidia", "geforce", "amd", "radeon"];
 
-/// Whether invocations have some 128 registers, as on the adapters of Intel, Apple and Qualcomm. What is not known counts
-/// as such: numbers that registers have no room for cost more than tiles that are smaller than they could be.
+/// Whether invocations have fewer, as the 128 of Intel's and Apple's adapters or the 192 of Qualcomm's Adreno 630. What is
+/// not known counts as such: numbers that registers have no room for cost more than tiles smaller than they could be.
 pub(super) async fn are_few(info: &wgpu::AdapterInfo) -> bool {
     let maker = platform::gpu_maker().await;
     !generous(info.vendor, maker.as_deref().unwrap_or(&info.name))

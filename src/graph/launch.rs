@@ -8,7 +8,7 @@ use crate::gpu::{Gpu, KernelKey, MatrixUnits};
 pub struct Caps {
     /// Kernels run on a processor: register tiles, no barriers.
     pub cpu: bool,
-    /// Invocations have some 128 registers rather than 255: smaller tiles.
+    /// Invocations have far fewer than 255 registers, or nobody knows: smaller tiles.
     pub few_registers: bool,
     /// Whether buffers can hold 16-bit floats.
     pub f16: bool,

@@ -28,9 +28,9 @@ const WARM_UP: f64 = 0.03;
 /// Tiles that took this many times as long as the fastest are not measured again.
 const HOPELESS: f64 = 1.25;
 
-/// Lets the products and attention of a plan of `graph` for `roots` use the fastest tiles: those `pinned`, else those remembered for
-/// this adapter and driver, else those found by trying, and the usual ones where that takes too long. On processors, and
-/// without timestamps, nothing is chosen and the usual ones are taken.
+/// Lets the products and attention of a plan of `graph` for `roots` use the fastest tiles: those `pinned`, else those
+/// remembered for this adapter and driver, else those found by trying, and the usual ones where that takes too long. On
+/// processors, and without timestamps, nothing is chosen and the usual ones are taken.
 ///
 /// Before a graph with products in 16 bits matrix units are tried, if there are some and no one has yet.
 ///
@@ -122,8 +122,9 @@ pub struct TileTime {
     pub gflops: f64,
 }
 
-/// What every choice takes for every class of products and of attention in `graph`, on numbers without a pattern: the classes with the most
-/// work first, the fastest tile of each first. Nothing is remembered, and none are where the adapter has no clock.
+/// What every choice takes for every class of products and of attention in `graph`, on numbers without a pattern: the
+/// classes with the most work first, the fastest tile of each first. Nothing is remembered, and none are where the adapter
+/// has no clock.
 ///
 /// # Errors
 /// Those of the device.
