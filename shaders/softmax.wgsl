@@ -5,10 +5,8 @@
 // row. Rows run over workgroups in x and y, `groups` of them along x.
 // conditions: GRADIENT DIRECT
 
+@if(!GRADIENT) import package::lib::log_sum::{LOWEST, merge, merge_row};
 import package::lib::rows::{WORKGROUP, LANES, row_of, first_of, row_sum};
-
-// Below any element that gets weight.
-const LOWEST: f32 = -3.0e38;
 
 struct Params {
     rows: u32,
@@ -21,34 +19,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read> input: array<f32>;
 @group(0) @binding(2) var<storage, read_write> output: array<f32>;
 @if(GRADIENT) @group(0) @binding(3) var<storage, read> dy: array<f32>;
-
-@if(!DIRECT && !GRADIENT) var<workgroup> partial: array<vec2f, WORKGROUP>;
-
-// Maximum (.x) and sum of exp(x - maximum) (.y) of two sets of elements together.
-@if(!GRADIENT)
-fn merge(a: vec2f, b: vec2f) -> vec2f {
-    let larger = max(a.x, b.x);
-    return vec2f(larger, a.y * exp(a.x - larger) + b.y * exp(b.x - larger));
-}
-
-// The same over the invocations of a row.
-@if(!GRADIENT)
-fn merge_row(own: vec2f, thread: u32) -> vec2f {
-    @if(!DIRECT) {
-        partial[thread] = own;
-        for (var half = LANES / 2u; half > 0u; half /= 2u) {
-            workgroupBarrier();
-            if (thread % LANES < half) {
-                partial[thread] = merge(partial[thread], partial[thread + half]);
-            }
-        }
-        workgroupBarrier();
-        return partial[thread / LANES * LANES];
-    }
-    @if(DIRECT) {
-        return own;
-    }
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {

@@ -11,6 +11,7 @@ pub mod mae;
 pub mod nn;
 pub mod ops;
 pub mod platform;
+pub mod probe;
 pub mod session;
 pub mod shaders;
 pub mod train;

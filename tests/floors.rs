@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("app", 7),
     ("cli", 7),
     ("session", 6),
+    ("probe", 5),
     ("train", 5),
     ("eval", 5),
     ("mae", 4),
@@ -30,9 +31,10 @@ const FLOORS: &[(&str, u32)] = &[
     ("platform", 0),
 ];
 
-/// Imports allowed within a floor: a trainer judges its model on held-out pictures, and the device makes pipelines
+/// Imports allowed within a floor: a probe takes up a trained model as the trainer does, a trainer judges its model on held-out
+/// pictures, and the device makes pipelines
 /// from the linked shaders and waits the way its platform waits.
-const NEIGHBOURS: &[(&str, &str)] = &[("train", "eval"), ("gpu", "shaders"), ("gpu", "platform")];
+const NEIGHBOURS: &[(&str, &str)] = &[("probe", "train"), ("train", "eval"), ("gpu", "shaders"), ("gpu", "platform")];
 
 /// A longer file is more than one thing.
 const MAX_LINES: usize = 500;

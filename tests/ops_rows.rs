@@ -167,6 +167,43 @@ fn masked_loss_counts_hidden_rows_alone() {
 }
 
 #[test]
+fn means_of_rows() {
+    let mut random = Random(11);
+    for shape in [[1, 1, 1], [2, 5, 3], [3, 4, 8], [9, 50, 36]] {
+        let [_, n, d] = shape;
+        check(
+            &format!("mean_rows {shape:?}"),
+            &Case {
+                inputs: vec![random_input(&mut random, &shape)],
+                wants: vec![n < 50],
+                build: &|graph, v| Ok(vec![ops::mean_rows(graph, v[0])?]),
+                twin: &|x| vec![twins::mean_rows(&x[0], [n, d])],
+            },
+        );
+    }
+}
+
+#[test]
+fn cross_entropy_of_few_and_of_many_classes() {
+    let mut random = Random(12);
+    for [b, c] in [[1, 1], [3, 2], [6, 33], [300, 70]] {
+        let labels: Vec<u32> = (0..b).map(|row| (row * 5 % c) as u32).collect();
+        check(
+            &format!("cross_entropy {b} of {c}"),
+            &Case {
+                inputs: vec![random_input(&mut random, &[b, c]), (TensorType::u32(&[b]), Data::U32(labels))],
+                wants: vec![b < 300, false],
+                build: &|graph, v| Ok(vec![ops::cross_entropy(graph, v[0], v[1])?]),
+                twin: &|x| {
+                    let (losses, _) = twins::cross_entropy(&x[0], c, &index(&x[1]));
+                    vec![twins::mean_rows(&losses, [b, 1])]
+                },
+            },
+        );
+    }
+}
+
+#[test]
 fn cosines_of_rows() {
     let mut random = Random(23);
     for (shape, query) in [([1, 1], 0), ([7, 5], 6), ([130, 33], 64)] {

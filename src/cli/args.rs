@@ -6,9 +6,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::bench_args::BenchArgs;
+use super::model_args::{HintArgs, ModelArgs};
+use super::probe_args::{EmbedArgs, ProbeArgs};
 use crate::gpu::{AdapterRequest, GpuOptions};
 use crate::ops::MaskStrategy;
-use crate::train::{Augment, Hints, Precision, Recipe, TrainError};
+use crate::train::{Augment, Precision, Recipe, TrainError};
 
 /// Masked autoencoders that train and run on any GPU.
 ///
@@ -64,6 +66,12 @@ pub enum Command {
     FindLr(Box<FindLrArgs>),
     /// Hide patches of pictures and let a trained model paint them back
     Reconstruct(ReconstructArgs),
+    /// Write the encoder's features of pictures as a NumPy array
+    Embed(EmbedArgs),
+    /// Tell how well classes of pictures can be told from the encoder's features, beside those of an untrained one
+    ///
+    /// The encoder stays as it is. Twice: by the votes of the most similar pictures, and by a linear classifier.
+    Probe(ProbeArgs),
     /// Bring weights from one layout to another: the original code's, Hugging Face's, timm's, this program's
     Convert(ConvertArgs),
     /// Print a recipe with every setting explained, to be changed and given to `train --model`
@@ -350,10 +358,8 @@ pub struct ReconstructArgs {
     /// Pictures: files, or folders searched recursively
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<String>,
-    /// Trained weights of any layout, a checkpoint, or hub:OWNER/NAME[@REVISION] for weights on the Hugging Face hub,
-    /// such as hub:facebook/vit-mae-base [default: the micro model that comes with the program]
-    #[arg(long, value_name = "PATH")]
-    pub weights: Option<PathBuf>,
+    #[command(flatten)]
+    pub model: ModelArgs,
     /// Share of hidden patches, 0 to under 1
     #[arg(long, default_value_t = 0.75, value_name = "R")]
     pub mask_ratio: f64,
@@ -373,36 +379,6 @@ pub struct ReconstructArgs {
     /// Also write input, mask and prediction as tensors
     #[arg(long, value_name = "OUT.safetensors")]
     pub pixels: Option<PathBuf>,
-    #[command(flatten)]
-    pub hints: HintArgs,
-}
-
-/// What files of other layouts leave open.
-#[derive(Clone, Debug, Default, Args)]
-pub struct HintArgs {
-    /// Encoder heads of foreign weights, where neither config.json nor a published shape tells
-    #[arg(long, value_name = "N")]
-    pub heads: Option<usize>,
-    /// Decoder heads, likewise
-    #[arg(long, value_name = "N")]
-    pub decoder_heads: Option<usize>,
-    /// Whether foreign weights predict patches normalised one by one
-    #[arg(long, value_name = "true|false")]
-    pub norm_pix_loss: Option<bool>,
-    /// Layer-norm epsilon of foreign weights [default: as config.json says, else 1e-6]
-    #[arg(long, value_name = "EPS")]
-    pub layer_norm_eps: Option<f64>,
-    /// Side of pictures in pixels, a multiple of the patch: position tables are interpolated [default: as trained]
-    #[arg(long, value_name = "PIXELS")]
-    pub image_size: Option<usize>,
-}
-
-impl HintArgs {
-    /// The same for the library.
-    pub fn hints(&self) -> Hints {
-        let HintArgs { heads, decoder_heads, norm_pix_loss, layer_norm_eps, image_size } = *self;
-        Hints { heads, decoder_heads, norm_pix_loss, layer_norm_eps, image_size }
-    }
 }
 
 /// Layouts that can be written.

@@ -13,10 +13,14 @@ mod convert;
 mod data;
 mod demo;
 mod demo_folder;
+mod embed;
 mod export;
 mod find_lr;
 mod info;
+mod model_args;
 mod pixels;
+mod probe;
+mod probe_args;
 mod progress;
 mod recipe;
 mod reconstruct;
@@ -50,6 +54,8 @@ pub fn main(window: Option<Window>) -> ExitCode {
         Some(Command::Train(args)) => train::run(&common, &args),
         Some(Command::FindLr(args)) => find_lr::run(&common, &args),
         Some(Command::Reconstruct(args)) => reconstruct::run(&common, &args),
+        Some(Command::Embed(args)) => embed::run(&common, &args),
+        Some(Command::Probe(args)) => probe::run(&common, &args),
         Some(Command::Convert(args)) => convert::run(&common, &args),
         Some(Command::Data(args)) => data::run(&common, &args),
         Some(Command::Recipe { name }) => recipe::run(&common, name.as_deref()),

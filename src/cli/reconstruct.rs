@@ -10,17 +10,13 @@ use super::args::{Common, ReconstructArgs};
 use super::compile_bar::CompileBar;
 use super::pixels::Pixels;
 use super::progress::{json_line, out, say};
-use super::weights;
 use crate::data::{self, FolderSource, Picture};
 use crate::gpu::Gpu;
-use crate::train::{Hidden, Hints, Opened, Reconstruction, Reconstructor};
+use crate::train::{Hidden, Reconstruction, Reconstructor};
 
 /// Runs `unmask reconstruct`.
 pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
-    let model = match &args.weights {
-        Some(path) => Opened::open(&weights::local(common, path)?, &args.hints.hints())?,
-        None => shipped(args)?,
-    };
+    let model = args.model.open(common)?;
     let files = files(&args.images)?;
     let several = files.len() > 1;
     // Told before anything is computed.
@@ -82,22 +78,6 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
             pixels.write(path)?;
         }
         Ok(())
-    })
-}
-
-/// The model that comes with the program, as far as it can be told to be another.
-fn shipped(args: &ReconstructArgs) -> anyhow::Result<Opened> {
-    let hints = args.hints.hints();
-    if hints != (Hints { image_size: hints.image_size, ..Hints::default() }) {
-        bail!(
-            "--heads, --decoder-heads, --norm-pix-loss and --layer-norm-eps go with --weights: the model that comes \
-               with the program is known"
-        );
-    }
-    let shipped = Opened::shipped()?;
-    Ok(match hints.image_size {
-        Some(size) => shipped.at_size(size)?,
-        None => shipped,
     })
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use flate2::read::DeflateDecoder;
 
+use super::source::folder;
 use super::{DataError, MAX_FILE_BYTES, Raw, Source};
 use crate::platform::Bytes;
 
@@ -32,6 +33,8 @@ pub struct Member {
     pub size: u64,
     /// How it is stored.
     pub packing: Packing,
+    /// What it shows, where the archive tells.
+    pub label: Option<String>,
 }
 
 /// The picture files in one archive, in its order.
@@ -56,6 +59,11 @@ impl Source for ArchiveSource {
 
     fn name(&self, index: usize) -> &str {
         &self.members[index].name
+    }
+
+    fn label(&self, index: usize) -> Option<&str> {
+        let member = &self.members[index];
+        member.label.as_deref().or_else(|| folder(&member.name))
     }
 
     fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {

@@ -113,4 +113,30 @@ pub enum DataError {
         /// What is wrong with the first of them.
         first: Box<DataError>,
     },
+
+    /// A set does not tell what one of its pictures shows.
+    #[error(
+        "{name}: nothing tells what it shows; expected pictures in a folder for each class, a list with labels behind a \
+         tab, a .cls file beside each picture of a tar archive, a column of labels in a Parquet file, or --labels"
+    )]
+    NoLabel {
+        /// Name of the picture.
+        name: String,
+    },
+
+    /// All pictures show the same.
+    #[error("all pictures are of one class, {class}; expected two at least")]
+    OneClass {
+        /// The class.
+        class: String,
+    },
+
+    /// A class that the set which is learned from does not have.
+    #[error("class {class} is to be told but not to be learned; expected one of the {classes} classes of --data")]
+    UnknownClass {
+        /// The class.
+        class: String,
+        /// How many there are.
+        classes: usize,
+    },
 }

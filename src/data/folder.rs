@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::archive::unique;
+use super::source::folder;
 use super::{DataError, Raw, Source};
 
 /// Extensions of the files that a [`FolderSource`] takes, in lower or upper case.
@@ -24,6 +25,8 @@ pub const MAX_FILE_BYTES: u64 = 1 << 30;
 #[derive(Clone, Debug)]
 pub struct FolderSource {
     files: Vec<(String, PathBuf)>,
+    /// What each picture shows, where a list says so; folders say it otherwise.
+    labels: Vec<Option<String>>,
 }
 
 impl FolderSource {
@@ -52,9 +55,14 @@ impl FolderSource {
     /// When there is none, or none that decodes.
     pub fn of_files(path: &Path, mut files: Vec<(String, PathBuf)>) -> Result<Self, DataError> {
         unique(files.iter_mut().map(|(name, _)| name));
-        let source = Self { files };
+        let source = Self { files, labels: Vec::new() };
         source.check_readable(path)?;
         Ok(source)
+    }
+
+    /// The same pictures, of which `labels` tells what each shows.
+    pub(super) fn labelled(self, labels: Vec<Option<String>>) -> Self {
+        Self { labels, ..self }
     }
 
     /// Fails unless at least one picture decodes. Stops at the first that does.
@@ -81,6 +89,10 @@ impl Source for FolderSource {
 
     fn name(&self, index: usize) -> &str {
         &self.files[index].0
+    }
+
+    fn label(&self, index: usize) -> Option<&str> {
+        self.labels.get(index).and_then(Option::as_deref).or_else(|| folder(&self.files[index].0))
     }
 
     fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {

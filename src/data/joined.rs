@@ -32,6 +32,11 @@ impl Source for Joined {
         source.name(index)
     }
 
+    fn label(&self, index: usize) -> Option<&str> {
+        let (source, index) = self.find(index);
+        source.label(index)
+    }
+
     fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {
         let (source, index) = self.find(index);
         source.read(index)

@@ -1,4 +1,4 @@
-//! Text files that list pictures, a path a line.
+//! Text files that list pictures, a path a line, and behind a tab what each shows.
 
 use std::fs;
 use std::path::Path;
@@ -14,8 +14,8 @@ pub fn is_list(path: &Path) -> bool {
     extension.is_some_and(|found| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(found)))
 }
 
-/// The pictures listed in the file at `path`, one a line: a path from the list's folder on, or an absolute one. Empty
-/// lines and those that begin with `#` are passed over, as is all behind a tab.
+/// The pictures listed in the file at `path`, one a line: a path from the list's folder on, or an absolute one, and behind
+/// a tab what the picture shows. Empty lines and those that begin with `#` are passed over, as is all behind a second tab.
 ///
 /// # Errors
 /// A list that cannot be read, or that names no file that can be decoded.
@@ -24,8 +24,12 @@ pub fn open(path: &Path) -> Result<FolderSource, DataError> {
     let text = text.map_err(|error| DataError::Read { name: path.display().to_string(), reason: error.to_string() })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     // Some editors begin a file with a mark of its encoding.
+    let lines = text.trim_start_matches('\u{feff}').lines().map(|line| line.split('\t').map(str::trim));
     let lines =
-        text.trim_start_matches('\u{feff}').lines().map(|line| line.split('\t').next().unwrap_or_default().trim());
-    let named = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    FolderSource::of_files(path, named.map(|line| (line.replace('\\', "/"), folder.join(line))).collect())
+        lines.map(|mut cells| (cells.next().unwrap_or_default(), cells.next().filter(|label| !label.is_empty())));
+    let (files, labels) = lines
+        .filter(|(file, _)| !file.is_empty() && !file.starts_with('#'))
+        .map(|(file, label)| ((file.replace('\\', "/"), folder.join(file)), label.map(str::to_owned)))
+        .unzip();
+    Ok(FolderSource::of_files(path, files)?.labelled(labels))
 }

@@ -8,7 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use parquet::basic::Type;
-use parquet::column::reader::ColumnReader;
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::DataType;
 use parquet::errors::{ParquetError, Result as Parquet};
 use parquet::file::reader::{ChunkReader, FileReader as _, Length, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
@@ -21,6 +22,9 @@ use crate::platform::{Bytes, Spool, Stream};
 const AT_ONCE: usize = 16;
 /// Names of columns that hold pictures; the first of these that is there counts. `bytes` is that of the hub's images.
 const COLUMNS: [&str; 10] = ["bytes", "image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "content"];
+
+/// Names of columns that tell what a picture shows, numbers or texts; the first of these that is there counts.
+const LABELS: [&str; 6] = ["label", "labels", "class", "cls", "category", "target"];
 
 /// A file as the Parquet library reads it.
 struct Pages(Arc<Bytes>);
@@ -70,6 +74,46 @@ fn rank(column: &ColumnDescriptor) -> Option<usize> {
     COLUMNS.iter().position(|known| one_a_row && *known == name)
 }
 
+/// Where `column` stands among those that may hold labels, if it does.
+fn label_rank(column: &ColumnDescriptor) -> Option<usize> {
+    let kinds = [Type::INT32, Type::INT64, Type::BYTE_ARRAY];
+    let one_a_row = column.max_rep_level() == 0 && kinds.contains(&column.physical_type());
+    let name = column.name().to_ascii_lowercase();
+    LABELS.iter().position(|known| one_a_row && *known == name)
+}
+
+/// The values of a column of labels in a group of `rows`, as texts; none where a row has none. `there` is the level of a
+/// value that is there.
+fn labels(reader: ColumnReader, rows: usize, there: i16) -> Parquet<Vec<Option<String>>> {
+    fn all<T: DataType>(
+        mut reader: ColumnReaderImpl<T>,
+        rows: usize,
+        there: i16,
+        text: impl Fn(&T::T) -> String,
+    ) -> Parquet<Vec<Option<String>>> {
+        let (mut values, mut levels) = (Vec::new(), Vec::new());
+        let mut read = 0;
+        while read < rows {
+            let (more, _, _) = reader.read_records(rows - read, Some(&mut levels), None, &mut values)?;
+            if more == 0 {
+                break;
+            }
+            read += more;
+        }
+        let mut given = values.iter();
+        let is_there = |row: usize| levels.get(row).is_none_or(|level| *level >= there);
+        Ok((0..read).map(|row| if is_there(row) { given.next().map(&text) } else { None }).collect())
+    }
+    match reader {
+        ColumnReader::Int32ColumnReader(reader) => all(reader, rows, there, i32::to_string),
+        ColumnReader::Int64ColumnReader(reader) => all(reader, rows, there, i64::to_string),
+        ColumnReader::ByteArrayColumnReader(reader) => {
+            all(reader, rows, there, |text| String::from_utf8_lossy(text.data()).into_owned())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
 fn unpack(name: &str, bytes: Arc<Bytes>) -> Result<(Bytes, Vec<Member>), String> {
     let text = |error: ParquetError| error.to_string();
     let disk = |error: std::io::Error| error.to_string();
@@ -83,9 +127,19 @@ fn unpack(name: &str, bytes: Arc<Bytes>) -> Result<(Bytes, Vec<Member>), String>
     })?;
     // Of a value that is there; rows may hold none.
     let there = columns[column].max_def_level();
+    let label = columns.iter().enumerate().filter_map(|(index, column)| Some((label_rank(column)?, index))).min();
     let (mut spool, mut members, mut row) = (Spool::new().map_err(disk)?, Vec::new(), 0);
     for group in 0..file.num_row_groups() {
         let group = file.get_row_group(group).map_err(text)?;
+        let first = row;
+        let mut labels = match label {
+            Some((_, label)) => {
+                let rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
+                let reader = group.get_column_reader(label).map_err(text)?;
+                labels(reader, rows, columns[label].max_def_level()).map_err(text)?
+            }
+            None => Vec::new(),
+        };
         let ColumnReader::ByteArrayColumnReader(mut reader) = group.get_column_reader(column).map_err(text)? else {
             return Err("its column of pictures changes its type".to_owned());
         };
@@ -108,7 +162,8 @@ fn unpack(name: &str, bytes: Arc<Bytes>) -> Result<(Bytes, Vec<Member>), String>
                 }
                 spool.write_all(value.data()).map_err(disk)?;
                 let name = format!("{name}/{row:07}");
-                members.push(Member { name, at, stored: size, size, packing: Packing::Stored });
+                let label = labels.get_mut(row - first).and_then(Option::take);
+                members.push(Member { name, at, stored: size, size, packing: Packing::Stored, label });
             }
         }
     }

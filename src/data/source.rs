@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::container::is_container;
 use super::decode::limited_picture;
 use super::{DataError, Picture, decode};
 
@@ -32,6 +33,14 @@ pub trait Source: Send + Sync {
     /// When `index` is not below [`len`](Self::len).
     fn name(&self, index: usize) -> &str;
 
+    /// What picture `index` shows, where the set tells: what it says itself, or the folder in which the picture lies.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    fn label(&self, index: usize) -> Option<&str> {
+        folder(self.name(index))
+    }
+
     /// Reads picture `index`, not yet decoded.
     ///
     /// # Errors
@@ -52,6 +61,35 @@ pub trait Source: Send + Sync {
         match self.read(index)? {
             Raw::Encoded(bytes) => decode(self.name(index), &bytes, limit),
             Raw::Pixels(picture) => Ok(limited_picture(picture, limit)),
+        }
+    }
+}
+
+/// The innermost folder in the name of a picture; the archive that holds it is none.
+pub(super) fn folder(name: &str) -> Option<&str> {
+    let (folders, _) = name.rsplit_once('/')?;
+    let folder = folders.rsplit('/').next()?;
+    (!folder.is_empty() && !is_container(folder)).then_some(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::folder;
+
+    #[test]
+    fn the_folder_is_what_a_picture_shows() {
+        let folders = [
+            ("cat/1.jpg", Some("cat")),
+            ("train/cat/1.jpg", Some("cat")),
+            ("a.tar/cat/1.jpg", Some("cat")),
+            ("1.jpg", None),
+            ("/1.jpg", None),
+            ("a.tar/1.jpg", None),
+            ("shards/a.tar.gz/1.jpg", None),
+            ("train-images-idx3-ubyte/07", None),
+        ];
+        for (name, want) in folders {
+            assert_eq!(folder(name), want, "{name}");
         }
     }
 }

@@ -1,5 +1,9 @@
-//! Tar archives, such as the shards of a WebDataset: each picture file in them is a picture.
+//! Tar archives, such as the shards of a WebDataset: each picture file in them is a picture, and a file beside it that ends
+//! in `.cls` tells its class.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::Read as _;
 use std::sync::Arc;
 
 use super::archive::{ArchiveSource, Member, Packing};
@@ -15,6 +19,15 @@ pub fn is_tar(head: &[u8]) -> bool {
     head.get(MAGIC).is_some_and(|magic| magic == b"ustar")
 }
 
+/// Bytes of the largest file that is taken for the name of a class.
+const MOST_CLASS: u64 = 1 << 10;
+
+/// A member's path up to the first dot of its file's name, which is that of all files of one sample.
+fn sample(inner: &str) -> &str {
+    let file = inner.rfind('/').map_or(0, |slash| slash + 1);
+    inner[file..].find('.').map_or(inner, |dot| &inner[..file + dot])
+}
+
 /// The picture files in a tar archive called `name`.
 ///
 /// An archive that is cut short gives those before the cut, with a warning.
@@ -25,26 +38,39 @@ pub fn open(name: &str, bytes: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError>
     let fail = |reason: String| DataError::Container { name: name.to_owned(), kind: "a tar archive", reason };
     let mut archive = tar::Archive::new(Stream::new(bytes.clone(), 0));
     let (mut members, mut trouble) = (Vec::new(), None);
+    // Of each member; a class may stand before or behind its picture.
+    let (mut samples, mut classes) = (Vec::new(), HashMap::new());
     for entry in archive.entries_with_seek().map_err(|error| fail(error.to_string()))? {
-        let entry = match entry {
+        let mut entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
                 trouble = Some(error.to_string());
                 break;
             }
         };
-        let Ok(path) = entry.path() else { continue };
-        if !entry.header().entry_type().is_file() || !has_extension(&path) {
+        let (at, size) = (entry.raw_file_position(), entry.size());
+        let Ok(path) = entry.path().map(Cow::into_owned) else { continue };
+        let inner = path.to_string_lossy().replace('\\', "/");
+        if !entry.header().entry_type().is_file() {
             continue;
         }
-        let (at, size) = (entry.raw_file_position(), entry.size());
-        let inner = path.to_string_lossy().replace('\\', "/");
+        if !has_extension(&path) {
+            let mut class = String::new();
+            if inner.ends_with(".cls") && size <= MOST_CLASS && entry.read_to_string(&mut class).is_ok() {
+                classes.insert(sample(&inner).to_owned(), class.trim().to_owned());
+            }
+            continue;
+        }
         if at.checked_add(size).is_none_or(|end| end > bytes.size()) {
             trouble = Some(format!("it ends before {inner} does"));
             break;
         }
         let name = format!("{name}/{}", inner.trim_start_matches("./"));
-        members.push(Member { name, at, stored: size, size, packing: Packing::Stored });
+        members.push(Member { name, at, stored: size, size, packing: Packing::Stored, label: None });
+        samples.push(sample(&inner).to_owned());
+    }
+    for (member, sample) in members.iter_mut().zip(&samples) {
+        member.label = classes.get(sample).cloned();
     }
     match (members.is_empty(), trouble) {
         (true, Some(trouble)) => Err(fail(trouble)),
@@ -55,5 +81,16 @@ pub fn open(name: &str, bytes: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError>
             }
             Ok(Arc::new(ArchiveSource::new(bytes, members)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sample;
+
+    #[test]
+    fn files_of_one_sample_have_one_name() {
+        let names = [("a/0001.jpg", "a/0001"), ("a.b/0001.seg.png", "a.b/0001"), ("./7.cls", "./7"), ("x", "x")];
+        names.iter().for_each(|(name, want)| assert_eq!(sample(name), *want));
     }
 }

@@ -61,7 +61,7 @@ fn list(name: &str, bytes: &Arc<Bytes>) -> Result<(Vec<Member>, Vec<Member>), St
         }
         let at = entry.data_start().ok_or_else(|| format!("{inner} has no place in the archive"))?;
         let name = format!("{name}/{inner}");
-        let member = Member { name, at, stored: entry.compressed_size(), size: entry.size(), packing };
+        let member = Member { name, at, stored: entry.compressed_size(), size: entry.size(), packing, label: None };
         if picture { pictures.push(member) } else { arrays.push(member) }
     }
     Ok((pictures, arrays))

@@ -73,7 +73,7 @@ impl Failures {
 }
 
 /// A picture with its aspect ratio cut down to [`MAX_ASPECT`].
-fn capped(picture: Picture) -> Picture {
+pub fn capped(picture: Picture) -> Picture {
     let Picture { name, width, height, pixels } = picture;
     let (w, h) = (width.min(height * MAX_ASPECT), height.min(width * MAX_ASPECT));
     if (w, h) == (width, height) {

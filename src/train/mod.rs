@@ -32,7 +32,7 @@ pub use checkpoint::{Checkpoint, config_metadata, model_of};
 pub use error::TrainError;
 pub use estimate::{Estimate, estimate};
 pub use explorer::{Explorer, Hidden, Measured, Rebuilt};
-pub use feed::{Feed, FeedOptions, Pictures, Slot, decode_limit, packed};
+pub use feed::{Feed, FeedOptions, Pictures, Slot, capped, decode_limit, packed};
 pub use foreign::{Hints, Opened, model_params};
 pub use held_out::{HeldOut, HeldOutResult};
 pub use hub::{HubConfig, hub_config, hub_preprocessor};

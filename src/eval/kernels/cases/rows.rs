@@ -26,6 +26,12 @@ pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
     for shape in [[2, 5, 3], [3, 45, 70], [2, 7, 4], [3, 45, 260], [5, 9, 1028], [2, 1500, 8]] {
         cases.push(masked_mse(shape)?);
     }
+    for shape in [[3, 7, 13], [2, 49, 260], [9, 1, 128]] {
+        cases.push(mean_rows(shape)?);
+    }
+    for shape in [[5, 3], [70, 130]] {
+        cases.push(cross_entropy(shape)?);
+    }
     Ok(cases)
 }
 
@@ -143,6 +149,36 @@ fn masked_mse(shape: [usize; 3]) -> Result<Case, GraphError> {
     case.near(vars.per_row, want.per_row);
     for gradient in grads.into_iter().flatten() {
         case.near(gradient, want.slope.iter().map(|slope| slope * f64::from(0.7f32)).collect());
+    }
+    Ok(case)
+}
+
+fn mean_rows(shape: [usize; 3]) -> Result<Case, GraphError> {
+    let [b, n, d] = shape;
+    let mut case = Case::new(format!("{shape:?}"), TOLERANCE);
+    let ((x, exact), (dy, dy_exact)) = (case.noise(&shape, 1.0), case.noise(&[b, d], 1.0));
+    let y = ops::mean_rows(&mut case.graph, x)?;
+    let grads = ops::gradients_from(&mut case.graph, &[(y, dy)], &[x])?;
+    case.near(y, twins::mean_rows(&exact, [n, d]));
+    for gradient in grads.into_iter().flatten() {
+        let rows = dy_exact.chunks(d).flat_map(|dy| dy.repeat(n));
+        case.near(gradient, rows.map(|dy| dy / n as f64).collect());
+    }
+    Ok(case)
+}
+
+fn cross_entropy(shape: [usize; 2]) -> Result<Case, GraphError> {
+    let [b, c] = shape;
+    let mut case = Case::new(format!("{shape:?}"), TOLERANCE);
+    let (logits, exact) = case.noise(&shape, 5.0);
+    let labels: Vec<u32> = (0..b).map(|row| (row * 7 % c) as u32).collect();
+    let (classes, dloss) = (case.words(&[b], &labels), case.floats(&[1, 1], &[0.7]));
+    let loss = ops::cross_entropy(&mut case.graph, logits, classes)?;
+    let grads = ops::gradients_from(&mut case.graph, &[(loss, dloss)], &[logits])?;
+    let (losses, slopes) = twins::cross_entropy(&exact, c, &labels);
+    case.near(loss, twins::mean_rows(&losses, [b, 1]));
+    for gradient in grads.into_iter().flatten() {
+        case.near(gradient, slopes.iter().map(|slope| slope * f64::from(0.7f32) / b as f64).collect());
     }
     Ok(case)
 }

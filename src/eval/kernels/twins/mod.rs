@@ -17,8 +17,8 @@ pub use peak::peak_fma;
 pub use pictures::{normalise_patches, patch_error, patch_sources, preview, resample};
 pub use product::{product, product_shapes};
 pub use rows::{
-    LayerNormed, MaskedLoss, concat_rows, cosine_row, gather_rows, layer_norm, layer_norm_gradient, masked_mse,
-    pad_rows, slice_rows,
+    LayerNormed, MaskedLoss, concat_rows, cosine_row, cross_entropy, gather_rows, layer_norm, layer_norm_gradient,
+    masked_mse, mean_rows, pad_rows, slice_rows,
 };
 
 /// `x` in f64.

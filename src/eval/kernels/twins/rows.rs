@@ -114,3 +114,23 @@ pub fn masked_mse(pred: &[f64], target: &[f64], mask: &[f64]) -> MaskedLoss {
     let slope = |(i, (a, b)): (usize, (&f64, &f64))| 2.0 * (a - b) * mask[i / width] / (width as f64 * count);
     MaskedLoss { loss, per_row, slope: pred.iter().zip(target).enumerate().map(slope).collect() }
 }
+
+/// Mean over the rows of each batch element of `x [B, rows, width]`.
+pub fn mean_rows(x: &[f64], [rows, width]: [usize; 2]) -> Vec<f64> {
+    let mean = |x: &[f64], column: usize| x.iter().skip(column).step_by(width).sum::<f64>() / rows as f64;
+    x.chunks(rows * width).flat_map(|x| (0..width).map(move |column| mean(x, column))).collect()
+}
+
+/// Cross-entropy of each row of `logits [rows, columns]` with its label, and its gradient for them.
+pub fn cross_entropy(logits: &[f64], columns: usize, labels: &[u32]) -> (Vec<f64>, Vec<f64>) {
+    let (mut losses, mut slopes) = (Vec::new(), Vec::new());
+    for (x, label) in logits.chunks(columns).zip(labels) {
+        let largest = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let log_sum = largest + x.iter().map(|x| (x - largest).exp()).sum::<f64>().ln();
+        losses.push(log_sum - x[*label as usize]);
+        slopes.extend(x.iter().map(|x| (x - log_sum).exp()));
+        let own = slopes.len() - columns + *label as usize;
+        slopes[own] -= 1.0;
+    }
+    (losses, slopes)
+}

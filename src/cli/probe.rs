@@ -1,0 +1,154 @@
+//! `unmask probe`: how well classes can be told from an encoder's features.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+
+use super::args::Common;
+use super::compile_bar::CompileBar;
+use super::probe_args::ProbeArgs;
+use super::progress::{bar, json_line, out, say};
+use crate::data::{self, Labels, Source, Split};
+use crate::gpu::Gpu;
+use crate::probe::{Accuracy, Embedder, Features, Linear, LinearOptions, Samples, Start, linear, nearest};
+
+/// Pictures to learn from or to be asked about.
+struct Set {
+    source: Arc<dyn Source>,
+    /// Which of its pictures.
+    indices: Vec<usize>,
+    /// Class of each of its pictures, whether chosen or not.
+    classes: Vec<usize>,
+}
+
+/// What is known of one encoder.
+#[derive(serde::Serialize)]
+struct Told {
+    neighbours: Accuracy,
+    linear: Linear,
+    /// Pictures to learn from that could be decoded.
+    #[serde(skip)]
+    train: usize,
+}
+
+/// Runs `unmask probe`.
+pub fn run(common: &Common, args: &ProbeArgs) -> anyhow::Result<()> {
+    let model = args.encoder.model.open(common)?;
+    let (train, test, classes) = sets(args)?;
+    let options = args.encoder.options();
+    let (trained, untrained, width) = pollster::block_on(async {
+        let gpu = Gpu::open(&common.gpu_options()).await?;
+        model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
+        let mut told = Vec::new();
+        let starts = [Some(Start::Weights(&model.weights)), (!args.no_untrained).then_some(Start::Seed(args.seed))];
+        for start in starts.into_iter().flatten() {
+            let compiling = CompileBar::watch(common, gpu.compiling());
+            let embedder = Embedder::new(gpu.clone(), &model.config, start, options).await?;
+            drop(compiling);
+            told.push(tell(common, args, &gpu, &embedder, [&train, &test], classes.len()).await?);
+        }
+        let mut told = told.into_iter();
+        let trained = told.next().context("an encoder")?;
+        anyhow::Ok((trained, told.next(), model.config.width))
+    })?;
+    let commonest = commonest(&train, &test, classes.len());
+    if common.json {
+        return json_line(&json!({
+            "classes": classes, "train": trained.train, "test": trained.linear.accuracy.pictures, "width": width,
+            "encoder": trained, "untrained": untrained, "commonest": commonest,
+        }));
+    }
+    let asked = trained.linear.accuracy.pictures;
+    out!("encoder     {}, {width} numbers a picture", args.encoder.model.name())?;
+    out!("pictures    {} to learn from, {asked} to be told, {} classes", trained.train, classes.len())?;
+    let votes = format!("{} neighbours", args.neighbours.min(trained.train));
+    out!("{:<22}{votes:>30}{:>30}", "", "linear classifier")?;
+    let shown = |accuracy: &Accuracy| {
+        let five = if classes.len() > 5 { format!(", {:.1} % in five", 100.0 * accuracy.top5) } else { String::new() };
+        format!("{:.1} ± {:.1} %{five}", 100.0 * accuracy.top1, 100.0 * accuracy.standard_error())
+    };
+    let row =
+        |name: &str, told: &Told| out!("{name:<22}{:>30}{:>30}", shown(&told.neighbours), shown(&told.linear.accuracy));
+    row("this encoder", &trained)?;
+    untrained.iter().try_for_each(|told| row("the same untrained", told))?;
+    out!("{:<22}{:>30}", "the commonest class", format!("{:.1} %", 100.0 * commonest))
+}
+
+/// What to learn from, what to be asked about, and the names of the classes.
+fn sets(args: &ProbeArgs) -> anyhow::Result<(Set, Set, Vec<String>)> {
+    let (source, split) = data::open_all(&args.data)?;
+    let labels = labels(args.labels.as_deref(), source.as_ref())?;
+    let classes = labels.classes.clone();
+    if args.test.is_empty() {
+        let Split { train, held_out } = split;
+        if held_out.is_empty() {
+            bail!("{}: a single picture; expected some to learn from and some to be told", args.data.join(", "));
+        }
+        let set = |indices| Set { source: source.clone(), indices, classes: labels.of.clone() };
+        return Ok((set(train), set(held_out), classes));
+    }
+    let (other, _) = data::open_all(&args.test)?;
+    let told = self::labels(args.test_labels.as_deref(), other.as_ref())?.by(&classes)?;
+    let set = |source: Arc<dyn Source>, classes| Set { indices: (0..source.len()).collect(), source, classes };
+    Ok((set(source, labels.of), set(other, told), classes))
+}
+
+fn labels(file: Option<&Path>, source: &dyn Source) -> anyhow::Result<Labels> {
+    Ok(match file {
+        Some(file) => Labels::of_file(file, source.len())?,
+        None => Labels::of_source(source)?,
+    })
+}
+
+/// Share of the pictures to be told that are of the class which is commonest among those to learn from.
+fn commonest(train: &Set, test: &Set, classes: usize) -> f64 {
+    let mut counts = vec![0; classes];
+    train.indices.iter().for_each(|index| counts[train.classes[*index]] += 1);
+    // Of equal ones the first.
+    let most = (0..classes).rev().max_by_key(|class| counts[*class]);
+    let right = test.indices.iter().filter(|index| Some(test.classes[**index]) == most).count();
+    right as f64 / test.indices.len().max(1) as f64
+}
+
+/// Features of a set, with the classes of those pictures that can be decoded.
+async fn embedded(common: &Common, embedder: &Embedder, set: &Set) -> anyhow::Result<Samples> {
+    let progress = bar(common, set.indices.len() as u64, 0);
+    progress.set_message("features");
+    let mut samples =
+        Samples { features: Features { width: embedder.width(), values: Vec::new() }, classes: Vec::new() };
+    embedder
+        .embed_all(set.source.clone(), set.indices.clone(), |index, row| {
+            samples.features.values.extend_from_slice(row);
+            samples.classes.push(set.classes[index]);
+            progress.inc(1);
+            anyhow::Ok(())
+        })
+        .await?;
+    progress.finish_and_clear();
+    Ok(samples)
+}
+
+async fn tell(
+    common: &Common,
+    args: &ProbeArgs,
+    gpu: &Arc<Gpu>,
+    embedder: &Embedder,
+    [train, test]: [&Set; 2],
+    classes: usize,
+) -> anyhow::Result<Told> {
+    let train = embedded(common, embedder, train).await?;
+    let test = embedded(common, embedder, test).await?;
+    let neighbours = nearest(gpu, &train, &test, classes, args.neighbours).await?;
+    let progress = bar(common, 1, 0);
+    progress.set_message("linear classifier");
+    let options = LinearOptions { epochs: args.epochs, seed: args.seed };
+    let linear = linear(gpu, &train, &test, classes, options, |done, steps| {
+        progress.set_length(steps);
+        progress.set_position(done);
+    });
+    let linear = linear.await?;
+    progress.finish_and_clear();
+    Ok(Told { neighbours, linear, train: train.classes.len() })
+}

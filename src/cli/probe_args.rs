@@ -1,0 +1,87 @@
+//! The arguments of `unmask embed` and `unmask probe`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::args::{PrecisionArg, at_least_one};
+use super::model_args::ModelArgs;
+use crate::probe::{EmbedOptions, K, Pool};
+
+/// What stands for a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PoolArg {
+    /// The class token after the last layer norm
+    Class,
+    /// The mean over patches after it
+    Mean,
+}
+
+/// A trained encoder, and what of it is wanted.
+#[derive(Clone, Debug, Args)]
+pub struct EncoderArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// What stands for a picture
+    #[arg(long, default_value = "class")]
+    pub pool: PoolArg,
+    /// Number formats
+    #[arg(long, default_value = "f32")]
+    pub precision: PrecisionArg,
+}
+
+impl EncoderArgs {
+    /// The same for the library.
+    pub fn options(&self) -> EmbedOptions {
+        let pool = match self.pool {
+            PoolArg::Class => Pool::Class,
+            PoolArg::Mean => Pool::Mean,
+        };
+        EmbedOptions { pool, precision: self.precision.into() }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct EmbedArgs {
+    /// Pictures, as for `train --data`; may be several
+    #[arg(required = true, value_name = "DIR|FILE|sample")]
+    pub data: Vec<String>,
+    #[command(flatten)]
+    pub encoder: EncoderArgs,
+    /// Where to write them: float32 of shape (pictures, width). Names and classes of the pictures go beside, a line each,
+    /// into a file of the same name that ends in .tsv
+    #[arg(long, default_value = "features.npy", value_name = "OUT.npy")]
+    pub out: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(allow_negative_numbers = true)]
+pub struct ProbeArgs {
+    /// Pictures to learn classes from, as for `train --data`: in a folder for each class, a list with labels behind a tab, tar
+    /// archives with .cls files, or Parquet files with a column of labels; may be given several times
+    #[arg(long, required = true, value_name = "DIR|FILE")]
+    pub data: Vec<String>,
+    /// Pictures to tell the classes of [default: the tenth of --data that training holds out]
+    #[arg(long, value_name = "DIR|FILE")]
+    pub test: Vec<String>,
+    /// Classes of --data in the order of its pictures: an IDX file, or a text with one a line
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// The same of --test
+    #[arg(long, value_name = "FILE", requires = "test")]
+    pub test_labels: Option<PathBuf>,
+    #[command(flatten)]
+    pub encoder: EncoderArgs,
+    /// Neighbours that vote
+    #[arg(long, default_value_t = K, value_parser = at_least_one, value_name = "K")]
+    pub neighbours: usize,
+    /// Passes of the linear classifier over the pictures
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub epochs: u64,
+    /// Seed of the classifier and of the untrained encoder
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+    /// Leave the untrained encoder out
+    #[arg(long)]
+    pub no_untrained: bool,
+}

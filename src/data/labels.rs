@@ -1,0 +1,138 @@
+//! Which class each picture is of: what a set tells of its pictures, or a file of labels.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::Read as _;
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+
+use super::{DataError, Source};
+
+/// First bytes of files compressed by gzip.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+/// First bytes of an IDX file of labels: unsigned bytes along one axis.
+const IDX: &[u8] = &[0, 0, 8, 1];
+/// Most bytes of a file of labels, unpacked.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// A class for each picture of a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// Names of the classes, numbers in their order where all are numbers.
+    pub classes: Vec<String>,
+    /// Class of each picture.
+    pub of: Vec<usize>,
+}
+
+impl Labels {
+    /// What `source` tells of its pictures.
+    ///
+    /// # Errors
+    /// [`DataError::NoLabel`] where it does not tell of a picture, or [`DataError::OneClass`].
+    pub fn of_source(source: &dyn Source) -> Result<Labels, DataError> {
+        let label = |index: usize| {
+            source.label(index).ok_or_else(|| DataError::NoLabel { name: source.name(index).to_owned() })
+        };
+        Labels::new((0..source.len()).map(label).collect::<Result<_, _>>()?)
+    }
+
+    /// The labels in the file at `path`, in the order of the pictures of a set that has `count`: an IDX file, plain or
+    /// compressed by gzip, or a text with a label a line, of which what stands behind the last tab counts.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that holds another number of labels.
+    pub fn of_file(path: &Path, count: usize) -> Result<Labels, DataError> {
+        let name = path.display().to_string();
+        let fail = |reason: String| DataError::Container { name: name.clone(), kind: "a file of labels", reason };
+        let read = |error: std::io::Error| DataError::Read { name: name.clone(), reason: error.to_string() };
+        let mut bytes = std::fs::read(path).map_err(read)?;
+        if bytes.starts_with(GZIP) {
+            let mut unpacked = Vec::new();
+            MultiGzDecoder::new(bytes.as_slice()).take(MOST_BYTES).read_to_end(&mut unpacked).map_err(read)?;
+            bytes = unpacked;
+        }
+        let words = labels(&bytes).map_err(fail)?;
+        if words.len() != count {
+            return Err(fail(format!("it holds {} labels; expected one for each of {count} pictures", words.len())));
+        }
+        Labels::new(words.iter().map(String::as_str).collect())
+    }
+
+    fn new(words: Vec<&str>) -> Result<Labels, DataError> {
+        let mut classes: Vec<&str> = words.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        if let [class] = classes.as_slice() {
+            return Err(DataError::OneClass { class: (*class).to_owned() });
+        }
+        if classes.iter().all(|class| class.parse::<i64>().is_ok()) {
+            classes.sort_by_key(|class| class.parse::<i64>().unwrap_or_default());
+        }
+        let numbers: HashMap<&str, usize> =
+            classes.iter().enumerate().map(|(number, class)| (*class, number)).collect();
+        let of = words.iter().map(|word| numbers[word]).collect();
+        Ok(Labels { classes: classes.into_iter().map(str::to_owned).collect(), of })
+    }
+
+    /// The same pictures by the numbers of `classes`.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownClass`] for one that is not among them.
+    pub fn by(&self, classes: &[String]) -> Result<Vec<usize>, DataError> {
+        let number = |class: &String| {
+            let found = classes.iter().position(|known| known == class);
+            found.ok_or_else(|| DataError::UnknownClass { class: class.clone(), classes: classes.len() })
+        };
+        let numbers = self.classes.iter().map(number).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.of.iter().map(|class| numbers[*class]).collect())
+    }
+}
+
+/// The labels in the bytes of a file.
+fn labels(bytes: &[u8]) -> Result<Vec<String>, String> {
+    if let Some(rest) = bytes.strip_prefix(IDX) {
+        let Some((count, labels)) = rest.split_first_chunk::<4>() else {
+            return Err("it is shorter than its header".to_owned());
+        };
+        let count = u32::from_be_bytes(*count) as usize;
+        let labels = labels.get(..count).ok_or_else(|| format!("it ends before its {count} labels do"))?;
+        return Ok(labels.iter().map(u8::to_string).collect());
+    }
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| "expected an IDX file of bytes along one axis, or a text with a label a line".to_owned())?;
+    let lines = text.trim_start_matches('\u{feff}').lines();
+    Ok(lines
+        .map(|line| line.rsplit('\t').next().unwrap_or_default().trim().to_owned())
+        .filter(|l| !l.is_empty())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_sorted_as_numbers() {
+        let labels = Labels::new(vec!["10", "9", "9", "1"]).expect("labels");
+        assert_eq!((labels.classes.join(" "), labels.of), ("1 9 10".to_owned(), vec![2, 1, 1, 0]));
+        let labels = Labels::new(vec!["b", "10", "9"]).expect("labels");
+        assert_eq!(labels.classes.join(" "), "10 9 b");
+        assert_eq!(Labels::new(vec!["a", "a"]), Err(DataError::OneClass { class: "a".to_owned() }));
+    }
+
+    #[test]
+    fn classes_of_another_set_are_found_by_name() {
+        let labels = |words: &[&str]| Labels::new(words.to_vec()).expect("labels");
+        let (train, test) = (labels(&["a", "b", "c"]), labels(&["c", "b", "c"]));
+        assert_eq!(test.by(&train.classes), Ok(vec![2, 1, 2]));
+        assert_eq!(train.by(&test.classes), Err(DataError::UnknownClass { class: "a".to_owned(), classes: 2 }));
+    }
+
+    #[test]
+    fn files_of_labels() {
+        let texts = |bytes: &[u8]| labels(bytes).map(|labels| labels.join(" "));
+        assert_eq!(texts(&[0, 0, 8, 1, 0, 0, 0, 3, 7, 0, 255]), Ok("7 0 255".to_owned()));
+        assert_eq!(texts("\u{feff}cat\r\nx.jpg\tred dog\n\n".as_bytes()), Ok("cat red dog".to_owned()));
+        for bad in [&[0, 0, 8, 1, 0, 0, 0, 3, 7][..], &[0, 0, 8, 1, 0], &[0xff, 0xfe, 0x00]] {
+            assert!(texts(bad).is_err(), "{bad:?}");
+        }
+    }
+}

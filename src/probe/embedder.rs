@@ -1,0 +1,194 @@
+//! Features of whole pictures: the encoder with every patch visible.
+
+use std::sync::Arc;
+
+use crate::data::{Picture, Prefetch, Source};
+use crate::gpu::{BufferSlice, Gpu, Uploads};
+use crate::graph::{Externals, GraphError, Plan, TensorType};
+use crate::mae::{self, MaeConfig};
+use crate::nn::{Builder, ParamStore, State};
+use crate::ops::{self, CropMode};
+use crate::platform;
+use crate::train::{Precision, Slot, TrainError, capped, decode_limit};
+use crate::weights::TensorSource;
+
+/// Most pictures of a batch.
+const BATCH: usize = 32;
+
+/// What of the encoder's output stands for a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pool {
+    /// The class token after the last layer norm, as in the paper's linear probe (appendix A.1).
+    #[default]
+    Class,
+    /// The mean over patches, each after the last layer norm.
+    Mean,
+}
+
+/// Where an encoder's weights come from.
+pub enum Start<'a> {
+    /// From here, under this program's names.
+    Weights(&'a dyn TensorSource),
+    /// They are initial ones: what a model knows before it has seen anything.
+    Seed(u64),
+}
+
+/// How features are computed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EmbedOptions {
+    /// What stands for a picture.
+    pub pool: Pool,
+    /// Number formats.
+    pub precision: Precision,
+}
+
+/// An encoder on one device.
+#[derive(Debug)]
+pub struct Embedder {
+    gpu: Arc<Gpu>,
+    plan: Plan,
+    features: BufferSlice,
+    pixels: BufferSlice,
+    sizes: BufferSlice,
+    slot: Slot,
+    batch: usize,
+    width: usize,
+    limit: u32,
+}
+
+impl Embedder {
+    /// The encoder of `config` with weights from `start`.
+    ///
+    /// # Errors
+    /// Weights with a missing or misshapen tensor, each by name, and those of planning.
+    pub async fn new(
+        gpu: Arc<Gpu>,
+        config: &MaeConfig,
+        start: Start<'_>,
+        options: EmbedOptions,
+    ) -> Result<Embedder, TrainError> {
+        let config = MaeConfig { mask_ratio: 0.0, encoder_sees_masks: false, ..config.clone() };
+        let limit = decode_limit(config.image_size);
+        let slot = Slot::for_limit(limit);
+        let most = gpu.max_binding() / (slot.words as u64 * 4);
+        let batch = BATCH.min(most as usize).max(1);
+        let (patches, width) = (config.patches(), config.width);
+
+        let mut b = Builder::new().mixed(options.precision == Precision::Mixed);
+        let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot.words]));
+        let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
+        let step = b.graph.external("step", TensorType::u32(&[4]));
+        let noise = b.graph.external("noise", TensorType::f32(&[batch, patches]));
+        let mode = CropMode::CentreSquare;
+        let boxes = ops::crop_boxes(&mut b.graph, sizes, step, mode)?;
+        let rows = mode.most_rows(slot.rows, slot.short);
+        let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, rows, config.pixel_norm())?;
+        let masks = mae::given_masks(&mut b.graph, &config, noise)?;
+        let latent = mae::encoder(&mut b, &config, image, masks)?.latent;
+        let features = match options.pool {
+            Pool::Class => ops::slice_rows(&mut b.graph, latent, 0, 1)?,
+            Pool::Mean => {
+                let patches = ops::slice_rows(&mut b.graph, latent, 1, patches)?;
+                ops::mean_rows(&mut b.graph, patches)?
+            }
+        };
+        ops::tune(&gpu, &mut b.graph, &[features], None).await?;
+        let store = ParamStore::new(&gpu, b.params(), false).await?;
+        match start {
+            Start::Weights(weights) => store.load(&gpu, State::Weights, weights)?,
+            Start::Seed(seed) => store.initialise(&gpu, seed),
+        }
+        let mut inputs = store.externals();
+        let plan = Plan::build(&gpu, &b.graph, &[features], &mut inputs).await?;
+        // Rising noise leaves patches in raster order.
+        let rising = (0..batch * patches).map(|at| (at % patches) as f32 / patches as f32);
+        gpu.upload(&bound(&inputs, "noise")?, &rising.collect::<Vec<f32>>());
+        let features = plan.slice(features).cloned().ok_or_else(|| GraphError::Unbound("features".to_owned()))?;
+        let (pixels, sizes) = (bound(&inputs, "pixels")?, bound(&inputs, "sizes")?);
+        Ok(Embedder { gpu, plan, features, pixels, sizes, slot, batch, width, limit })
+    }
+
+    /// Numbers of a picture's features.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Features of the largest centred squares of `pictures`, a row each.
+    ///
+    /// # Errors
+    /// The device's.
+    pub async fn embed(&self, pictures: Vec<Picture>) -> Result<Vec<f32>, TrainError> {
+        let mut all = Vec::with_capacity(pictures.len() * self.width);
+        let mut pictures = pictures.into_iter().map(capped).peekable();
+        while pictures.peek().is_some() {
+            // Of places that no picture fills the last ones' pixels are taken once more.
+            let mut table = vec![1; self.batch * 4];
+            let mut count = 0;
+            for (place, picture) in pictures.by_ref().take(self.batch).enumerate() {
+                let bytes = self.slot.words as u64 * 4;
+                self.gpu.upload(&self.pixels.part(place as u64 * bytes, bytes), picture.pixels.as_slice());
+                table[place * 4..][..2].copy_from_slice(&[picture.width, picture.height]);
+                count += 1;
+            }
+            self.gpu.upload(&self.sizes, &table);
+            self.plan.run(&self.gpu);
+            let rows: Vec<f32> = self.gpu.read_one("features", &self.features).await?;
+            all.extend_from_slice(&rows[..count * self.width]);
+        }
+        Ok(all)
+    }
+
+    /// Hands the features of each of the pictures `indices` of `source` that can be decoded to `each`, with the picture's
+    /// index and in that order, decoding ahead. What cannot be decoded is logged and counted.
+    ///
+    /// # Errors
+    /// [`TrainError::NoPictures`] where none can be decoded, the device's, and those of `each`.
+    pub async fn embed_all<E: From<TrainError>>(
+        &self,
+        source: Arc<dyn Source>,
+        indices: Vec<usize>,
+        mut each: impl FnMut(usize, &[f32]) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let mut order = indices.clone().into_iter();
+        let ahead = 2 * self.batch;
+        let mut decoded = Prefetch::start(source, move || order.next(), ahead, platform::threads(), Some(self.limit));
+        let mut indices = indices.into_iter();
+        let (mut tried, mut skipped) = (0, 0);
+        loop {
+            platform::pause().await;
+            decoded.ready(self.batch).await;
+            let (mut numbers, mut pictures) = (Vec::new(), Vec::new());
+            while pictures.len() < self.batch {
+                // Pictures come in the order asked.
+                let (Some(picture), Some(index)) = (decoded.next(), indices.next()) else { break };
+                tried += 1;
+                match picture {
+                    Ok(picture) => {
+                        numbers.push(index);
+                        pictures.push(picture);
+                    }
+                    Err(error) => {
+                        log::warn!("skipped: {error}");
+                        skipped += 1;
+                    }
+                }
+            }
+            if pictures.is_empty() {
+                break;
+            }
+            let rows = self.embed(pictures).await?;
+            for (index, row) in numbers.into_iter().zip(rows.chunks(self.width)) {
+                each(index, row)?;
+            }
+        }
+        if skipped == tried {
+            let reason = format!("{tried} files were tried and none could be decoded");
+            return Err(TrainError::NoPictures(reason).into());
+        }
+        Ok(skipped)
+    }
+}
+
+fn bound(inputs: &Externals, name: &str) -> Result<BufferSlice, TrainError> {
+    Ok(inputs.get(name).cloned().ok_or_else(|| GraphError::Unbound(name.to_owned()))?)
+}
