@@ -44,7 +44,9 @@ impl Op for Add {
         let Some(dy) = grads[0] else { return Ok(vec![None; 2]) };
         let b = graph.ty(node.inputs[1]).clone();
         let db = match wants[1] {
-            true if b.len() == graph.ty(dy).len() => Some(dy),
+            // Of another shape it is another tensor, even of a single row: what is stored beside other gradients must not be
+            // what the products that make those read.
+            true if b.shape == graph.ty(dy).shape => Some(dy),
             true => Some(column_sum(graph, dy, &b.shape)?),
             false => None,
         };
