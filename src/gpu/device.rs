@@ -267,6 +267,11 @@ impl Gpu {
         self.device.destroy();
     }
 
+    /// Takes note that the device is gone, for `reason`, unless that is known.
+    pub(super) fn give_up(&self, reason: String) {
+        self.loss.tell(reason);
+    }
+
     /// Another device like this one, which was lost: drivers take their time to come back.
     ///
     /// # Errors
@@ -351,9 +356,7 @@ impl Gpu {
 
     /// Lets finished work call its callbacks; waits for all submitted work where the platform can.
     pub fn wait(&self) -> Result<(), GpuError> {
-        self.device
-            .poll(wgpu::PollType::wait_indefinitely())
-            .map_err(|error| self.failed(GpuError::Device(format!("waiting for submitted work failed: {error}"))))?;
+        self.poll(wgpu::PollType::wait_indefinitely())?;
         self.check()
     }
 }

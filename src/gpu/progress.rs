@@ -1,5 +1,7 @@
 //! How far the device has come with submitted work.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::{Gpu, GpuError};
 use crate::platform::{self, Waiter};
 
@@ -37,14 +39,34 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Device`] where the device cannot be waited for.
     pub(super) async fn told(&self, waiter: Waiter, wait: wgpu::PollType) -> Result<(), GpuError> {
-        let poll = |how| self.device().poll(how).map_err(|error| GpuError::Device(format!("waiting failed: {error}")));
         // In a browser polling does nothing and the event loop calls back.
-        poll(wait)?;
+        self.poll(wait)?;
         while !waiter.is_told() && platform::nap() {
-            poll(wgpu::PollType::Poll)?;
+            self.poll(wgpu::PollType::Poll)?;
         }
         waiter.await;
         Ok(())
+    }
+
+    /// Lets finished work call its callbacks, and waits for as much as `how` says.
+    ///
+    /// A driver that gives the device up while it is waited for, as after a hang, a reset or a laptop's sleep, makes wgpu
+    /// panic there: that is the loss of the device like any other.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] then, and [`GpuError::Device`] where the device cannot be waited for.
+    pub(super) fn poll(&self, how: wgpu::PollType) -> Result<(), GpuError> {
+        // Whatever the panic left half done belongs to a device that is not used again.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device().poll(how)));
+        match polled {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.failed(GpuError::Device(format!("waiting failed: {error}")))),
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                self.give_up(text.unwrap_or_else(|| "the driver gave it up".to_owned()));
+                Err(self.failed(GpuError::Device("waiting failed".to_owned())))
+            }
+        }
     }
 }
 
