@@ -22,6 +22,11 @@ impl Cut {
     /// The one for an adapter, if it has matrix units that can read the tensors as they are.
     pub fn of(caps: Caps, tokens: usize, head_size: usize, dtype: DType) -> Option<Cut> {
         let MatrixUnits { side, lanes, wide } = caps.matrix_units?;
+        // Each row of matrices in a tile is for a part of a subgroup.
+        let rows = lanes / side;
+        if rows == 0 || !(TILE / 4).is_multiple_of(rows) {
+            return None;
+        }
         if !wide || dtype != DType::F16 || !head_size.is_multiple_of(side as usize) || tokens < side as usize {
             return None;
         }

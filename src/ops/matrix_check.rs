@@ -44,7 +44,16 @@ pub async fn check_matrix_units(gpu: &Gpu) -> Result<(), GraphError> {
         }
     };
     let caps = Caps { matrix_units: Some(units), ..Caps::of(gpu) };
-    let (trials, disagreeing) = try_all(gpu, caps).await?;
+    let (trials, disagreeing) = match try_all(gpu, caps).await {
+        Ok(tried) => tried,
+        Err(error) if gpu.lost().is_some() => return Err(error),
+        // A kernel that cannot even be made is no reason to do without all others.
+        Err(error) => {
+            log::warn!("{adapter}: matrix units are not used, as they cannot be tried: {error}");
+            gpu.trust_matrix_units(None);
+            return Ok(());
+        }
+    };
     let seconds = platform::now_seconds() - start;
     log::info!("{trials} results of matrix units in subgroups of {} tried in {seconds:.2} s", units.lanes);
     if let Some(first) = disagreeing.first() {
