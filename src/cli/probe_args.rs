@@ -11,10 +11,10 @@ use crate::probe::{EmbedOptions, K, Pool};
 /// What stands for a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PoolArg {
-    /// The class token after the last layer norm
-    Class,
-    /// The mean over patches after it
+    /// The mean over patches after the last layer norm
     Mean,
+    /// The class token after it, as in the paper's linear probe
+    Class,
 }
 
 /// A trained encoder, and what of it is wanted.
@@ -23,7 +23,7 @@ pub struct EncoderArgs {
     #[command(flatten)]
     pub model: ModelArgs,
     /// What stands for a picture
-    #[arg(long, default_value = "class")]
+    #[arg(long, default_value = "mean")]
     pub pool: PoolArg,
     /// Number formats
     #[arg(long, default_value = "f32")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::data::{Picture, Prefetch, Source};
 use crate::gpu::{BufferSlice, Gpu, Uploads};
-use crate::graph::{Externals, GraphError, Plan, TensorType};
+use crate::graph::{DType, Externals, GraphError, Plan, TensorType};
 use crate::mae::{self, MaeConfig};
 use crate::nn::{Builder, ParamStore, State};
 use crate::ops::{self, CropMode};
@@ -18,11 +18,11 @@ const BATCH: usize = 32;
 /// What of the encoder's output stands for a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pool {
-    /// The class token after the last layer norm, as in the paper's linear probe (appendix A.1).
+    /// The mean over patches, each after the last layer norm: of small models it tells far more than the class token.
     #[default]
-    Class,
-    /// The mean over patches, each after the last layer norm.
     Mean,
+    /// The class token after the last layer norm, as in the paper's linear probe (appendix A.1).
+    Class,
 }
 
 /// Where an encoder's weights come from.
@@ -85,13 +85,15 @@ impl Embedder {
         let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, rows, config.pixel_norm())?;
         let masks = mae::given_masks(&mut b.graph, &config, noise)?;
         let latent = mae::encoder(&mut b, &config, image, masks)?.latent;
-        let features = match options.pool {
-            Pool::Class => ops::slice_rows(&mut b.graph, latent, 0, 1)?,
-            Pool::Mean => {
-                let patches = ops::slice_rows(&mut b.graph, latent, 1, patches)?;
-                ops::mean_rows(&mut b.graph, patches)?
-            }
+        let [first, count] = match options.pool {
+            Pool::Class => [0, 1],
+            Pool::Mean => [1, patches],
         };
+        let mut tokens = ops::slice_rows(&mut b.graph, latent, first, count)?;
+        if b.graph.ty(tokens).dtype == DType::F16 {
+            tokens = ops::cast(&mut b.graph, tokens, DType::F32)?;
+        }
+        let features = ops::mean_rows(&mut b.graph, tokens)?;
         ops::tune(&gpu, &mut b.graph, &[features], None).await?;
         let store = ParamStore::new(&gpu, b.params(), false).await?;
         match start {
