@@ -128,6 +128,13 @@ impl ParamStore {
         Ok(())
     }
 
+    /// Lets the averages begin with the weights as they are.
+    pub fn begin_average(&self, gpu: &Gpu) {
+        for [weights, average] in self.average_shards() {
+            gpu.copy(&weights, &average);
+        }
+    }
+
     /// Weights and averages of each shard; none where no averages are kept.
     pub fn average_shards(&self) -> Vec<[BufferSlice; 2]> {
         let average = self.training.as_ref().and_then(|training| training.average.as_ref());
@@ -178,9 +185,16 @@ impl ParamStore {
 
     /// Sets every parameter to its initial values under `seed`.
     pub fn initialise(&self, gpu: &Gpu, seed: u64) {
+        let mut waiting = 0;
         for spec in &self.specs {
             if let Some(slice) = self.slice(spec, State::Weights) {
                 gpu.upload(&slice, &spec.initial(seed));
+                waiting += slice.bytes;
+                if waiting > MOST_WAITING {
+                    // As in `load_where`.
+                    let _ = gpu.flush();
+                    waiting = 0;
+                }
             }
         }
         self.refresh_halves(gpu);

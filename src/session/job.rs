@@ -134,6 +134,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
         }
         let wanted = |name: &str| whole || name.starts_with("vit.");
         trainer.store().load_where(trainer.gpu(), State::Weights, &model.weights, wanted).map_err(TrainError::from)?;
+        trainer.store().begin_average(trainer.gpu());
     }
     // The last place to give up without a trace.
     platform::pause().await;
