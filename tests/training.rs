@@ -69,6 +69,21 @@ fn losses(lines: &[MetricsLine]) -> Vec<u64> {
 }
 
 #[test]
+fn a_single_picture_trains_with_a_single_patch_visible_or_hidden() {
+    for ratio in [0.94, 0.05] {
+        for precision in [Precision::F32, Precision::Mixed] {
+            let mut recipe = nano();
+            (recipe.train.batch, recipe.train.steps, recipe.train.precision) = (1, 3, precision);
+            recipe.model.mask_ratio = ratio;
+            let hidden = 16 - recipe.model.visible();
+            assert!(hidden == 1 || hidden == 15, "{hidden} hidden");
+            let (lines, _) = run(job(recipe, None)).unwrap_or_else(|error| panic!("{ratio} {precision:?}: {error}"));
+            assert_eq!(lines.len(), 3);
+        }
+    }
+}
+
+#[test]
 fn a_model_learns_and_repeats_itself_bit_for_bit() {
     let (first, held_out) = run(job(nano(), None)).expect("a run");
     let (second, held_out_again) = run(job(nano(), None)).expect("a run");
@@ -398,6 +413,46 @@ fn until(session: &Session, last: impl Fn(&Event) -> bool) -> Vec<Event> {
 
 fn steps_of(events: &[Event]) -> Vec<MetricsLine> {
     events.iter().filter_map(|event| if let Event::Step(line) = event { Some(line.clone()) } else { None }).collect()
+}
+
+#[test]
+fn a_run_that_cannot_be_saved_waits_for_whoever_watches() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let mut recipe = nano();
+    (recipe.train.steps, recipe.train.checkpoint_every, recipe.train.preview_every) = (6, 3, 2);
+    let session = Session::open(common::gpu(), Arc::new(|| ())).expect("a thread");
+    assert!(session.send(Command::Train(Box::new(job(recipe, Some(&out))))) && session.send(Command::Pause));
+    let is_paused = |event: &Event| matches!(event, Event::Paused(true));
+    until(&session, is_paused);
+    // Where folders were, files are: nothing can be written there.
+    for name in ["checkpoints", "previews"] {
+        fs::remove_dir_all(out.join(name)).expect("removed");
+        fs::write(out.join(name), "").expect("written");
+    }
+    let told = |events: &[Event], text: &str| {
+        let count = |event: &&Event| matches!(event, Event::Warning(told) if told.contains(text));
+        events.iter().filter(count).count()
+    };
+    session.send(Command::Resume);
+    let events = until(&session, is_paused);
+    assert_eq!(told(&events, "nothing was saved"), 1, "{events:?}");
+    assert_eq!(told(&events, "the run goes on"), 1, "previews are no reason to wait: {events:?}");
+    assert_eq!(steps_of(&events).last().map(|line| line.step), Some(3));
+    // As it is at its end.
+    session.send(Command::Resume);
+    let events = until(&session, is_paused);
+    assert_eq!(told(&events, "nothing was saved"), 1, "{events:?}");
+    for name in ["checkpoints", "previews"] {
+        fs::remove_file(out.join(name)).expect("removed");
+        fs::create_dir(out.join(name)).expect("made");
+    }
+    session.send(Command::Resume);
+    let events = until(&session, |event| matches!(event, Event::Finished { .. }));
+    assert!(matches!(events.last(), Some(Event::Finished { step: 6, .. })), "{events:?}");
+    let (_, _, checkpoint) = RunFolder::resume(&out).expect("a run");
+    assert_eq!(checkpoint.map(|checkpoint| checkpoint.step), Some(6));
+    assert_eq!(unmask::train::read_metrics(&out).iter().filter(|line| line.loss.is_some()).count(), 6);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::args::{Common, TrainArgs};
 use super::compile_bar::CompileBar;
-use super::progress::{bar, json_line, say};
+use super::progress::{bar, complain, json_line, say};
 use super::{resume, weights};
 use crate::data;
 use crate::platform;
@@ -72,10 +72,14 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
     let session = Session::start(job)?;
     let stopped = Arc::new(AtomicBool::new(false));
     let (commands, flag) = (session.commands(), stopped.clone());
+    let tell = !common.quiet && !common.json;
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::SeqCst) {
             // A second Ctrl-C means now.
             std::process::exit(130);
+        }
+        if tell {
+            complain("\nstopping: the run is saved first, then measured; Ctrl-C again quits at once");
         }
         // The session may have ended already.
         let _ = commands.try_send(Command::Stop);
@@ -159,6 +163,13 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
                 session.join();
                 return Err(error.into());
             }
+            Event::Cancelled => {
+                drop(compiling);
+                say(common, "stopped before it began; nothing was written");
+                session.join();
+                return unheard.map_or(Ok(()), Err);
+            }
+            Event::Lost(reason) => bail!("{reason}; --resume goes on from the last checkpoint"),
             // Nothing is explored or watched here.
             _ => {}
         }

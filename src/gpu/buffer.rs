@@ -1,14 +1,37 @@
 //! Pieces of GPU memory: slices of buffers, uploads into them and readback from them.
 
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Gpu, GpuError};
+
+/// A buffer whose memory is given back once nobody holds it any more.
+///
+/// Natively it would be all the same. In a browser it would wait until garbage is collected, by a collector that sees
+/// nothing of the GPU's memory: models that follow each other would fill it.
+#[derive(Debug)]
+pub struct OwnedBuffer(wgpu::Buffer);
+
+impl Deref for OwnedBuffer {
+    type Target = wgpu::Buffer;
+
+    fn deref(&self) -> &wgpu::Buffer {
+        &self.0
+    }
+}
+
+impl Drop for OwnedBuffer {
+    fn drop(&mut self) {
+        // What was submitted before still finds it.
+        self.0.destroy();
+    }
+}
 
 /// A range of bytes in a storage buffer.
 #[derive(Clone, Debug)]
 pub struct BufferSlice {
     /// The buffer.
-    pub buffer: wgpu::Buffer,
+    pub buffer: Arc<OwnedBuffer>,
     /// First byte; a multiple of the device's `min_storage_buffer_offset_alignment` where it is bound.
     pub offset: u64,
     /// Length in bytes.
@@ -17,9 +40,9 @@ pub struct BufferSlice {
 
 impl BufferSlice {
     /// All of `buffer`.
-    pub fn whole(buffer: wgpu::Buffer) -> Self {
+    pub(super) fn whole(buffer: wgpu::Buffer) -> Self {
         let bytes = buffer.size();
-        BufferSlice { buffer, offset: 0, bytes }
+        BufferSlice { buffer: Arc::new(OwnedBuffer(buffer)), offset: 0, bytes }
     }
 
     /// A part of this slice.
@@ -60,12 +83,12 @@ impl Gpu {
     pub async fn read(&self, label: &str, slices: &[BufferSlice]) -> Result<Vec<Vec<u8>>, GpuError> {
         let fail = |reason: String| self.failed(GpuError::Readback { label: label.to_owned(), reason });
         let total: u64 = slices.iter().map(|slice| slice.bytes.next_multiple_of(4)).sum();
-        let staging = self.device().create_buffer(&wgpu::BufferDescriptor {
+        let staging = OwnedBuffer(self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: total.max(4),
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
-        });
+        }));
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
         let mut at = 0;
         for slice in slices {

@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{BufferSlice, Gpu, GpuError, Kernel, KernelKey};
+use super::pace::MAX_SUBMIT;
+use super::{BufferSlice, Gpu, GpuError, Kernel, KernelKey, OwnedBuffer};
 
 /// One prepared kernel launch.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct Dispatch {
     pub kernel: Arc<Kernel>,
     /// Its bindings.
     pub bind_group: wgpu::BindGroup,
+    #[expect(dead_code, reason = "what is bound has to live as long as it may run")]
+    held: Vec<Arc<OwnedBuffer>>,
     /// Workgroups in x, y and z.
     pub workgroups: [u32; 3],
     /// Bytes of all that it binds, the uniform aside: what it moves if it reads or writes each once.
@@ -45,9 +48,6 @@ pub struct Slices {
     pub next: usize,
 }
 
-/// Most dispatches a single submission carries, so that no driver watchdog fires on long lists.
-const MAX_SUBMIT: usize = 256;
-
 impl DispatchList {
     /// Adds a launch of `key` with `params` (the uniform at binding 0) and `buffers` by binding.
     pub fn push(
@@ -69,7 +69,7 @@ impl DispatchList {
         }
         let uniform = gpu.uniform(&kernel.name, params);
         let entries: Vec<wgpu::BindGroupEntry<'_>> =
-            std::iter::once(wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() })
+            std::iter::once(wgpu::BindGroupEntry { binding: 0, resource: uniform.buffer.as_entire_binding() })
                 .chain(
                     buffers
                         .iter()
@@ -82,7 +82,9 @@ impl DispatchList {
             entries: &entries,
         });
         let bytes = buffers.iter().map(|(_, slice)| slice.bytes).sum();
-        self.dispatches.push(Dispatch { kernel, bind_group, workgroups, bytes, op, work: Work::default() });
+        let slices = buffers.iter().map(|(_, slice)| slice).chain([&uniform]);
+        let held = slices.map(|slice| slice.buffer.clone()).collect();
+        self.dispatches.push(Dispatch { kernel, bind_group, held, workgroups, bytes, op, work: Work::default() });
         Ok(())
     }
 
@@ -118,7 +120,7 @@ impl DispatchList {
 
 impl Gpu {
     /// A small uniform buffer that holds `params`.
-    fn uniform(&self, label: &str, params: &[u8]) -> wgpu::Buffer {
+    fn uniform(&self, label: &str, params: &[u8]) -> BufferSlice {
         let size = params.len().max(16).next_multiple_of(16) as u64;
         let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
@@ -127,6 +129,6 @@ impl Gpu {
             mapped_at_creation: false,
         });
         self.queue().write_buffer(&buffer, 0, params);
-        buffer
+        BufferSlice::whole(buffer)
     }
 }

@@ -71,7 +71,9 @@ impl Timestamps {
             }
             encoder.resolve_query_set(&set, 0..count, &resolved, 0);
             gpu.submit([encoder.finish()]);
-            let ticks: Vec<u64> = gpu.read_one("timestamps", &super::BufferSlice::whole(resolved)).await?;
+            let ticks = gpu.read_one("timestamps", &super::BufferSlice::whole(resolved)).await;
+            set.destroy();
+            let ticks: Vec<u64> = ticks?;
             let period = f64::from(gpu.queue().get_timestamp_period()) * 1e-6;
             readings.extend(part.iter().zip(ticks.chunks(2)).map(|(dispatch, pair)| TimestampsReading {
                 op: dispatch.op,

@@ -21,6 +21,8 @@ const BUDGET: f64 = 1.0;
 const ROUNDS: usize = 3;
 /// Shortest time that is measured, milliseconds; what takes less is repeated.
 const LEAST_TIME: f64 = platform::LEAST_TIMED;
+/// Milliseconds of work that are submitted at one time, as far as the first tile tells: others wait for the adapter too.
+const MOST_AT_ONCE: f64 = 20.0;
 /// Most repetitions of a product.
 const MOST_TIMES: u32 = 512;
 /// Seconds of work before anything is measured: adapters that were idle run slowly at first.
@@ -231,20 +233,20 @@ async fn warm_up(gpu: &Gpu, classes: &[Trials], buffers: &[BufferSlice]) -> Resu
     Ok(())
 }
 
-/// How often a product is to be repeated so that the clock tells what it takes.
-async fn repetitions(gpu: &Gpu, list: &DispatchList) -> Result<u32, GpuError> {
+/// How often a product is to be repeated so that the clock tells what it takes, and how many milliseconds that is.
+async fn repetitions(gpu: &Gpu, list: &DispatchList) -> Result<(u32, f64), GpuError> {
     let first = DispatchList { dispatches: list.dispatches.iter().take(1).cloned().collect() };
-    let mut times = 1;
+    let (mut times, mut taken) = (1, 0.0);
     while times < MOST_TIMES {
         let readings = Timestamps::measure_repeated(gpu, &first, times).await?.unwrap_or_default();
-        let taken = readings.iter().map(|reading| reading.milliseconds).sum::<f64>() * f64::from(times);
+        taken = readings.iter().map(|reading| reading.milliseconds).sum::<f64>() * f64::from(times);
         if taken >= LEAST_TIME {
             break;
         }
         // By no more at a time: a coarse clock may have told nothing yet.
         times = (times * (LEAST_TIME / taken.max(LEAST_TIME / 8.0)).ceil() as u32).min(MOST_TIMES);
     }
-    Ok(times)
+    Ok((times, taken))
 }
 
 /// What each of `trials` takes; none where the adapter has no clock fine enough or a tensor does not fit.
@@ -253,16 +255,19 @@ async fn timed(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Ve
     if list.dispatches.is_empty() {
         return Ok(Vec::new());
     }
-    let times = repetitions(gpu, &list).await?;
+    let (times, taken) = repetitions(gpu, &list).await?;
+    let at_once = (MOST_AT_ONCE / taken.max(LEAST_TIME)).ceil() as usize;
     let mut best = vec![f64::INFINITY; trials.launches.len()];
     let mut hopeful: Vec<usize> = (0..trials.launches.len()).collect();
     for _ in 0..ROUNDS {
-        let dispatches = hopeful.iter().map(|index| list.dispatches[*index].clone()).collect();
-        let readings = Timestamps::measure_repeated(gpu, &DispatchList { dispatches }, times).await?;
-        for (index, reading) in hopeful.iter().zip(readings.unwrap_or_default()) {
-            // A clock that stands still tells nothing.
-            if reading.milliseconds > 0.0 {
-                best[*index] = best[*index].min(reading.milliseconds);
+        for some in hopeful.chunks(at_once) {
+            let dispatches = some.iter().map(|index| list.dispatches[*index].clone()).collect();
+            let readings = Timestamps::measure_repeated(gpu, &DispatchList { dispatches }, times).await?;
+            for (index, reading) in some.iter().zip(readings.unwrap_or_default()) {
+                // A clock that stands still tells nothing.
+                if reading.milliseconds > 0.0 {
+                    best[*index] = best[*index].min(reading.milliseconds);
+                }
             }
         }
         let fastest = best.iter().copied().fold(f64::INFINITY, f64::min);

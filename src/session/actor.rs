@@ -12,9 +12,9 @@ use super::explore::Exploring;
 use super::job::{Job, JobError};
 use super::message::{Command, Event};
 use super::outbox::{Inbox, Outbox};
-use super::pace::Pace;
 use super::training::{Progress, Training};
 use crate::gpu::Gpu;
+use crate::gpu::Pace;
 use crate::platform;
 
 /// A running session.
@@ -55,6 +55,7 @@ impl Session {
             });
         }
         platform::spawn(move || async move {
+            let _told = PanicTold(outbox.clone());
             let mut actor = Actor {
                 exploring: gpu.clone().map(Exploring::new),
                 gpu,
@@ -98,6 +99,18 @@ impl Session {
     /// The next event if there is one already.
     pub fn poll(&self) -> Option<Event> {
         self.events.poll()
+    }
+}
+
+/// Tells whoever listens that the session panicked, so that they do not wait for ever: they set up another, with what was
+/// last copied, as after the loss of a device.
+struct PanicTold(Outbox);
+
+impl Drop for PanicTold {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.send(Event::Lost("a defect of this program stopped the engine".to_owned()));
+        }
     }
 }
 
@@ -203,15 +216,14 @@ impl Actor {
 
     /// A run of `job` that has begun; none where it was given up, which is told.
     async fn begun(&mut self, job: &Job) -> Result<Option<Training>, JobError> {
-        let Actor { commands, early, outbox, alone, .. } = self;
-        let shared = !*alone;
+        let Actor { commands, early, outbox, pace, .. } = self;
         let prepared = Training::prepare(job, self.gpu.clone(), self.snapshot_every, outbox);
-        let ends = |command: &Command| shared && matches!(command, Command::Stop | Command::Close);
+        let ends = |command: &Command| matches!(command, Command::Stop | Command::Close);
         if let Some(training) = unless(ends, commands, early, prepared).await {
             let mut training = training?;
             // From here on a run that is stopped is saved, and only who leaves does not wait for its first numbers.
-            let ends = |command: &Command| shared && matches!(command, Command::Close);
-            if let Some(began) = unless(ends, commands, early, training.begin(self.gpu.is_some(), outbox)).await {
+            let ends = |command: &Command| matches!(command, Command::Close);
+            if let Some(began) = unless(ends, commands, early, training.begin(pace, outbox)).await {
                 return began.map(|()| Some(training));
             }
         }
@@ -322,8 +334,7 @@ impl Actor {
         if let Some(exploring) = &mut self.exploring {
             exploring.model_moved();
         }
-        while let Some(command) = self.deferred.pop_front() {
-            let Some(training) = &mut self.training else { break };
+        while let (Some(training), Some(command)) = (&mut self.training, self.deferred.pop_front()) {
             let is_ratio = |command: &Command| matches!(command, Command::SetMaskRatio(_));
             if is_ratio(&command) && self.deferred.iter().any(is_ratio) {
                 // Every one of them plans all graphs anew: of a slider that was drawn only the last counts.
@@ -333,12 +344,12 @@ impl Actor {
                 self.deferred.push_front(command);
                 break;
             }
-            if let Err(error) = training.obey(command, &self.outbox).await {
+            if let Err(error) = training.obey(command, &mut self.pace, &self.outbox).await {
                 self.training = None;
                 self.outbox.send(Event::Failed(error));
-                if let Some(exploring) = &mut self.exploring {
-                    exploring.run_ended(&self.outbox);
-                }
+                // What came behind is no business of a run that is over, but for the next one.
+                self.training_ended().await;
+                return;
             }
         }
     }

@@ -6,11 +6,10 @@ mod job;
 mod keeping;
 mod message;
 mod outbox;
-mod pace;
 mod training;
 
+pub use crate::gpu::Pace;
 pub use actor::Session;
 pub use job::{Job, JobError, start_trainer};
 pub use keeping::most_copied;
 pub use message::{Command, Event, Model, Shown, Started, WeightsFrom};
-pub use pace::Pace;

@@ -1,13 +1,14 @@
 //! The part of a session that trains: steps, reports, measurements, checkpoints.
 
+mod saving;
+
 use std::sync::Arc;
 
 use super::job::{Job, JobError, Prepared, start_trainer};
-use super::keeping::{most_copied, not_kept, offers_weights};
+use super::keeping::{not_kept, offers_weights};
 use super::message::{Command, Event, Started};
 use super::outbox::Outbox;
-use super::pace::Pace;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Pace};
 use crate::platform;
 use crate::train::{
     Checkpoint, HeldOut, MetricsLine, RunFolder, StepMetrics, TrainError, Trainer, comparable, read_metrics,
@@ -21,6 +22,8 @@ const PROBE_EVERY: f64 = 1.0;
 const PROBE_SHARE: f64 = 0.1;
 /// Most of the time that snapshots may take.
 const SNAPSHOT_SHARE: f64 = 0.05;
+/// Largest state that is saved again for the loss that was measured after it was saved, bytes.
+const SAVED_TWICE: u64 = 1 << 30;
 /// Events that may wait for whoever watches before pictures are left out.
 const MOST_WAITING: usize = 100;
 
@@ -41,6 +44,12 @@ pub struct Training {
     paused: bool,
     steps_allowed: u64,
     stopping: bool,
+    /// Whether somebody watches who can do something about it where nothing can be written.
+    watched: bool,
+    /// At its end, and not saved yet: it waits for whoever watches.
+    unsaved: bool,
+    /// The folder took no line of metrics, or no settings, the last time: that is told once.
+    unlogged: bool,
     started_at: f64,
     last_report: f64,
     last_held_out: Option<f64>,
@@ -78,6 +87,7 @@ impl Training {
         snapshot_every: Option<f64>,
         outbox: &Outbox,
     ) -> Result<Training, JobError> {
+        let watched = gpu.is_some();
         let opened = |gpu: &Gpu| outbox.send(Event::Opened(gpu.compiling()));
         let Prepared { trainer, folder, estimate } = start_trainer(job, gpu, opened).await?;
         let steps = trainer.recipe().train.steps;
@@ -113,6 +123,9 @@ impl Training {
             paused: false,
             steps_allowed: 0,
             stopping: false,
+            watched,
+            unsaved: false,
+            unlogged: false,
             started_at: platform::now_seconds(),
             last_report: platform::now_seconds(),
             last_held_out: None,
@@ -129,8 +142,8 @@ impl Training {
     }
 
     /// Measures the untrained model, and shows what it makes of pictures to whoever watches.
-    pub async fn begin(&mut self, watched: bool, outbox: &Outbox) -> Result<(), JobError> {
-        if watched {
+    pub async fn begin(&mut self, pace: &mut Pace, outbox: &Outbox) -> Result<(), JobError> {
+        if self.watched {
             let pictures = self.trainer.probes().await?;
             self.probes = pictures.map(|pictures| Probes { pictures, last: 0.0, took: 0.0, step: None });
         }
@@ -141,7 +154,7 @@ impl Training {
             (self.measured_at, self.last_held_out) = (Some(step), Some(loss));
         }
         if self.trainer.step() == 0 {
-            self.measure(true, outbox).await?;
+            self.measure(true, pace, outbox).await?;
         }
         self.probe(outbox).await?;
         Ok(())
@@ -160,11 +173,11 @@ impl Training {
     /// Submits the next piece of a step, or what is due after one.
     pub async fn advance(&mut self, pace: &mut Pace, outbox: &Outbox) -> Result<Progress, JobError> {
         if self.is_between_steps() {
-            if self.stopping || self.trainer.step() >= self.last {
-                self.finish(outbox).await?;
-                return Ok(Progress::Done);
+            let over = self.trainer.step() >= self.last;
+            if self.stopping || (over && !self.unsaved) {
+                return self.finish(pace, outbox).await;
             }
-            if self.paused && self.steps_allowed == 0 {
+            if self.unsaved || (self.paused && self.steps_allowed == 0) {
                 self.report(outbox).await?;
                 return Ok(Progress::Paused);
             }
@@ -189,11 +202,14 @@ impl Training {
         let every = |interval: u64| interval > 0 && step.is_multiple_of(interval);
         if every(train.eval_every) || every(train.preview_every) {
             self.report(outbox).await?;
-            self.measure(every(train.preview_every), outbox).await?;
+            self.measure(every(train.preview_every), pace, outbox).await?;
         }
         if every(train.checkpoint_every) {
             self.report(outbox).await?;
-            self.save(outbox).await?;
+            if !self.save_due(outbox).await? {
+                self.paused = true;
+                outbox.send(Event::Paused(true));
+            }
         }
         self.probe(outbox).await?;
         if let Some(seconds) = self.snapshot_every {
@@ -206,7 +222,7 @@ impl Training {
     }
 
     /// Takes up a command, between steps; other commands than those of training are none of its business.
-    pub async fn obey(&mut self, command: Command, outbox: &Outbox) -> Result<(), JobError> {
+    pub async fn obey(&mut self, command: Command, pace: &mut Pace, outbox: &Outbox) -> Result<(), JobError> {
         match command {
             Command::Pause => {
                 self.paused = true;
@@ -215,7 +231,7 @@ impl Training {
                 }
             }
             Command::Resume => {
-                self.paused = false;
+                (self.paused, self.unsaved) = (false, false);
                 // Time spent paused is no training time.
                 self.last_report = platform::now_seconds();
             }
@@ -237,11 +253,11 @@ impl Training {
             Command::SnapshotEvery(seconds) => self.snapshot_every = Some(seconds),
             Command::Measure => {
                 self.report(outbox).await?;
-                self.measure(true, outbox).await?;
+                self.measure(true, pace, outbox).await?;
             }
             Command::SetMaskRatio(ratio) if ratio == self.trainer.recipe().model.mask_ratio => {}
             Command::SetMaskRatio(ratio) => match self.trainer.set_mask_ratio(ratio).await {
-                Ok(()) => self.mask_ratio_changed().await?,
+                Ok(()) => self.mask_ratio_changed(outbox).await,
                 Err(error) => outbox.send(Event::Warning(error.to_string())),
             },
             Command::SetBaseLearningRate(blr) => match self.trainer.set_base_learning_rate(blr) {
@@ -257,21 +273,27 @@ impl Training {
     }
 
     /// Forgets what was measured with another share of hidden patches: it does not compare with what will be.
-    async fn mask_ratio_changed(&mut self) -> Result<(), JobError> {
+    async fn mask_ratio_changed(&mut self, outbox: &Outbox) {
         (self.measured_at, self.last_held_out, self.best_held_out, self.stale) = (None, None, None, 0);
         self.recipe_changed = true;
-        if let Some(probes) = &mut self.probes
-            && let Some(pictures) = self.trainer.probes().await?
-        {
-            (probes.pictures, probes.step) = (pictures, None);
+        let Some(probes) = &mut self.probes else { return };
+        match self.trainer.probes().await {
+            Ok(Some(pictures)) => (probes.pictures, probes.step) = (pictures, None),
+            Ok(None) => {}
+            Err(error) => {
+                // They are there to be looked at; the run goes on without.
+                self.probes = None;
+                outbox.send(Event::Warning(format!("held-out pictures are not rebuilt any more: {error}")));
+            }
         }
-        Ok(())
     }
 
     /// Writes down what the user changed, and reads the metrics of submitted steps, logs and reports them.
     async fn report(&mut self, outbox: &Outbox) -> Result<(), JobError> {
-        if let (true, Some(folder)) = (std::mem::take(&mut self.recipe_changed), &mut self.folder) {
-            folder.set_recipe(self.trainer.recipe(), self.trainer.measured_set())?;
+        if let (true, Some(folder)) = (self.recipe_changed, &mut self.folder) {
+            let written = folder.set_recipe(self.trainer.recipe(), self.trainer.measured_set());
+            self.recipe_changed = written.is_err();
+            self.note_written(written, outbox);
         }
         loop {
             let metrics = match self.trainer.collect().await {
@@ -285,12 +307,12 @@ impl Training {
             if metrics.is_empty() {
                 return Ok(());
             }
-            self.log(metrics, outbox)?;
+            self.log(metrics, outbox);
         }
     }
 
     /// Logs and reports the metrics of steps that are done.
-    fn log(&mut self, metrics: Vec<StepMetrics>, outbox: &Outbox) -> Result<(), JobError> {
+    fn log(&mut self, metrics: Vec<StepMetrics>, outbox: &Outbox) {
         let now = platform::now_seconds();
         let images = metrics.len() * self.trainer.recipe().effective_batch();
         let speed = images as f64 / (now - self.last_report).max(1e-9);
@@ -306,27 +328,30 @@ impl Training {
                 ..MetricsLine::default()
             };
             if let Some(folder) = &mut self.folder {
-                folder.log(&line)?;
+                let written = folder.log(&line);
+                self.note_written(written, outbox);
             }
             outbox.send(Event::Step(line));
         }
-        Ok(())
     }
 
     /// Measures held-out pictures and writes a preview where asked.
-    async fn measure(&mut self, preview: bool, outbox: &Outbox) -> Result<(), JobError> {
+    async fn measure(&mut self, preview: bool, pace: &mut Pace, outbox: &Outbox) -> Result<(), JobError> {
         let step = self.trainer.step();
-        let Some(result) = self.trainer.measure().await? else { return Ok(()) };
+        let Some(result) = self.trainer.measure(pace).await? else { return Ok(()) };
         let before = self.measured_at.replace(step);
         self.last_held_out = Some(result.loss);
         if before != Some(step) {
             if let Some(folder) = &mut self.folder {
                 let (held_out_loss, mask_ratio) = (Some(result.loss), Some(self.trainer.recipe().model.mask_ratio));
                 let measured = self.trainer.measured_set();
-                folder.log(&MetricsLine { step, held_out_loss, mask_ratio, measured, ..MetricsLine::default() })?;
+                let line = MetricsLine { step, held_out_loss, mask_ratio, measured, ..MetricsLine::default() };
+                let mut written = folder.log(&line);
                 if folder.is_best(step, result.loss) {
-                    folder.save_best(&Checkpoint { held_out_loss, ..self.trainer.weights().await? })?;
+                    let best = Checkpoint { held_out_loss, ..self.trainer.weights().await? };
+                    written = written.and(folder.save_best(&best).map(drop));
                 }
+                self.note_written(written, outbox);
             }
             outbox.send(Event::HeldOut { step, loss: result.loss });
             self.judge(step, result.loss);
@@ -338,8 +363,9 @@ impl Training {
             }
         }
         if let (Some(folder), true) = (&mut self.folder, preview) {
-            let path = folder.preview(step, &result.strips, result.size)?;
-            outbox.send(Event::Preview(path));
+            let written =
+                folder.preview(step, &result.strips, result.size).map(|path| outbox.send(Event::Preview(path)));
+            self.note_written(written, outbox);
         }
         // Measuring is no training time.
         self.last_report = platform::now_seconds();
@@ -385,102 +411,31 @@ impl Training {
         Ok(())
     }
 
-    /// Saves a checkpoint unless the same step is saved already.
-    async fn save(&mut self, outbox: &Outbox) -> Result<(), JobError> {
-        if self.folder.is_none() || self.saved_at == Some(self.trainer.step()) {
-            return Ok(());
-        }
-        let checkpoint = self.trainer.checkpoint().await?;
-        self.write(checkpoint, outbox)
-    }
-
-    fn write(&mut self, mut checkpoint: Checkpoint, outbox: &Outbox) -> Result<(), JobError> {
-        let Some(folder) = &mut self.folder else { return Ok(()) };
-        checkpoint.held_out_loss = self.last_held_out.filter(|_| self.measured_at == Some(checkpoint.step));
-        let path = folder.save(&checkpoint)?;
-        self.saved_at = Some(checkpoint.step);
-        outbox.send(Event::Saved(path));
-        Ok(())
-    }
-
-    /// Saves what was learnt before `error`, such as data that can no longer be read.
-    async fn cut_short(&mut self, error: TrainError, outbox: &Outbox) -> JobError {
-        let saved = match self.report(outbox).await {
-            Ok(()) => self.rescue(outbox).await,
-            // Worse than what happened first.
-            Err(worse) => return worse,
-        };
-        let copied = match self.snapshot_every {
-            Some(_) => self.snapshot(false, outbox).await,
-            None => Ok(()),
-        };
-        let step = self.trainer.step();
-        outbox.send(Event::Warning(match copied {
-            Ok(()) => format!("the run ended after {step} steps; {saved}"),
-            Err(trouble) => format!("the run ended after {step} steps; {saved}; {trouble}"),
-        }));
-        error.into()
-    }
-
-    /// Saves the state of a run that fails where it is finite, and tells where the newest checkpoint lies, as a half
-    /// sentence.
-    async fn rescue(&mut self, outbox: &Outbox) -> String {
-        let Some(out) = self.folder.as_ref().map(|folder| folder.path().to_owned()) else {
-            return "there is no checkpoint, as the run has no folder".to_owned();
-        };
-        if self.saved_at != Some(self.trainer.step()) {
-            // The optimiser skips steps that went wrong; should anything be spoilt all the same, what is good stays.
-            let saved = match self.trainer.checkpoint().await {
-                Ok(checkpoint) if checkpoint.is_finite() => self.write(checkpoint, outbox),
-                Ok(_) => Ok(()),
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = saved {
-                outbox.send(Event::Warning(format!("nothing was saved: {error}")));
-            }
-        }
-        match RunFolder::newest(&out) {
-            Ok(Some((file, _))) => format!("the newest checkpoint, finite throughout, is {}", file.display()),
-            Ok(None) => format!("there is no checkpoint in {}", out.display()),
-            Err(error) => format!("there is no whole checkpoint: {error}"),
-        }
-    }
-
-    /// Copies the state to main memory and hands it out, unless it was asked for by the clock and is large.
-    async fn snapshot(&mut self, asked: bool, outbox: &Outbox) -> Result<(), JobError> {
-        let step = self.trainer.step();
-        let copied = state_bytes(&self.trainer) <= most_copied(self.folder.is_some());
-        if !asked && (!copied || self.snapshot_step == Some(step)) {
-            return Ok(());
-        }
-        self.report(outbox).await?;
-        let start = platform::now_seconds();
-        let checkpoint = self.trainer.checkpoint().await?;
-        self.snapshot_at = platform::now_seconds();
-        self.snapshot_took = self.snapshot_at - start;
-        self.snapshot_step = Some(step);
-        if platform::KEEPS && self.folder.is_none() && copied {
-            match checkpoint.to_bytes() {
-                Ok(run) => platform::keep(&run),
-                Err(error) => outbox.send(Event::Warning(error.to_string())),
-            }
-        }
-        outbox.send(Event::Snapshot(Arc::new(checkpoint)));
-        Ok(())
-    }
-
-    async fn finish(&mut self, outbox: &Outbox) -> Result<(), JobError> {
+    /// Measures and saves what is at its end; paused where it cannot be saved and somebody watches.
+    async fn finish(&mut self, pace: &mut Pace, outbox: &Outbox) -> Result<Progress, JobError> {
         self.report(outbox).await?;
         let step = self.trainer.step();
         let over = step == self.trainer.recipe().train.steps;
+        if self.stopping {
+            // First of all: who stops a run may have no patience for more.
+            self.save_due(outbox).await?;
+        }
         if over || self.measured_at != Some(step) {
-            self.measure(over, outbox).await?;
+            self.measure(over, pace, outbox).await?;
+            if self.saved_at == Some(step) && state_bytes(&self.trainer) <= SAVED_TWICE {
+                // Once more, with the loss.
+                self.saved_at = None;
+            }
         }
         self.probe(outbox).await?;
         if self.snapshot_every.is_some() {
             self.snapshot(false, outbox).await?;
         }
-        self.save(outbox).await?;
+        if !self.save_due(outbox).await? {
+            self.unsaved = true;
+            outbox.send(Event::Paused(true));
+            return Ok(Progress::Paused);
+        }
         if platform::KEEPS && self.folder.is_none() && offers_weights(state_bytes(&self.trainer)) {
             outbox.send(Event::Weights(Arc::new(self.trainer.weights().await?)));
         }
@@ -489,7 +444,7 @@ impl Training {
         // Whoever hears of the end may go on with the folder at once.
         self.folder = None;
         outbox.send(Event::Finished { waited, step: self.trainer.step() });
-        Ok(())
+        Ok(Progress::Done)
     }
 }
 

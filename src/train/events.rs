@@ -3,12 +3,13 @@
 //! A file is a row of records, each with its length and two checksums; a record is a message of protocol buffers.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use prost::Message;
 
 use super::MetricsLine;
+use super::appended::Appended;
 
 /// What a record says (`tensorflow.Event`).
 #[derive(Clone, PartialEq, Message)]
@@ -76,7 +77,7 @@ pub fn record(event: &Event) -> Vec<u8> {
 /// An event file that is written.
 #[derive(Debug)]
 pub struct EventFile {
-    file: File,
+    file: Appended,
 }
 
 fn now() -> f64 {
@@ -92,7 +93,7 @@ impl EventFile {
         // TensorBoard takes any file whose name holds `tfevents`, in the order of names. Two starts within a
         // microsecond do not happen.
         let path = folder.join(format!("events.out.tfevents.{:017.6}.unmask", now()));
-        let mut events = EventFile { file: File::create_new(path)? };
+        let mut events = EventFile { file: Appended::new(File::create_new(path)?)? };
         events.write(Event { file_version: Some("brain.Event:2".to_owned()), ..Event::default() })?;
         if step > 0 {
             let session_log = Some(SessionLog { status: 1 });
@@ -104,7 +105,7 @@ impl EventFile {
     /// Adds what a line says.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's; it is added with the next line then.
     pub fn log(&mut self, line: &MetricsLine) -> io::Result<()> {
         let curves = [
             ("loss/train", line.loss),
@@ -120,7 +121,7 @@ impl EventFile {
     }
 
     fn write(&mut self, event: Event) -> io::Result<()> {
-        self.file.write_all(&record(&Event { wall_time: now(), ..event }))
+        self.file.push(&record(&Event { wall_time: now(), ..event }))
     }
 }
 

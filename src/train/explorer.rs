@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Opened, Pictures, Profile, Slot, TrainError};
+use super::{Opened, Pictures, Profile, Slot, TrainError, capped};
 use crate::data::Picture;
 use crate::eval::psnr_db;
 use crate::gpu::{BufferSlice, Gpu, Uploads};
@@ -129,14 +129,18 @@ impl Explorer {
 
     /// Takes up `picture`, of which the model sees the largest centred square.
     pub async fn set_picture(&mut self, picture: Picture) -> Result<(), TrainError> {
-        let pictures = Pictures::upload(&self.gpu, vec![picture]).await?;
-        let Slot { words, rows, .. } = pictures.slot();
+        let pictures = Pictures::upload(&self.gpu, vec![capped(picture)]).await?;
+        let Slot { words, rows, short } = pictures.slot();
+        let rows = CropMode::CentreSquare.most_rows(rows, short);
         if words > self.slot.0 || rows > self.slot.1 {
             // Larger than any before: a power of two, so that pictures of like size do not plan anew.
-            self.slot = (words.next_power_of_two(), rows.next_power_of_two());
+            let slot = (words.next_power_of_two().max(self.slot.0), rows.next_power_of_two().max(self.slot.1));
+            let pixels = self.gpu.buffer("pixels", slot.0 as u64 * 4).await?;
+            // Nothing can go wrong any more: after a picture that is too large the next one finds all as it was.
+            self.inputs.insert("pixels", pixels);
+            self.slot = slot;
             self.plans.clear();
             self.recent.clear();
-            self.inputs.insert("pixels", self.gpu.buffer("pixels", self.slot.0 as u64 * 4).await?);
         }
         pictures.fill(&self.gpu, &[0], self.slot.0, &self.input("pixels")?, &self.input("sizes")?);
         Ok(())

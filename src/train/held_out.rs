@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Estimate, Pictures, Recipe, TrainError};
 use crate::data::Picture;
-use crate::gpu::{BufferSlice, Gpu, Uploads};
+use crate::gpu::{BufferSlice, Gpu, Pace, Uploads};
 use crate::graph::{Caps, Layout, Plan, TensorType};
 use crate::mae;
 use crate::nn::{Builder, ParamStore};
@@ -114,8 +114,8 @@ impl HeldOut {
         HeldOut::new(gpu, recipe, store, self.pictures.clone()).await
     }
 
-    /// Measures all pictures.
-    pub async fn measure(&self, gpu: &Gpu) -> Result<HeldOutResult, TrainError> {
+    /// Measures all pictures, at `pace`.
+    pub async fn measure(&self, gpu: &Gpu, pace: &mut Pace) -> Result<HeldOutResult, TrainError> {
         let (mut sum, mut count) = (0.0, 0.0);
         let mut result = HeldOutResult { loss: 0.0, strips: Vec::new(), size: [0, 0] };
         for first in (0..self.pictures.len()).step_by(self.batch) {
@@ -125,7 +125,7 @@ impl HeldOut {
             let valid = self.batch.min(self.pictures.len() - first);
             self.pictures.fill(gpu, &indices, self.slot, &self.pixels, &self.sizes);
             gpu.upload(&self.step, &[SEED, first as u32, 1, 0]);
-            self.plan.run(gpu);
+            pace.run(gpu, self.plan.list()).await?;
             let read = gpu.read("held-out loss", &self.outputs).await?;
             let per_patch: Vec<f32> = bytemuck::pod_collect_to_vec(&read[0]);
             let mask: Vec<f32> = bytemuck::pod_collect_to_vec(&read[1]);

@@ -1,5 +1,6 @@
 //! Recipes, schedules, the trainer, run folders and checkpoints.
 
+mod appended;
 mod bench;
 mod checkpoint;
 mod error;

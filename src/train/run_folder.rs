@@ -1,9 +1,9 @@
 //! A run's folder: recipe, metrics, checkpoints and previews.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::appended::Appended;
 use super::events::EventFile;
 use super::metrics::{METRICS, comparable, metrics_text};
 use super::run_lock::RunLock;
@@ -19,7 +19,7 @@ const BEST: &str = "best.safetensors";
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    metrics: File,
+    metrics: Appended,
     events: EventFile,
     /// Smallest held-out loss of a trained model at the run's mask ratio.
     best: Option<f64>,
@@ -31,15 +31,19 @@ impl RunFolder {
         TrainError::RunFolder { path: path.display().to_string(), reason: reason.to_string() }
     }
 
-    /// Checks that a run can be started in `path`, without making anything there.
+    /// Checks that a run can be started in `path`, without leaving anything there.
     ///
     /// # Errors
-    /// A folder that holds a run already.
+    /// A folder that holds a run already, or that cannot be written.
     pub fn check_free(path: &Path) -> Result<(), TrainError> {
-        match path.join(RECIPE).exists() {
-            true => Err(Self::error(path, "holds a run already; go on with it by --resume, or choose another --out")),
-            false => Ok(()),
+        if path.join(RECIPE).exists() {
+            return Err(Self::error(path, "holds a run already; go on with it by --resume, or choose another --out"));
         }
+        // Of what is yet to be made, where it will be.
+        let existing = path.ancestors().find(|folder| folder.exists() && !folder.as_os_str().is_empty());
+        let tried = existing.unwrap_or(Path::new(".")).join(format!("unmask{UNFINISHED}"));
+        let written = File::create(&tried).and_then(|_| fs::remove_file(&tried));
+        written.map_err(|error| Self::error(path, error))
     }
 
     /// Starts a run in `path`, which is made where it is missing.
@@ -70,7 +74,7 @@ impl RunFolder {
             return Err(Self::error(path, reason));
         }
         let io = |error| Self::error(path, error);
-        let metrics = File::create(path.join(METRICS)).map_err(io)?;
+        let metrics = File::create(path.join(METRICS)).and_then(Appended::new).map_err(io)?;
         let events = EventFile::create(path, 0).map_err(io)?;
         if let Some(first) = first {
             first.write(&Self::checkpoint_path(path, first.step))?;
@@ -164,7 +168,7 @@ impl RunFolder {
         let kept = metrics_text(path, |line| begun && line.step <= step);
         let file = path.join(METRICS);
         write_whole(&file, kept.as_bytes()).map_err(io)?;
-        let metrics = File::options().append(true).open(&file).map_err(io)?;
+        let metrics = File::options().write(true).open(&file).and_then(Appended::new).map_err(io)?;
         let events = EventFile::create(path, step).map_err(io)?;
         Ok(RunFolder { path: path.to_owned(), metrics, events, best: None, _lock: lock })
     }
@@ -194,12 +198,11 @@ impl RunFolder {
     /// Appends a line to `metrics.jsonl` and to the event file.
     ///
     /// # Errors
-    /// The system's, such as a full disk.
+    /// The system's, such as a full disk; the line is written with the next then.
     pub fn log(&mut self, line: &MetricsLine) -> Result<(), TrainError> {
         let text = serde_json::to_string(line).map_err(|error| Self::error(&self.path, error))?;
-        // In one piece, so that a kill leaves whole lines.
-        let written = self.metrics.write_all(format!("{text}\n").as_bytes());
-        written.and_then(|()| self.events.log(line)).map_err(|error| Self::error(&self.path, error))
+        let written = [self.metrics.push(format!("{text}\n").as_bytes()), self.events.log(line)];
+        written.into_iter().collect::<Result<(), _>>().map_err(|error| Self::error(&self.path, error))
     }
 
     fn checkpoint_path(path: &Path, step: u64) -> PathBuf {
@@ -244,8 +247,11 @@ impl RunFolder {
         let steps: Vec<u64> = Self::saved_steps(&self.path)?;
         let past = steps.iter().filter(|step| **step < checkpoint.step);
         for step in past.take(steps.len().saturating_sub(checkpoint.recipe.train.keep)) {
-            fs::remove_file(Self::checkpoint_path(&self.path, *step))
-                .map_err(|error| Self::error(&self.path, error))?;
+            let file = Self::checkpoint_path(&self.path, *step);
+            // Somebody may hold it open, which some systems mind; it goes with the next.
+            if let Err(error) = fs::remove_file(&file) {
+                log::warn!("{} stays: {error}", file.display());
+            }
         }
         Ok(file)
     }

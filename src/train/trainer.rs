@@ -11,7 +11,7 @@ use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
 use super::{Estimate, Feed, FeedOptions, HeldOut, Pictures, Recipe, TrainError, decode_limit, packed};
 use crate::data::{Picture, Source, Split, load_all_beside};
-use crate::gpu::{BufferSlice, DispatchList, Gpu, Mark, Slices, Uploads};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, Mark, Pace, Slices, Uploads};
 use crate::graph::Choices;
 use crate::nn::{ParamStore, State};
 use crate::ops::{self, FIRST_SCALE, LossScaling, average_weight};
@@ -135,7 +135,10 @@ impl Trainer {
         }
         match checkpoint {
             Some(checkpoint) => checkpoint.restore(&gpu, &store)?,
-            None => store.initialise(&gpu, t.seed),
+            None => {
+                store.initialise(&gpu, t.seed);
+                store.begin_average(&gpu);
+            }
         }
         let held_out = match held.is_empty() {
             true => None,
@@ -297,10 +300,10 @@ impl Trainer {
         self.pending.len() == RING
     }
 
-    /// Measures the held-out pictures; `None` where there are none.
-    pub async fn measure(&self) -> Result<Option<HeldOutResult>, TrainError> {
+    /// Measures the held-out pictures, at `pace`; `None` where there are none.
+    pub async fn measure(&self, pace: &mut Pace) -> Result<Option<HeldOutResult>, TrainError> {
         match &self.held_out {
-            Some(held_out) => Ok(Some(held_out.measure(&self.gpu).await?)),
+            Some(held_out) => Ok(Some(held_out.measure(&self.gpu, pace).await?)),
             None => Ok(None),
         }
     }

@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 
-use crate::gpu::{Gpu, GpuError, Mark};
+use super::{DispatchList, Gpu, GpuError, Mark, Slices};
 use crate::platform;
 
 /// Pieces that may wait on the device: one runs while the next is being encoded.
 const IN_FLIGHT: usize = 2;
+
+/// Most dispatches a submission carries, so that no driver watchdog fires on long lists.
+pub(super) const MAX_SUBMIT: usize = 256;
 
 /// Chooses how many dispatches go into a submission.
 #[derive(Default)]
@@ -32,6 +35,22 @@ impl Pace {
     /// Most dispatches of the next submission.
     pub fn most(&self) -> usize {
         if self.is_bounded() { self.most.max(1) } else { usize::MAX }
+    }
+
+    /// Submits all of `list`, at this pace.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::check`].
+    pub async fn run(&mut self, gpu: &Gpu, list: &DispatchList) -> Result<(), GpuError> {
+        let mut slices = Slices::default();
+        loop {
+            let done = list.run_slice(gpu, &mut slices, self.most().min(MAX_SUBMIT));
+            self.submitted(gpu).await?;
+            if done {
+                return Ok(());
+            }
+            platform::pause().await;
+        }
     }
 
     /// To be called after every submission: waits until the device keeps up, and learns how long it takes.
