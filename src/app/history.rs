@@ -1,5 +1,8 @@
 //! What a run reported so far: curves, and the probes to scrub through.
 
+use std::sync::Arc;
+
+use crate::gpu::OwnedTexture;
 use crate::train::MetricsLine;
 
 /// Points kept of a curve; beyond them every second one goes.
@@ -23,7 +26,7 @@ pub struct History {
     /// Norm of gradients by step.
     pub norm: Vec<[f64; 2]>,
     /// Held-out pictures as they were rebuilt, by step.
-    pub probes: Vec<(u64, wgpu::Texture)>,
+    pub probes: Vec<(u64, Arc<OwnedTexture>)>,
     /// The newest line.
     pub last: MetricsLine,
     sum: f64,
@@ -83,7 +86,7 @@ impl History {
     }
 
     /// Adds probes.
-    pub fn push_probe(&mut self, step: u64, texture: wgpu::Texture) {
+    pub fn push_probe(&mut self, step: u64, texture: Arc<OwnedTexture>) {
         self.probes.push((step, texture));
         if self.probes.len() > PROBES {
             // The first and the newest stay.

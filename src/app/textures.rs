@@ -1,7 +1,11 @@
 //! Textures of the engine as egui draws them.
 
+use std::sync::Arc;
+
 use eframe::egui::{self, TextureId};
 use eframe::egui_wgpu::RenderState;
+
+use crate::gpu::OwnedTexture;
 
 /// Registers textures with egui on first use and forgets those that are not used any more.
 #[derive(Default)]
@@ -11,7 +15,7 @@ pub struct Textures {
 }
 
 struct Known {
-    texture: wgpu::Texture,
+    texture: Arc<OwnedTexture>,
     id: TextureId,
     used: u64,
 }
@@ -23,18 +27,18 @@ impl Textures {
     }
 
     /// The id under which egui draws `texture`.
-    pub fn id(&mut self, ctx: &egui::Context, texture: &wgpu::Texture) -> Option<TextureId> {
+    pub fn id(&mut self, ctx: &egui::Context, texture: &Arc<OwnedTexture>) -> Option<TextureId> {
         let state = self.state.as_ref()?;
         let frame = ctx.cumulative_pass_nr();
         let mut renderer = state.renderer.write();
         self.known.retain(|known| {
-            let keep = known.used + 2 >= frame || known.texture == *texture;
+            let keep = known.used + 2 >= frame || Arc::ptr_eq(&known.texture, texture);
             if !keep {
                 renderer.free_texture(&known.id);
             }
             keep
         });
-        if let Some(known) = self.known.iter_mut().find(|known| known.texture == *texture) {
+        if let Some(known) = self.known.iter_mut().find(|known| Arc::ptr_eq(&known.texture, texture)) {
             known.used = frame;
             return Some(known.id);
         }

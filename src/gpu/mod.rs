@@ -25,4 +25,5 @@ pub use matrix_units::MatrixUnits;
 pub use pace::Pace;
 pub use progress::Mark;
 pub use run::{Dispatch, DispatchList, Slices, Work};
+pub use texture::OwnedTexture;
 pub use timestamps::{Timestamps, TimestampsReading};

@@ -1,11 +1,33 @@
 //! Pictures for the screen: buffers of packed pixels copied into textures, without leaving the device.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use super::{BufferSlice, Gpu};
+
+/// A texture whose memory is given back once nobody holds it any more, for the reason that
+/// [`OwnedBuffer`](super::OwnedBuffer) tells.
+#[derive(Debug)]
+pub struct OwnedTexture(wgpu::Texture);
+
+impl Deref for OwnedTexture {
+    type Target = wgpu::Texture;
+
+    fn deref(&self) -> &wgpu::Texture {
+        &self.0
+    }
+}
+
+impl Drop for OwnedTexture {
+    fn drop(&mut self) {
+        self.0.destroy();
+    }
+}
 
 impl Gpu {
     /// A texture of `width` by `height` pixels of four 8 bit channels, to be filled by [`Gpu::paint`] and sampled.
-    pub fn texture(&self, label: &str, width: u32, height: u32) -> wgpu::Texture {
-        self.device().create_texture(&wgpu::TextureDescriptor {
+    pub fn texture(&self, label: &str, width: u32, height: u32) -> Arc<OwnedTexture> {
+        Arc::new(OwnedTexture(self.device().create_texture(&wgpu::TextureDescriptor {
             label: Some(label),
             size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
             mip_level_count: 1,
@@ -17,7 +39,7 @@ impl Gpu {
                 | wgpu::TextureUsages::COPY_SRC
                 | wgpu::TextureUsages::RENDER_ATTACHMENT,
             view_formats: &[],
-        })
+        })))
     }
 
     /// Copies `pixels`, rows of u32 with red in the low byte, into all of `texture`.

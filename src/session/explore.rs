@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::message::{Event, Model, Shown, WeightsFrom};
 use super::outbox::Outbox;
 use crate::data::Picture;
-use crate::gpu::{BufferSlice, Gpu};
+use crate::gpu::{BufferSlice, Gpu, OwnedTexture};
 use crate::ops;
 use crate::platform;
 use crate::train::{Explorer, Hidden, Hints, Inspector, Look, Opened, TrainError, Trainer};
@@ -21,7 +21,7 @@ pub struct Exploring {
     from: WeightsFrom,
     picture: Option<Picture>,
     hidden: Hidden,
-    texture: Option<wgpu::Texture>,
+    texture: Option<Arc<OwnedTexture>>,
     stale: bool,
     /// The picture as the model saw it last.
     image: Option<BufferSlice>,
@@ -205,7 +205,7 @@ impl Exploring {
         let rebuilt = explorer.run(&self.hidden).await?;
         let side = explorer.config().image_size as u32;
         let size = (side * ops::PANELS as u32, side);
-        let fits = |texture: &wgpu::Texture| (texture.width(), texture.height()) == size;
+        let fits = |texture: &Arc<OwnedTexture>| (texture.width(), texture.height()) == size;
         let texture = match self.texture.take().filter(fits) {
             Some(texture) => texture,
             None => self.gpu.texture("explored picture", size.0, size.1),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Job, JobError};
 use crate::data::Picture;
-use crate::gpu::{AdapterSummary, Compiling};
+use crate::gpu::{AdapterSummary, Compiling, OwnedTexture};
 use crate::mae::MaeConfig;
 use crate::train::{Checkpoint, Estimate, Hidden, Look, Looked, Measured, MetricsLine, Profile};
 
@@ -103,7 +103,7 @@ pub struct Model {
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// Visible | reconstruction | reconstruction with visible patches | original, `[S, 4 S]` pixels.
-    pub texture: wgpu::Texture,
+    pub texture: Arc<OwnedTexture>,
     /// Mask and errors.
     pub measured: Measured,
     /// Seconds from giving the work to the device to having the numbers.
@@ -141,7 +141,7 @@ pub enum Event {
         /// Steps done.
         step: u64,
         /// The picture of pictures.
-        texture: wgpu::Texture,
+        texture: Arc<OwnedTexture>,
     },
     /// Training paused or went on.
     Paused(bool),
