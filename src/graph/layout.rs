@@ -12,8 +12,8 @@ use crate::gpu::{KernelKey, Work};
 pub(super) enum Place {
     /// Memory given from outside.
     External(String),
-    /// A shared slot.
-    Slot(usize),
+    /// A shared slot, from this byte on.
+    Slot(usize, u64),
     /// Nowhere: fused away.
     Nowhere,
 }
@@ -72,7 +72,7 @@ impl Layout {
         }
 
         let mut steps = Vec::new();
-        let mut spans: HashMap<usize, (usize, usize)> = HashMap::new();
+        let mut spans: HashMap<usize, Lifetime> = HashMap::new();
         let (mut flops, mut op_flops) = (0, HashMap::new());
         for node in nodes.iter().filter(|node| !node.op.is_alias()) {
             let position = steps.len();
@@ -115,30 +115,28 @@ impl Layout {
             let calls = launcher.calls;
             tensors.extend(launcher.scratch.into_iter().map(|ty| (ty, Place::Nowhere)));
             for (_, arg) in calls.iter().flat_map(|call| &call.args) {
-                let span = spans.entry(arg.0).or_insert((position, position));
-                span.1 = position;
+                let unused = || Lifetime { bytes: tensors[arg.0].0.bytes(), used: Vec::new(), last: position };
+                let span = spans.entry(arg.0).or_insert_with(unused);
+                span.last = position;
+                if span.used.last() != Some(&position) {
+                    span.used.push(position);
+                }
             }
             steps.push(Step { op: node.op.name(), work: Work { shapes, flops: work }, calls });
         }
         for root in roots {
             if let Some(span) = spans.get_mut(&home[root.0]) {
-                span.1 = steps.len();
+                span.last = steps.len();
             }
         }
 
         let mut planned: Vec<usize> =
             spans.keys().copied().filter(|tensor| tensors[*tensor].1 == Place::Nowhere).collect();
         planned.sort_unstable();
-        let lifetimes: Vec<Lifetime> = planned
-            .iter()
-            .map(|tensor| {
-                let (first, last) = spans[tensor];
-                Lifetime { bytes: tensors[*tensor].0.bytes(), first, last }
-            })
-            .collect();
-        let Assignment { slot, bytes, lower_bound } = memory::assign(&lifetimes);
-        for (tensor, slot) in planned.into_iter().zip(slot) {
-            tensors[tensor].1 = Place::Slot(slot);
+        let lifetimes: Vec<Lifetime> = planned.iter().map(|tensor| spans[tensor].clone()).collect();
+        let Assignment { place, bytes, lower_bound } = memory::assign(&lifetimes);
+        for (tensor, (slot, offset)) in planned.into_iter().zip(place) {
+            tensors[tensor].1 = Place::Slot(slot, offset);
         }
         Ok(Layout { steps, tensors, home, slots: bytes, lower_bound, flops, op_flops })
     }

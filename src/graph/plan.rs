@@ -64,7 +64,7 @@ impl Plan {
         let slice_of = |tensor: usize| -> Result<BufferSlice, GraphError> {
             let (ty, place) = &layout.tensors[tensor];
             match place {
-                Place::Slot(slot) => Ok(slots[*slot].part(0, ty.bytes())),
+                Place::Slot(slot, offset) => Ok(slots[*slot].part(*offset, ty.bytes())),
                 Place::External(name) => {
                     let slice = externals.get(name).ok_or_else(|| GraphError::Unbound(name.clone()))?;
                     if slice.bytes < ty.bytes() {
