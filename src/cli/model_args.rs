@@ -12,8 +12,8 @@ use crate::train::{Hints, Opened};
 /// A trained model.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ModelArgs {
-    /// Trained weights of any layout, a checkpoint, or hub:OWNER/NAME[@REVISION] for weights on the Hugging Face hub,
-    /// such as hub:facebook/vit-mae-base [default: the micro model that comes with the program]
+    /// Trained weights of any layout, a checkpoint, a run folder, or hub:OWNER/NAME[@REVISION] for weights on the Hugging
+    /// Face hub, such as hub:facebook/vit-mae-base [default: the micro model that comes with the program]
     #[arg(long, value_name = "PATH")]
     pub weights: Option<PathBuf>,
     #[command(flatten)]

@@ -2,22 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use indicatif::ProgressBar;
 
 use super::args::Common;
 use super::progress::byte_bar;
 use crate::hub::{Address, Options, PREFIX, fetch};
-use crate::train::RunFolder;
 
-/// Where the weights that `named` tells lie: `hub:owner/name` is fetched first, with a bar; of a run's folder it is the
-/// best checkpoint, or where there is none the newest; any other path is left as it is.
+/// Where the weights that `named` tells lie: `hub:owner/name` is fetched first, with a bar; any other path is left as it
+/// is.
 pub fn local(common: &Common, named: &Path) -> anyhow::Result<PathBuf> {
-    if RunFolder::recipe(named).is_ok() {
-        let newest = || Ok(RunFolder::newest(named)?.map(|(file, _)| file));
-        let none = || format!("{}: nothing was saved yet; expected a file in checkpoints/", named.display());
-        return RunFolder::best(named).map_or_else(newest, |best| anyhow::Ok(Some(best)))?.with_context(none);
-    }
     let Some(address) = named.to_str().filter(|text| text.starts_with(PREFIX)) else { return Ok(named.to_owned()) };
     let mut shown: Option<(String, ProgressBar)> = None;
     let fetched = fetch(&Options::from_env()?, &Address::parse(address)?, &mut |progress| {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::hub::HubConfig;
-use super::{TrainError, model_of};
+use super::{RunFolder, TrainError, model_of};
 use crate::graph::TensorType;
 use crate::mae::{self, MaeConfig, PRESETS};
 use crate::nn::Builder;
@@ -21,11 +21,13 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens the weights at `path`: a file, or a folder as Hugging Face's libraries write it.
+    /// Opens the weights at `path`: a file, a folder as Hugging Face's libraries write it, or that of a run, see
+    /// [`RunFolder::weights`].
     ///
     /// # Errors
     /// What is wrong with them, or that they are for no masked autoencoder.
     pub fn open(path: &Path, hints: &Hints) -> Result<Opened, TrainError> {
+        let path = &if RunFolder::is_run(path) { RunFolder::weights(path)? } else { path.to_owned() };
         let weights = open_weights(path)?;
         // What this program writes says itself what it is.
         let hub = if weights.metadata().contains_key("model") { None } else { HubConfig::beside(path)? };

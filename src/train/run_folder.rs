@@ -36,14 +36,16 @@ impl RunFolder {
     /// # Errors
     /// A folder that holds a run already, or that cannot be written.
     pub fn check_free(path: &Path) -> Result<(), TrainError> {
-        if path.join(RECIPE).exists() {
+        if Self::is_run(path) {
             return Err(Self::error(path, "holds a run already; go on with it by --resume, or choose another --out"));
         }
         // Of what is yet to be made, where it will be.
         let existing = path.ancestors().find(|folder| folder.exists() && !folder.as_os_str().is_empty());
         let tried = existing.unwrap_or(Path::new(".")).join(format!("unmask{UNFINISHED}"));
-        let written = File::create(&tried).and_then(|_| fs::remove_file(&tried));
-        written.map_err(|error| Self::error(path, error))
+        File::create(&tried).map_err(|error| Self::error(path, error))?;
+        // Another that begins here at the same time may have been quicker.
+        let _ = fs::remove_file(&tried);
+        Ok(())
     }
 
     /// Starts a run in `path`, which is made where it is missing.
@@ -94,7 +96,7 @@ impl RunFolder {
     }
 
     fn check_run(path: &Path) -> Result<(), TrainError> {
-        match path.join(RECIPE).exists() {
+        match Self::is_run(path) {
             true => Ok(()),
             false => Err(Self::error(path, "holds no run (recipe.toml is missing); start one without --resume")),
         }
@@ -121,6 +123,23 @@ impl RunFolder {
     /// Where the weights with the smallest held-out loss of the run in `path` lie; `None` where none were measured.
     pub fn best(path: &Path) -> Option<PathBuf> {
         Some(path.join("checkpoints").join(BEST)).filter(|file| file.exists())
+    }
+
+    /// Whether `path` is the folder of a run.
+    pub fn is_run(path: &Path) -> bool {
+        path.join(RECIPE).exists()
+    }
+
+    /// Where the weights of the run in `path` lie: the best, or where none were measured the newest whole checkpoint.
+    ///
+    /// # Errors
+    /// A run that has saved nothing yet, or whose checkpoints are all damaged.
+    pub fn weights(path: &Path) -> Result<PathBuf, TrainError> {
+        let nothing = || Self::error(path, "nothing was saved yet; expected a file in checkpoints/");
+        match Self::best(path) {
+            Some(best) => Ok(best),
+            None => Self::newest(path)?.map(|(file, _)| file).ok_or_else(nothing),
+        }
     }
 
     /// Opens the run in `path` at its newest whole checkpoint: its settings, and the checkpoint unless the run ended
