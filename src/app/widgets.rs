@@ -2,6 +2,9 @@
 
 use eframe::egui;
 
+/// Most decimals of a number in a field.
+const DECIMALS: usize = 8;
+
 /// Names a widget for screen readers and tests, where its own text does not.
 pub fn name(response: &egui::Response, name: &str) {
     response.ctx.accesskit_node_builder(response.id, |node| node.set_label(name));
@@ -43,6 +46,35 @@ pub fn duration(seconds: f64) -> String {
         60..3600 => format!("{} min {:02} s", s / 60, s % 60),
         _ => format!("{} h {:02} min", s / 3600, s / 60 % 60),
     }
+}
+
+/// A number to drag or to type within `range`; one beyond it, as a run from elsewhere may have it, stays until it is
+/// changed.
+pub fn number<N: egui::emath::Numeric>(
+    ui: &mut egui::Ui,
+    value: &mut N,
+    range: std::ops::RangeInclusive<N>,
+    speed: f64,
+) -> egui::Response {
+    let (before, decimals) = (*value, if N::INTEGRAL { 0 } else { DECIMALS });
+    let (least, most) = range.into_inner();
+    let lower = if before < least { before } else { least };
+    let upper = if before > most { before } else { most };
+    let response = ui.add(egui::DragValue::new(value).range(lower..=upper).speed(speed).max_decimals(decimals));
+    if *value != before {
+        let read = |value: N| ui.style().number_formatter.format(value.to_f64(), 0..=decimals);
+        // A field that is left takes up what it showed, which may not be all of the number; arrow keys know no range.
+        *value = if read(*value) == read(before) {
+            before
+        } else if *value < least {
+            least
+        } else if *value > most {
+            most
+        } else {
+            *value
+        };
+    }
+    response
 }
 
 /// A setting in a two-column grid: its name with an explanation, the widget, and a reset where it is not the default.

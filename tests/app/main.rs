@@ -4,6 +4,7 @@
 mod cancel;
 #[path = "../common/mod.rs"]
 mod common;
+mod form;
 mod inspect;
 mod runs;
 mod views;

@@ -13,7 +13,7 @@ use unmask::train::MetricsLine;
 
 use super::{PATIENCE, open, open_on, wait};
 
-fn train_in(folder: &Path, harness: &mut Harness<'static, App>) {
+pub fn train_in(folder: &Path, harness: &mut Harness<'static, App>) {
     let app = harness.state_mut();
     app.set_runs(folder.to_owned());
     app.open(Tab::Train);

@@ -125,26 +125,33 @@ fn number<N: egui::emath::Numeric>(
     range: std::ops::RangeInclusive<N>,
     speed: f64,
 ) -> impl FnOnce(&mut egui::Ui, &mut N) -> egui::Response {
-    let decimals = if N::INTEGRAL { 0 } else { 8 };
-    move |ui, value| ui.add(egui::DragValue::new(value).range(range).speed(speed).max_decimals(decimals))
+    move |ui, value| widgets::number(ui, value, range, speed)
 }
 
+/// What a run learns by. Ranges are those of [`Recipe::check`], or hold all that makes sense where it knows no end.
 fn training(ui: &mut egui::Ui, recipe: &mut Recipe, base: &Recipe) {
     let (t, default) = (&mut recipe.train, &base.train);
-    set(ui, "Steps", "optimiser steps of the whole run", &mut t.steps, &default.steps, number(1..=10_000_000, 10.0));
-    set(ui, "Batch", "pictures of one forward and backward pass", &mut t.batch, &default.batch, number(1..=4096, 0.2));
+    set(ui, "Steps", "optimiser steps of the whole run", &mut t.steps, &default.steps, number(1..=1_000_000_000, 10.0));
+    set(
+        ui,
+        "Batch",
+        "pictures of one forward and backward pass",
+        &mut t.batch,
+        &default.batch,
+        number(1..=16_384, 0.2),
+    );
     let hint = "micro-batches a step: a larger batch without more memory";
-    set(ui, "Accumulate", hint, &mut t.accumulate, &default.accumulate, number(1..=1024, 0.1));
+    set(ui, "Accumulate", hint, &mut t.accumulate, &default.accumulate, number(1..=4096, 0.1));
     let hint = "base learning rate; the actual one is blr × effective batch / 256";
     set(ui, "blr", hint, &mut t.blr, &default.blr, number(0.0..=1.0, 1e-4));
     let hint = "steps in which the learning rate rises from zero";
-    set(ui, "Warm-up steps", hint, &mut t.warmup_steps, &default.warmup_steps, number(0..=1_000_000, 1.0));
+    set(ui, "Warm-up steps", hint, &mut t.warmup_steps, &default.warmup_steps, number(0..=1_000_000_000, 1.0));
     let hint = "AdamW's decoupled weight decay, on matrices only";
     set(ui, "Weight decay", hint, &mut t.weight_decay, &default.weight_decay, number(0.0..=1.0, 1e-3));
     let hint = "largest norm of all gradients; 0 clips nothing";
     set(ui, "Clip gradients", hint, &mut t.clip_grad, &default.clip_grad, number(0.0..=100.0, 0.05));
     let hint = "share of hidden patches, 0 to under 1; the paper hides 0.75";
-    set(ui, "Mask ratio", hint, &mut recipe.model.mask_ratio, &base.model.mask_ratio, number(0.0..=0.99, 0.01));
+    set(ui, "Mask ratio", hint, &mut recipe.model.mask_ratio, &base.model.mask_ratio, number(0.0..=0.999, 0.01));
     let hint = "how hidden patches are chosen";
     set(ui, "Mask strategy", hint, &mut recipe.model.mask_strategy, &base.model.mask_strategy, |ui, value| {
         let text = |strategy| match strategy {
@@ -178,7 +185,7 @@ fn training(ui: &mut egui::Ui, recipe: &mut Recipe, base: &Recipe) {
         combo.response
     });
     let hint = "of initial weights, order, crops and masks: the same seed on the same adapter gives the same bits";
-    set(ui, "Seed", hint, &mut t.seed, &default.seed, number(0..=u64::from(u32::MAX), 0.1));
+    set(ui, "Seed", hint, &mut t.seed, &default.seed, number(0..=i64::MAX.unsigned_abs(), 0.1));
     let hint = "number formats: 32-bit floats, or 16-bit ones where they do: less memory, and on most GPUs less time";
     set(ui, "Precision", hint, &mut t.precision, &default.precision, |ui, value| {
         let text = |precision| match precision {
@@ -195,26 +202,26 @@ fn training(ui: &mut egui::Ui, recipe: &mut Recipe, base: &Recipe) {
     let hint = "compute the inside of each block again for its gradients: slower, far less memory, the same bits";
     set(ui, "Recompute", hint, &mut t.recompute, &default.recompute, |ui, value| ui.checkbox(value, ""));
     let hint = "decay of the average of the weights that is kept beside them, such as 0.999; 0 keeps none";
-    set(ui, "Average (EMA)", hint, &mut t.ema_decay, &default.ema_decay, number(0.0..=0.9999, 1e-3));
+    set(ui, "Average (EMA)", hint, &mut t.ema_decay, &default.ema_decay, number(0.0..=1f32.next_down(), 1e-3));
     let hint = "measurements on held-out pictures without a new best after which the run ends; 0 for never";
-    set(ui, "Early stop", hint, &mut t.early_stop, &default.early_stop, number(0..=1000, 0.1));
+    set(ui, "Early stop", hint, &mut t.early_stop, &default.early_stop, number(0..=1_000_000, 0.1));
 }
 
 fn shape(ui: &mut egui::Ui, recipe: &mut Recipe, base: &Recipe) {
     let (m, default) = (&mut recipe.model, &base.model);
     let hint = "side of the square pictures, pixels";
-    set(ui, "Image size", hint, &mut m.image_size, &default.image_size, number(8..=1024, 1.0));
+    set(ui, "Image size", hint, &mut m.image_size, &default.image_size, number(1..=4096, 1.0));
     let hint = "side of a patch, pixels";
-    set(ui, "Patch size", hint, &mut m.patch_size, &default.patch_size, number(1..=64, 0.1));
-    set(ui, "Width", "numbers a token in the encoder", &mut m.width, &default.width, number(4..=2048, 4.0));
-    set(ui, "Depth", "blocks of the encoder", &mut m.depth, &default.depth, number(1..=48, 0.1));
-    set(ui, "Heads", "attention heads of the encoder", &mut m.heads, &default.heads, number(1..=64, 0.1));
+    set(ui, "Patch size", hint, &mut m.patch_size, &default.patch_size, number(1..=256, 0.1));
+    set(ui, "Width", "numbers a token in the encoder", &mut m.width, &default.width, number(4..=8192, 4.0));
+    set(ui, "Depth", "blocks of the encoder", &mut m.depth, &default.depth, number(1..=256, 0.1));
+    set(ui, "Heads", "attention heads of the encoder", &mut m.heads, &default.heads, number(1..=256, 0.1));
     let hint = "numbers a token in the decoder";
-    set(ui, "Decoder width", hint, &mut m.decoder_width, &default.decoder_width, number(4..=2048, 4.0));
+    set(ui, "Decoder width", hint, &mut m.decoder_width, &default.decoder_width, number(4..=8192, 4.0));
     let hint = "blocks of the decoder";
-    set(ui, "Decoder depth", hint, &mut m.decoder_depth, &default.decoder_depth, number(1..=48, 0.1));
+    set(ui, "Decoder depth", hint, &mut m.decoder_depth, &default.decoder_depth, number(1..=256, 0.1));
     let hint = "attention heads of the decoder";
-    set(ui, "Decoder heads", hint, &mut m.decoder_heads, &default.decoder_heads, number(1..=64, 0.1));
+    set(ui, "Decoder heads", hint, &mut m.decoder_heads, &default.decoder_heads, number(1..=256, 0.1));
 }
 
 /// The largest batch that is a power of two and fits.

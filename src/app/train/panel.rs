@@ -15,6 +15,9 @@ use crate::session::{Command, Session, most_copied};
 /// Height that numbers, curves and pictures need, points; lower ones are scrolled.
 const LEAST_HEIGHT: f32 = 520.0;
 
+/// Sliders of what runs leave alone what lies beyond their ends: only who moves one changes the run.
+const WHEN_MOVED: egui::SliderClamping = egui::SliderClamping::Edits;
+
 impl Train {
     /// Draws the panel.
     pub(in crate::app) fn ui(
@@ -205,7 +208,7 @@ impl Train {
             ui.label("Pace")
                 .on_hover_text("how long training may keep the device busy at a time: short is smooth, long is fast");
             let slider = egui::Slider::new(slice_ms, 2.0..=100.0).logarithmic(true).suffix(" ms").fixed_decimals(0);
-            let response = ui.add(slider);
+            let response = ui.add(slider.clamping(WHEN_MOVED));
             widgets::name(&response, "Pace");
             if response.changed() {
                 session.send(Command::SetSlice(*slice_ms / 1e3));
@@ -216,7 +219,7 @@ impl Train {
             // Rounded here: a slider that rounds counts that as a change by the user.
             let mut percent = (recipe.model.mask_ratio * 100.0).round();
             let slider = egui::Slider::new(&mut percent, 0.0..=99.0).suffix(" %").fixed_decimals(0);
-            let response = ui.add(slider);
+            let response = ui.add(slider.clamping(WHEN_MOVED));
             widgets::name(&response, "Mask ratio now");
             if response.changed() {
                 recipe.model.mask_ratio = percent / 100.0;
@@ -227,7 +230,7 @@ impl Train {
             ui.end_row();
             ui.label("blr now").on_hover_text("base learning rate, takes effect at the next step");
             let slider = egui::Slider::new(&mut recipe.train.blr, 1e-6..=1.0).logarithmic(true);
-            let response = ui.add(slider);
+            let response = ui.add(slider.clamping(WHEN_MOVED));
             widgets::name(&response, "blr now");
             if response.changed() {
                 settings.recipe.train.blr = recipe.train.blr;
