@@ -205,6 +205,8 @@ fn training(ui: &mut egui::Ui, recipe: &mut Recipe, base: &Recipe) {
     set(ui, "Average (EMA)", hint, &mut t.ema_decay, &default.ema_decay, number(0.0..=1f32.next_down(), 1e-3));
     let hint = "measurements on held-out pictures without a new best after which the run ends; 0 for never";
     set(ui, "Early stop", hint, &mut t.early_stop, &default.early_stop, number(0..=1_000_000, 0.1));
+    let hint = "share of the pictures that may be unreadable: so many are skipped, and more of them end the run";
+    set(ui, "Max unreadable", hint, &mut t.max_unreadable, &default.max_unreadable, number(0.0..=1.0, 0.01));
 }
 
 fn shape(ui: &mut egui::Ui, recipe: &mut Recipe, base: &Recipe) {
