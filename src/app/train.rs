@@ -1,5 +1,6 @@
 //! The panel that trains a model and shows it learn.
 
+mod compared;
 mod form;
 mod panel;
 mod plots;
@@ -17,8 +18,8 @@ use crate::data::{self, DataError, Source};
 use crate::gpu::{AdapterRequest, Gpu};
 use crate::platform;
 use crate::session::{Command, Event, Job, JobError, Session, Started, WeightsFrom};
-use crate::train::Recipe;
-use crate::train::{Checkpoint, TrainError, find_runs};
+use crate::train::{Checkpoint, Recipe, TrainError};
+use compared::Compared;
 use form::Form;
 pub use standing::{Standing, free_folder};
 
@@ -61,7 +62,7 @@ pub struct Train {
     recipe: Option<Recipe>,
     history: History,
     /// Other runs, to compare with.
-    others: Vec<(String, History)>,
+    others: Vec<Compared>,
     /// Which probe is shown; none for the newest.
     scrubbed: Option<usize>,
     /// Where run folders are made.
@@ -124,17 +125,12 @@ impl Train {
     /// # Errors
     /// A folder without a run.
     pub fn compare(&mut self, folder: &Path) -> Result<(), TrainError> {
-        let runs = find_runs(folder);
-        if runs.is_empty() {
-            let reason = "holds no run (recipe.toml is missing)".to_owned();
-            return Err(TrainError::RunFolder { path: folder.display().to_string(), reason });
-        }
-        for run in runs {
-            let name = run.path.file_name().unwrap_or(run.path.as_os_str()).to_string_lossy().into_owned();
-            self.others.retain(|(other, _)| *other != name);
-            self.others.push((name, History::of(run.lines)));
-        }
-        Ok(())
+        compared::add(&mut self.others, folder)
+    }
+
+    /// The runs that are compared with, by the names that tell them apart.
+    pub fn compared(&self) -> Vec<&str> {
+        self.others.iter().map(|other| other.name.as_str()).collect()
     }
 
     /// A few words for the top bar while something runs; `gpu` may still be compiling kernels for it.

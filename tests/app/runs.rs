@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
-use unmask::app::{App, Phase, Tab};
+use unmask::app::{App, Phase, Tab, Train};
 use unmask::gpu::{Gpu, GpuOptions};
-use unmask::train::MetricsLine;
+use unmask::train::{MetricsLine, Recipe, RunFolder};
 
 use super::{PATIENCE, open, open_on, wait};
 
@@ -182,4 +182,21 @@ fn a_run_from_a_file_goes_on_in_a_folder_of_its_own_and_outlives_a_start_that_fa
     wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
     let saved = std::fs::read_dir(elsewhere.path().join("micro-1/checkpoints")).expect("checkpoints").count();
     assert!(saved > 1, "the state that it began with and the last");
+}
+
+#[test]
+fn runs_of_equal_name_are_told_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["lr1/run", "lr2/run", "other"] {
+        let mut run = RunFolder::create(&folder.path().join(name), &Recipe::default()).expect("a run");
+        run.log(&MetricsLine { step: 1, loss: Some(0.5), ..MetricsLine::default() }).expect("written");
+    }
+    let mut train = Train::default();
+    train.compare(&folder.path().join("lr1")).expect("a run");
+    assert_eq!(train.compared(), ["run"]);
+    train.compare(folder.path()).expect("runs");
+    let slash = std::path::MAIN_SEPARATOR;
+    assert_eq!(train.compared(), [format!("lr1{slash}run"), format!("lr2{slash}run"), "other".to_owned()]);
+    assert!(train.compare(&folder.path().join("other/previews")).is_err());
+    assert_eq!(train.compared().len(), 3);
 }

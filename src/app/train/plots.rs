@@ -3,12 +3,13 @@
 use eframe::egui;
 use egui_plot::{GridInput, GridMark, Legend, Line, Plot, PlotPoints};
 
+use super::compared::Compared;
 use super::ticks;
 use crate::app::history::History;
 use crate::app::theme;
 
 /// Losses over steps, on a logarithmic scale.
-pub fn losses(ui: &mut egui::Ui, history: &History, others: &[(String, History)], height: f32) {
+pub fn losses(ui: &mut egui::Ui, history: &History, others: &[Compared], height: f32) {
     let log = |curve: &[[f64; 2]]| -> PlotPoints<'static> {
         curve.iter().filter(|point| point[1] > 0.0).map(|[x, y]| [*x, y.log10()]).collect()
     };
@@ -23,7 +24,7 @@ pub fn losses(ui: &mut egui::Ui, history: &History, others: &[(String, History)]
         .y_axis_formatter(|mark: GridMark, _| ticks::label(10f64.powf(mark.value)))
         .y_axis_min_width(48.0)
         .show(ui, |plot| {
-            for ((name, other), colour) in others.iter().zip(theme::OTHERS.iter().cycle()) {
+            for (Compared { name, history: other, .. }, colour) in others.iter().zip(theme::OTHERS.iter().cycle()) {
                 let curve = if other.held_out.len() > 1 { &other.held_out } else { &other.smooth };
                 plot.line(Line::new(name, log(curve)).color(*colour).width(1.5));
             }
