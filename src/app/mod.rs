@@ -121,7 +121,7 @@ impl App {
         session.send(Command::Weights(WeightsFrom::Shipped));
         Ok(App {
             textures: Textures::new(cc.wgpu_render_state.clone()),
-            train: Train::default(),
+            train: Train::in_place(),
             inspect: Inspect::default(),
             notices: Notices::default(),
             tour: Tour::default(),
@@ -180,7 +180,8 @@ impl App {
         self.notices.unread()
     }
 
-    /// Makes run folders in `runs` instead of `runs` in the working folder.
+    /// Makes run folders in `runs`, instead of in `runs` of the working folder or, where that cannot be written, of the
+    /// user's own.
     pub fn set_runs(&mut self, runs: std::path::PathBuf) {
         self.train.set_runs(runs);
     }
@@ -377,6 +378,7 @@ impl eframe::App for App {
                     Some(Ask::Run) => self.pick_folder(&ctx, "The folder of a run", Inbox::Run),
                     Some(Ask::Compare) => self.pick_folder(&ctx, "Runs to compare with", Inbox::Compare),
                     Some(Ask::Save) => self.save_run(&ctx),
+                    Some(Ask::Trouble(text)) => self.notices.error(text),
                     None => {}
                 }
             }

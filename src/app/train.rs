@@ -3,6 +3,7 @@
 mod compared;
 mod form;
 mod panel;
+mod place;
 mod plots;
 mod standing;
 mod ticks;
@@ -21,7 +22,8 @@ use crate::session::{Command, Event, Job, JobError, Session, Started, WeightsFro
 use crate::train::{Checkpoint, Recipe, TrainError};
 use compared::Compared;
 use form::Form;
-pub use standing::{Standing, free_folder};
+use place::free_folder;
+pub use standing::Standing;
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -40,7 +42,7 @@ pub enum Phase {
 }
 
 /// What the panel asks of the app around it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// A folder of pictures to train on.
     Folder,
@@ -52,6 +54,8 @@ pub enum Ask {
     Compare,
     /// A file to save the run to.
     Save,
+    /// To tell why training was not begun.
+    Trouble(String),
 }
 
 /// The run and what it reported.
@@ -100,6 +104,11 @@ impl Default for Train {
 }
 
 impl Train {
+    /// A panel whose runs go where they can be written.
+    pub(super) fn in_place() -> Train {
+        Train { runs: place::of_runs(), ..Train::default() }
+    }
+
     /// Makes run folders in `runs`.
     pub fn set_runs(&mut self, runs: PathBuf) {
         self.runs = runs;
@@ -384,6 +393,9 @@ impl Train {
             // They were not kept with the run.
             (true, None) => return Some(Ask::Pictures),
         };
+        if let Some(Err(error)) = out.as_deref().map(place::check) {
+            return Some(Ask::Trouble(error.to_string()));
+        }
         self.scrubbed = None;
         self.started = None;
         self.smaller = None;

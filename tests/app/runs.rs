@@ -200,3 +200,17 @@ fn runs_of_equal_name_are_told_apart() {
     assert!(train.compare(&folder.path().join("other/previews")).is_err());
     assert_eq!(train.compared().len(), 3);
 }
+
+#[test]
+fn nothing_begins_where_nothing_can_be_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "no folder").expect("written");
+    let mut harness = open();
+    train_in(&file, &mut harness);
+    harness.get_by_label(&format!("Run folders: {}", file.display()));
+    harness.get_by_label("Start").click();
+    harness.run_steps(2);
+    assert_eq!(harness.state().train().phase(), Phase::Idle);
+    notice(&mut harness, "nothing can be written there");
+}

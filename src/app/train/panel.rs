@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use eframe::egui;
 
-use super::{Ask, Phase, Train, plots};
+use super::{Ask, Phase, Train, place, plots};
 use crate::app::settings::TrainSettings;
 use crate::app::textures::Textures;
 use crate::app::{SNAPSHOT_EVERY, theme, widgets};
@@ -32,12 +32,15 @@ impl Train {
         let mut ask = None;
         let controls = |ui: &mut egui::Ui| {
             ask = self.buttons(ui, settings, session);
-            ask = ask.or(self.runs(ui));
+            ask = ask.take().or(self.runs(ui));
+            if platform::HAS_FOLDERS {
+                self.place(ui);
+            }
             ui.separator();
             self.live(ui, settings, slice_ms, session);
             let enabled = self.phase == Phase::Idle;
             let given = self.given();
-            ui.add_enabled_ui(enabled, |ui| ask = ask.or(self.form.ui(ui, settings, given, gpu)));
+            ui.add_enabled_ui(enabled, |ui| ask = ask.take().or(self.form.ui(ui, settings, given, gpu)));
         };
         if ui.available_width() < theme::NARROW {
             theme::below(ui, "train controls below", 260.0).show(ui, |ui| {
@@ -108,6 +111,18 @@ impl Train {
             }
         });
         ask
+    }
+
+    /// Where the run that goes on is written, or those that begin.
+    fn place(&self, ui: &mut egui::Ui) {
+        let out = self.started.as_ref().and_then(|started| started.out.as_deref());
+        let (name, folder) = match out.filter(|_| self.phase != Phase::Idle) {
+            Some(out) => ("Run folder", out),
+            None => ("Run folders", self.runs.as_path()),
+        };
+        let hint = "settings, metrics, checkpoints and pictures of every run, in a folder of its own";
+        let label = ui.weak(format!("{name}: {}", place::shown(folder)));
+        label.on_hover_text(format!("{}: {hint}", folder.display()));
     }
 
     /// Why there is nothing to save to a file.

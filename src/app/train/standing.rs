@@ -73,10 +73,3 @@ fn saved(file: &Path) -> Option<(u64, Recipe)> {
     let recipe = Recipe::parse(&file.display().to_string(), weights.text("recipe").ok()?).ok()?;
     Some((weights.text("step").ok()?.parse().ok()?, recipe))
 }
-
-/// `NAME-N` in `runs` with the first `N` that is free.
-pub fn free_folder(runs: &Path, name: &str) -> PathBuf {
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let folder = |n: u32| runs.join(format!("{name}-{n}"));
-    (1..u32::MAX).map(folder).find(|folder| !folder.exists()).unwrap_or_else(|| folder(0))
-}
