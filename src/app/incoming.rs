@@ -1,14 +1,17 @@
 //! What came in from outside the window's own loop, put where it belongs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{App, Inbox, Phase, Tab, is_weights};
 use crate::data::{self, Picture};
 use crate::platform::{self, Content, Incoming};
 use crate::session::WeightsFrom;
-use crate::train::{Checkpoint, TrainError};
+use crate::train::{Checkpoint, RunFolder, TrainError};
 use crate::weights::{holds_weights, open_weights};
+
+/// How to take up a run from elsewhere instead of the one that stands.
+const LET_GO: &str = "Let go of that one under Train, where Save… puts it into a file, and open the other again";
 
 impl App {
     pub(super) fn take_files(&mut self) {
@@ -19,11 +22,7 @@ impl App {
                     self.give(files);
                 }
                 Inbox::Folder(folder) => self.settings.train.set_folders(vec![folder]),
-                Inbox::Run(folder) => {
-                    if let Err(error) = self.train.stand_in(&folder, &mut self.settings.train) {
-                        self.notices.error(error.to_string());
-                    }
-                }
+                Inbox::Run(folder) => self.stand_in(&folder, true),
                 Inbox::Compare(folder) => {
                     if let Err(error) = self.train.compare(&folder) {
                         self.notices.error(error.to_string());
@@ -72,14 +71,49 @@ impl App {
         }
     }
 
-    /// Folders and archives that were dropped: weights to explore with, or pictures to train on.
+    /// Folders and archives that were dropped: runs and weights to explore with, or pictures to train on.
     pub(super) fn take_data(&mut self, paths: Vec<PathBuf>) {
+        let (runs, paths): (Vec<PathBuf>, Vec<PathBuf>) = paths.into_iter().partition(|path| RunFolder::is_run(path));
+        for folder in runs {
+            self.stand_in(&folder, false);
+            self.explore.use_weights(WeightsFrom::Path(folder), &self.session);
+        }
         let (weights, data): (Vec<PathBuf>, Vec<PathBuf>) = paths.into_iter().partition(|path| holds_weights(path));
         weights.into_iter().for_each(|folder| self.take_weights_at(folder));
         if !data.is_empty() {
             self.settings.train.set_folders(data);
             self.settings.tab = Tab::Train;
         }
+    }
+
+    /// Takes up the run in `folder`, which the user chose to go on with where it was `asked` for, unless that would lose
+    /// another from sight.
+    fn stand_in(&mut self, folder: &Path, asked: bool) {
+        let name = folder.display().to_string();
+        if self.train.phase() != Phase::Idle {
+            self.notices.tell(format!("{name} holds a run: Open run… under Train takes it up once nothing trains"));
+            return;
+        }
+        let held_in = self.train.held_in().map(Path::to_owned);
+        let how = if held_in.is_some() { "Open run… under Train takes up the other" } else { LET_GO };
+        let same = |held: &Path| held.canonicalize().ok() == folder.canonicalize().ok();
+        let gives_way = held_in.is_some_and(|held| asked || same(&held));
+        if RunFolder::is_run(folder) && !gives_way && self.keeps(&name, how) {
+            return;
+        }
+        match self.train.stand_in(folder, &mut self.settings.train) {
+            Ok(step) => self.notices.note(format!("{name} holds a run at step {step}: Train can continue it")),
+            Err(error) => self.notices.error(error.to_string()),
+        }
+    }
+
+    /// Whether a run that stands is kept where `name` holds another; then it is told, and `how` to take up the other.
+    fn keeps(&mut self, name: &str, how: &str) -> bool {
+        let held = self.train.held();
+        if let Some(step) = held {
+            self.notices.tell(format!("{name} holds a run, but the one that stands at step {step} is kept. {how}"));
+        }
+        held.is_some()
     }
 
     /// Explores with the weights at `path`, with what lies beside them; where they are a whole run, it can go on as well.
@@ -111,9 +145,17 @@ impl App {
 
     /// Takes up the run in a file of weights; what is wrong with one that is none is told by whoever opens the weights.
     fn take_run(&mut self, name: &str, checkpoint: Result<Checkpoint, TrainError>) {
-        if let Ok(checkpoint) = checkpoint {
-            let text = format!("{name} holds a run at step {}: Train can continue it", checkpoint.step);
-            self.notices.note(text);
+        let Ok(checkpoint) = checkpoint else { return };
+        let step = checkpoint.step;
+        if checkpoint.first.tensors.is_empty() || checkpoint.second.tensors.is_empty() {
+            let text = format!("{name} holds the weights of a run at step {step}, without what it takes to go on");
+            // Who trains expects it to.
+            match self.settings.tab {
+                Tab::Train => self.notices.tell(format!("{text}: Explore shows what they make of pictures")),
+                _ => self.notices.note(text),
+            }
+        } else if !self.keeps(name, LET_GO) {
+            self.notices.note(format!("{name} holds a run at step {step}: Train can continue it"));
             platform::leave_kept();
             self.train.stand(Arc::new(checkpoint), &mut self.settings.train);
         }

@@ -271,32 +271,6 @@ impl Train {
         self.snapshot().or(self.weights.as_ref())
     }
 
-    /// Takes up a run from a snapshot of it.
-    pub fn stand(&mut self, snapshot: Arc<Checkpoint>, settings: &mut TrainSettings) {
-        self.history = History::default();
-        self.history.last.step = snapshot.step;
-        self.stand_by(Standing::of(snapshot, None), settings);
-    }
-
-    /// Takes up the run in `folder`.
-    ///
-    /// # Errors
-    /// A folder that holds no run.
-    pub fn stand_in(&mut self, folder: &Path, settings: &mut TrainSettings) -> Result<(), TrainError> {
-        let (standing, history) = Standing::in_folder(folder)?;
-        self.history = history;
-        self.stand_by(standing, settings);
-        Ok(())
-    }
-
-    /// Takes up a run in place of any other.
-    fn stand_by(&mut self, standing: Standing, settings: &mut TrainSettings) {
-        settings.set_recipe(standing.recipe.clone());
-        (self.started, self.scrubbed, self.smaller) = (None, None, None);
-        self.recipe = Some(standing.recipe.clone());
-        self.standing = Some(standing);
-    }
-
     /// The device is gone, and what ran on it stands at its last snapshot or checkpoint. What there is to say where
     /// it had none.
     pub fn lost(&mut self) -> Option<String> {

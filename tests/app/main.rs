@@ -7,6 +7,7 @@ mod common;
 mod form;
 mod inspect;
 mod runs;
+mod taken;
 mod views;
 mod weights;
 

@@ -32,12 +32,12 @@ fn stopped_run(folder: &Path) -> u64 {
     harness.state().train().standing().expect("a run").step
 }
 
-fn model(app: &App) -> &str {
+pub fn model(app: &App) -> &str {
     app.explore().model().map_or("", |model| &model.name)
 }
 
 /// Waits for a notice that holds `part`, and dismisses it.
-fn notice(harness: &mut Harness<'static, App>, part: &str) {
+pub fn notice(harness: &mut Harness<'static, App>, part: &str) {
     let start = Instant::now();
     while !harness.state().unread().iter().any(|text| text.contains(part)) {
         assert!(start.elapsed() < PATIENCE, "no notice says \"{part}\": {:?}", harness.state().unread());

@@ -10,12 +10,12 @@ use unmask::weights::{Storage, shipped, tensor_bytes};
 
 use super::{Dropped, PATIENCE, drop_file, open, wait};
 
-fn drop_path(harness: &mut Harness<'static, App>, path: &Path) {
+pub fn drop_path(harness: &mut Harness<'static, App>, path: &Path) {
     harness.input_mut().dropped_files.push(Arc::new(Dropped(path.to_owned(), Vec::new())));
     harness.step();
 }
 
-fn shows(harness: &mut Harness<'static, App>, path: &Path) {
+pub fn shows(harness: &mut Harness<'static, App>, path: &Path) {
     let name = path.display().to_string();
     wait(harness, "the model", |app| app.explore().model().is_some_and(|model| model.name == name));
 }

@@ -180,6 +180,15 @@ impl Train {
                 if let Some(standing) = &self.standing {
                     ui.label(format!("stands at step {}", standing.step));
                 }
+                if self.held().is_some() {
+                    let hint = match self.standing.as_ref().and_then(|standing| standing.out.as_ref()) {
+                        Some(out) => format!("forget this run, to take up another; it stays in {}", out.display()),
+                        None => "forget this run, to take up another; Save… first puts it into a file".to_owned(),
+                    };
+                    if ui.button("Let go").on_hover_text(hint).clicked() {
+                        self.let_go();
+                    }
+                }
                 if let Some(batch) = self.smaller
                     && ui.button(format!("Take a batch of {batch}")).on_hover_text("memory ran out").clicked()
                 {

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Train;
 use crate::app::history::History;
+use crate::app::settings::TrainSettings;
+use crate::platform;
 use crate::train::{Checkpoint, Recipe, TrainError, read_metrics};
 use crate::weights::open_weights;
 
@@ -49,6 +52,58 @@ impl Standing {
         // Steps after the checkpoint will be made again.
         history.rewind(step);
         Ok((Standing { step, recipe, out: Some(folder.to_owned()), snapshot: None }, history))
+    }
+}
+
+impl Train {
+    /// Takes up a run from a snapshot of it.
+    pub fn stand(&mut self, snapshot: Arc<Checkpoint>, settings: &mut TrainSettings) {
+        self.history = History::default();
+        self.history.last.step = snapshot.step;
+        self.stand_by(Standing::of(snapshot, None), settings);
+    }
+
+    /// Takes up the run in `folder`, and tells the step at which it stands.
+    ///
+    /// # Errors
+    /// A folder that holds no run.
+    pub fn stand_in(&mut self, folder: &Path, settings: &mut TrainSettings) -> Result<u64, TrainError> {
+        let (standing, history) = Standing::in_folder(folder)?;
+        let step = standing.step;
+        self.history = history;
+        self.stand_by(standing, settings);
+        Ok(step)
+    }
+
+    /// Takes up a run in place of any other.
+    fn stand_by(&mut self, standing: Standing, settings: &mut TrainSettings) {
+        settings.set_recipe(standing.recipe.clone());
+        (self.started, self.scrubbed, self.smaller) = (None, None, None);
+        self.recipe = Some(standing.recipe.clone());
+        self.standing = Some(standing);
+    }
+
+    /// The step of what would be lost from sight if another run was taken up, where anything would: a run that stands
+    /// with work in it, or the weights of one that has ended.
+    pub fn held(&self) -> Option<u64> {
+        let stands = self.standing.as_ref().map(|standing| standing.step);
+        stands.max(self.weights.as_ref().map(|weights| weights.step)).filter(|step| *step > 0)
+    }
+
+    /// The folder that holds all of what stands, so that it can be opened again; none where there is none.
+    pub fn held_in(&self) -> Option<&Path> {
+        let standing = self.standing.as_ref().filter(|_| self.weights.is_none())?;
+        let out = standing.out.as_deref()?;
+        let (saved, _) = Standing::in_folder(out).ok()?;
+        (saved.step >= standing.step).then_some(out)
+    }
+
+    /// Lets go of what stands, so that another run can be taken up; its folder stays.
+    pub(in crate::app) fn let_go(&mut self) {
+        (self.standing, self.weights, self.recipe, self.started) = (None, None, None, None);
+        (self.scrubbed, self.smaller) = (None, None);
+        self.history = History::default();
+        platform::leave_kept();
     }
 }
 
