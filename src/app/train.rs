@@ -165,8 +165,8 @@ impl Train {
                     "training on {} pictures, {} held out, {} of them measured, {} estimated",
                     started.pictures, started.held_out, started.measured, started.estimate
                 );
-                if started.skipped > 0 {
-                    text += &format!("; {} files could not be read", started.skipped);
+                if !started.skipped.is_empty() {
+                    text += &format!("; {} files could not be read: {}", started.skipped.len(), few(&started.skipped));
                 }
                 notices.note(text);
                 (self.before, self.weights) = (None, None);
@@ -386,5 +386,15 @@ impl Train {
             stop_after: None,
         })));
         None
+    }
+}
+
+/// The first few of `names`, and how many more there are.
+fn few(names: &[String]) -> String {
+    const FEW: usize = 3;
+    let first = names.iter().take(FEW).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(FEW) {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
 }

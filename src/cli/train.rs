@@ -108,7 +108,10 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
                         start.adapter.name, start.adapter.backend, start.adapter.driver
                     ),
                 );
-                let skipped = if start.skipped > 0 { format!(", {} unreadable", start.skipped) } else { String::new() };
+                let skipped = match start.skipped.len() {
+                    0 => String::new(),
+                    count => format!(", {count} unreadable"),
+                };
                 say(
                     common,
                     format_args!(
@@ -181,7 +184,7 @@ fn report_json(event: &Event) -> anyhow::Result<()> {
     match event {
         Event::Started(start) => json_line(&json!({
             "event": "started", "adapter": start.adapter.name, "pictures": start.pictures, "held_out": start.held_out,
-            "measured": start.measured, "skipped": start.skipped, "estimated_bytes": start.estimate.bytes(), "step": start.step, "steps": start.steps,
+            "measured": start.measured, "skipped": start.skipped.len(), "estimated_bytes": start.estimate.bytes(), "step": start.step, "steps": start.steps,
             "out": start.out,
         })),
         Event::Step(line) => {

@@ -215,12 +215,7 @@ mod tests {
     fn what_is_small_lies_side_by_side_where_something_large_was() {
         let tensor = |bytes: u64, used: &[usize]| Lifetime { bytes, used: used.to_vec(), last: used[used.len() - 1] };
         // A large one at first, then two of half its size that no op uses together, then one that is used with either.
-        let lifetimes = [
-            tensor(1024, &[0, 1]),
-            tensor(512, &[3, 6]),
-            tensor(512, &[4, 7]),
-            tensor(256, &[1, 3, 4, 6]),
-        ];
+        let lifetimes = [tensor(1024, &[0, 1]), tensor(512, &[3, 6]), tensor(512, &[4, 7]), tensor(256, &[1, 3, 4, 6])];
         let assignment = assign(&lifetimes);
         assert_eq!((assignment.total(), assignment.lower_bound), (1280, 1280));
         assert_eq!(assignment.place[1].0, assignment.place[2].0);

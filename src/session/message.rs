@@ -78,8 +78,8 @@ pub struct Started {
     pub held_out: usize,
     /// Those of them that are measured.
     pub measured: usize,
-    /// Files that could not be decoded.
-    pub skipped: usize,
+    /// Names of files that could not be decoded.
+    pub skipped: Vec<String>,
     /// Steps done before.
     pub step: u64,
     /// Steps in all.

@@ -97,7 +97,7 @@ impl Training {
             pictures: trainer.feed().pictures(),
             held_out: trainer.held_out(),
             measured: trainer.measured(),
-            skipped: trainer.skipped().len(),
+            skipped: trainer.skipped().to_vec(),
             step: trainer.step(),
             steps,
             out: folder.as_ref().map(|folder| folder.path().to_owned()),
