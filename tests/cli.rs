@@ -425,3 +425,15 @@ fn averages_of_a_run_are_known_when_it_is_converted() {
     let said = text(&unmask(&convert).stderr);
     assert!(said.contains("unmask export --ema") && !said.contains("left over"), "{said}");
 }
+
+#[test]
+fn a_recipe_is_read_as_powershell_writes_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mine.toml").display().to_string();
+    let recipe = text(&unmask(&["recipe", "small-data"]).stdout);
+    let bytes: Vec<u8> = format!("\u{feff}{recipe}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(&file, bytes).expect("written");
+    let read = unmask(&["recipe", &file]);
+    assert!(read.status.success(), "{}", text(&read.stderr));
+    assert_eq!(text(&read.stdout), recipe);
+}

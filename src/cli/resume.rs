@@ -1,9 +1,12 @@
 //! What `unmask train --resume` asks of a run: its own settings, and those that were given anew.
 
+use std::path::Path;
+
 use anyhow::{Context as _, bail};
 use toml::{Table, Value};
 
 use super::args::TrainArgs;
+use crate::data::read_text;
 use crate::mae::MaeConfig;
 use crate::train::Recipe;
 
@@ -42,7 +45,7 @@ fn with_file(run: &Recipe, file: &str) -> anyhow::Result<Recipe> {
     let mut text = run.to_toml()?.parse::<Table>()?;
     // Wrong names and values are told as for a run that starts.
     Recipe::load(file)?;
-    for (section, given) in std::fs::read_to_string(file).context(file.to_owned())?.parse::<Table>()? {
+    for (section, given) in read_text(Path::new(file)).context(file.to_owned())?.parse::<Table>()? {
         if let (Value::Table(given), Some(Value::Table(section))) = (given, text.get_mut(&section)) {
             section.extend(given);
         }
@@ -57,4 +60,22 @@ fn with_shape(mut run: Recipe, model: MaeConfig) -> Recipe {
     run.model =
         MaeConfig { mask_ratio, mask_strategy, norm_pix_loss, encoder_sees_masks, pixel_mean, pixel_std, ..model };
     run
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_and_steps_of_a_file_that_powershell_wrote_are_taken_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("more.toml");
+        let run = Recipe::load("micro").expect("a preset");
+        let mut more = run.clone();
+        (more.train.data, more.train.steps) = (vec!["elsewhere".to_owned()], 5000);
+        let text = format!("\u{feff}{}", more.to_toml().expect("toml"));
+        let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        std::fs::write(&file, bytes).expect("written");
+        assert_eq!(with_file(&run, &file.display().to_string()).expect("a recipe"), more);
+    }
 }

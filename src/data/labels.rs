@@ -6,6 +6,7 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
+use super::text::text;
 use super::{DataError, Source};
 
 /// First bytes of files compressed by gzip.
@@ -96,10 +97,9 @@ fn labels(bytes: &[u8]) -> Result<Vec<String>, String> {
         let labels = labels.get(..count).ok_or_else(|| format!("it ends before its {count} labels do"))?;
         return Ok(labels.iter().map(u8::to_string).collect());
     }
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| "expected an IDX file of bytes along one axis, or a text with a label a line".to_owned())?;
-    let lines = text.trim_start_matches('\u{feff}').lines();
-    Ok(lines
+    let text = text(bytes).map_err(|reason| format!("no IDX file of bytes along one axis; as a text: {reason}"))?;
+    Ok(text
+        .lines()
         .map(|line| line.rsplit('\t').next().unwrap_or_default().trim().to_owned())
         .filter(|l| !l.is_empty())
         .collect())
@@ -131,6 +131,7 @@ mod tests {
         let texts = |bytes: &[u8]| labels(bytes).map(|labels| labels.join(" "));
         assert_eq!(texts(&[0, 0, 8, 1, 0, 0, 0, 3, 7, 0, 255]), Ok("7 0 255".to_owned()));
         assert_eq!(texts("\u{feff}cat\r\nx.jpg\tred dog\n\n".as_bytes()), Ok("cat red dog".to_owned()));
+        assert_eq!(texts(b"\xff\xfea\0\n\0b\0\n\0"), Ok("a b".to_owned()));
         for bad in [&[0, 0, 8, 1, 0, 0, 0, 3, 7][..], &[0, 0, 8, 1, 0], &[0xff, 0xfe, 0x00]] {
             assert!(texts(bad).is_err(), "{bad:?}");
         }

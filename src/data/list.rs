@@ -1,8 +1,8 @@
 //! Text files that list pictures, a path a line, and behind a tab what each shows.
 
-use std::fs;
 use std::path::Path;
 
+use super::text::read_text;
 use super::{DataError, FolderSource};
 
 /// Extensions of such lists.
@@ -20,11 +20,10 @@ pub fn is_list(path: &Path) -> bool {
 /// # Errors
 /// A list that cannot be read, or that names no file that can be decoded.
 pub fn open(path: &Path) -> Result<FolderSource, DataError> {
-    let text = fs::read_to_string(path);
+    let text = read_text(path);
     let text = text.map_err(|error| DataError::Read { name: path.display().to_string(), reason: error.to_string() })?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    // Some editors begin a file with a mark of its encoding.
-    let lines = text.trim_start_matches('\u{feff}').lines().map(|line| line.split('\t').map(str::trim));
+    let lines = text.lines().map(|line| line.split('\t').map(str::trim));
     let lines =
         lines.map(|mut cells| (cells.next().unwrap_or_default(), cells.next().filter(|label| !label.is_empty())));
     let (files, labels) = lines

@@ -34,6 +34,7 @@ mod shrink;
 mod source;
 mod split;
 mod tar;
+mod text;
 mod zip;
 
 pub use beside::load_all_beside;
@@ -53,3 +54,4 @@ pub use sample::SampleSource;
 pub use sampler::Sampler;
 pub use source::{Raw, Source};
 pub use split::{Split, split};
+pub use text::read_text;

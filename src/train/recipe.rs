@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::recipe_presets::{RECIPES, recipe_preset};
 use super::recipe_text::{check_names, with_notes};
 use super::{Schedule, TrainError};
+use crate::data::read_text;
 use crate::mae::{self, MaeConfig, MaeError};
 use crate::ops::AdamW;
 
@@ -159,7 +160,7 @@ impl Recipe {
             let blr = if model.width < 256 && model.image_size < 224 { 1e-2 } else { TrainRecipe::default().blr };
             return Ok(Recipe { name: spec.to_owned(), model, train: TrainRecipe { blr, ..TrainRecipe::default() } });
         }
-        let text = std::fs::read_to_string(Path::new(spec))
+        let text = read_text(Path::new(spec))
             .map_err(|error| TrainError::Recipe { path: spec.to_owned(), reason: error.to_string() })?;
         let mut recipe = Recipe::parse(spec, &text)?;
         if recipe.name.is_empty() {
@@ -282,6 +283,24 @@ mod tests {
         recipe.model.mask_ratio = 0.5;
         let text = recipe.to_toml().expect("toml");
         assert_eq!(Recipe::parse("r.toml", &text).expect("a recipe"), recipe);
+    }
+
+    #[test]
+    fn the_recipe_small_data_is_read_as_shells_and_editors_write_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("mine.toml");
+        let want = Recipe::load("small-data").expect("a preset");
+        let text = want.to_toml_with_notes().expect("toml").replace('\n', "\r\n");
+        // Windows PowerShell, Notepad.
+        let powershell: Vec<u8> =
+            "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        for bytes in [powershell, format!("\u{feff}{text}").into_bytes()] {
+            std::fs::write(&file, bytes).expect("written");
+            assert_eq!(Recipe::load(&file.display().to_string()).expect("a recipe"), want);
+        }
+        std::fs::write(&file, b"# gr\xf6\xdfe\n").expect("written");
+        let error = Recipe::load(&file.display().to_string()).expect_err("another encoding").to_string();
+        assert!(error.contains("mine.toml: expected a text in UTF-8, or in UTF-16 with"), "{error}");
     }
 
     #[test]

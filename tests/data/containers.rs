@@ -159,8 +159,15 @@ fn lists_name_files_beside_them() {
     let list = dir.path().join("train.txt");
     let absolute = dir.path().join("photos/dog/c.png").display().to_string();
     let text = format!("\u{feff}photos/cat/a.png\t0\n# three\n\n  photos/cat/b.png\n{absolute}\t1\n");
-    fs::write(&list, text).expect("written");
-    holds(&*open_at(&list), ["photos/cat/a.png", "photos/cat/b.png", &absolute]);
+    let powershell = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [text.into_bytes(), powershell] {
+        fs::write(&list, bytes).expect("written");
+        holds(&*open_at(&list), ["photos/cat/a.png", "photos/cat/b.png", &absolute]);
+    }
+    fs::write(&list, b"photos/cat/a.png\ngr\xfcn.png\n").expect("written");
+    let error = open(list.to_str().expect("UTF-8")).err().expect("another encoding").to_string();
+    assert!(error.contains("train.txt: cannot be read: expected a text in UTF-8"), "{error}");
+    assert!(error.contains("line 2"), "{error}");
 }
 
 /// Pixels of the three pictures, which have to be of one size, `[N, H, W, 3]`.
