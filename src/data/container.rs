@@ -7,6 +7,8 @@ use std::sync::Arc;
 use flate2::read::MultiGzDecoder;
 
 use super::decode::{first_bytes, recognise};
+use super::error::few;
+use super::folder::has_extension;
 use super::{DataError, GivenSource, Source, idx, npy, tar, zip};
 use crate::platform::{Bytes, Spool, Stream};
 
@@ -70,21 +72,49 @@ pub fn open_container(name: &str, bytes: Bytes) -> Result<Arc<dyn Source>, DataE
     }
 }
 
-/// Pictures from files in memory: picture files themselves, and those inside containers.
+/// Pictures from files in memory: picture files themselves, by extension or content, and those inside containers.
+///
+/// What is neither is logged and left out, as is a container that cannot be used.
 ///
 /// # Errors
-/// What is wrong with the first file that is neither.
+/// What is wrong with the first file, where none is of use.
 pub fn open_given(files: Vec<(String, Vec<u8>)>) -> Result<Arc<dyn Source>, DataError> {
-    let (pictures, containers): (Vec<_>, Vec<_>) =
-        files.into_iter().partition(|(name, bytes)| recognise(name, bytes).is_ok());
-    let mut sources: Vec<Arc<dyn Source>> = Vec::new();
+    let (pictures, others): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|(name, bytes)| has_extension(Path::new(name)) || recognise(name, bytes).is_ok());
+    let (mut sources, mut trouble): (Vec<Arc<dyn Source>>, Vec<DataError>) = (Vec::new(), Vec::new());
+    for (name, bytes) in others {
+        match open_container(&name, Bytes::Memory(bytes)) {
+            Ok(source) => sources.push(source),
+            Err(error) => trouble.push(error),
+        }
+    }
     if !pictures.is_empty() {
-        sources.push(Arc::new(GivenSource::new(pictures)));
+        let pictures = GivenSource::new(pictures);
+        if sources.is_empty() {
+            pictures.check_readable()?;
+        }
+        sources.insert(0, Arc::new(pictures));
     }
-    for (name, bytes) in containers {
-        sources.push(open_container(&name, Bytes::Memory(bytes))?);
+    if sources.is_empty() && !trouble.is_empty() {
+        return Err(trouble.remove(0));
     }
+    warn_left_out(&trouble);
     Ok(super::joined::join(sources))
+}
+
+/// Names what was given and is of no use: at once what has no business there, one by one what holds pictures.
+fn warn_left_out(trouble: &[DataError]) {
+    let mut others = Vec::new();
+    for error in trouble {
+        match error {
+            DataError::NoContainer { name, .. } => others.push(name.clone()),
+            error => log::warn!("left out: {error}"),
+        }
+    }
+    if !others.is_empty() {
+        let (count, names) = (others.len(), few(&others, others.len()));
+        log::warn!("left out, being neither pictures nor files that hold some: {names} ({count} in all)");
+    }
 }
 
 #[cfg(feature = "parquet")]

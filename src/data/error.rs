@@ -4,6 +4,19 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+/// Most names in a message.
+const FEW: usize = 5;
+
+/// The first few of `names`, and how many more of `count` there are.
+pub fn few(names: &[String], count: usize) -> String {
+    let named = &names[..names.len().min(FEW)];
+    let more = match count.saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    named.join(", ") + &more
+}
+
 /// Why a picture or a data set cannot be used. Each message names the file or folder, what was
 /// found there and what was expected.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -139,4 +152,18 @@ pub enum DataError {
         /// How many there are.
         classes: usize,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_of_many_names_are_told() {
+        let names: Vec<String> = ["a", "b", "c", "d", "e", "f"].map(str::to_owned).into();
+        assert_eq!(few(&names[..2], 2), "a, b");
+        assert_eq!(few(&names[..2], 3), "a, b and 1 more");
+        assert_eq!(few(&names, 6), "a, b, c, d, e and 1 more");
+        assert_eq!(few(&[], 0), "");
+    }
 }

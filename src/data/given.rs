@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::archive::unique;
+use super::decode::check;
 use super::{DataError, Raw, Source};
 
 /// Files by name, in the order given.
@@ -17,6 +18,21 @@ impl GivenSource {
         let mut files: Vec<_> = files.into_iter().collect();
         unique(files.iter_mut().map(|(name, _)| name));
         GivenSource { files }
+    }
+
+    /// Fails unless one of the files is a picture as far as can be told without decoding it.
+    ///
+    /// # Errors
+    /// What is wrong with the first.
+    pub(super) fn check_readable(&self) -> Result<(), DataError> {
+        let mut first = None;
+        for (name, bytes) in &self.files {
+            match check(name, bytes) {
+                Ok(_) => return Ok(()),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        first.map_or(Ok(()), Err)
     }
 }
 

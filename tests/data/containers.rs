@@ -7,9 +7,9 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::DynamicImage;
-use unmask::data::{Picture, Source, census, decode, open, open_all, open_given};
+use unmask::data::{Picture, Source, census, decode, load_all, open, open_all, open_given};
 
-use super::{png, quarters};
+use super::{listen, logged, png, quarters};
 
 /// Three different pictures, as files.
 fn pictures() -> [(&'static str, Vec<u8>); 3] {
@@ -243,6 +243,55 @@ fn what_cannot_be_used_is_told_by_name() {
     let source = open_given(vec![("f.npy".to_owned(), npy("<f4", "(1, 1, 1)", &7.5f32.to_le_bytes()))]);
     let error = source.expect("a source").load(0, None).expect_err("too bright").to_string();
     assert!(error.contains("f.npy/0: cannot be read: a pixel of 7.5; expected numbers from 0 to 1"), "{error}");
+}
+
+#[test]
+fn one_file_that_is_of_no_use_is_no_reason_to_refuse_the_others() {
+    listen();
+    let [(_, a), (_, b), c] = pictures();
+    let file = |name: &str, bytes: &[u8]| (name.to_owned(), bytes.to_vec());
+    let torn = zip(&pictures(), zip::CompressionMethod::Deflated);
+    let torn = file("torn.zip", &torn[..torn.len() / 2]);
+    let (page, text) = (file("page.jpg", b"<!DOCTYPE html>"), file("notes.txt", b"some text"));
+    let files = vec![
+        file("empty.jpg", b""),
+        page.clone(),
+        file(".DS_Store", b"\0\0\0\x01Bud1"),
+        file("photo.JPG", b"\0\0\0\x18ftypheic"),
+        file("cat/a.png", &a),
+        file("Thumbs.db", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+        text.clone(),
+        file("more.tar", &tar(std::slice::from_ref(&c))),
+        file("labels.csv", b""),
+        file("._a.png", b"\0\x05\x16\x07"),
+        torn.clone(),
+        file("desktop.ini", b"[.ShellClassInfo]"),
+        // A picture is one without an extension too.
+        file("b", &b),
+    ];
+    let source = open_given(files).expect("a source");
+    let names: Vec<&str> = (0..source.len()).map(|index| source.name(index)).collect();
+    assert_eq!(names, ["empty.jpg", "page.jpg", "photo.JPG", "cat/a.png", "b", "more.tar/dog/c.png"]);
+    let loaded = load_all(&*source, &[0, 1, 2, 3, 4, 5], Some(8), 2);
+    let skipped: Vec<&str> = loaded.skipped.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((loaded.pictures.len(), skipped), (3, vec!["empty.jpg", "page.jpg", "photo.JPG"]));
+    let warned = "WARN left out, being neither pictures nor files that hold some: \
+                  .DS_Store, Thumbs.db, notes.txt, labels.csv, ._a.png and 1 more (6 in all)";
+    assert_eq!((logged(warned), logged("WARN left out: torn.zip: cannot be used as a zip archive: ")), (1, 1));
+
+    // Pictures that may be none stand beside a container that holds some.
+    let tarred = file("more.tar", &tar(&[c]));
+    assert_eq!(open_given(vec![page.clone(), tarred]).expect("a source").len(), 2);
+    let cut = file("cut.png", &a[..20]);
+    for (files, want) in [
+        (vec![text.clone(), torn.clone()], "notes.txt: not a data set: "),
+        (vec![torn, text.clone()], "torn.zip: cannot be used as a zip archive: "),
+        (vec![text, page.clone()], "page.jpg: not a picture: "),
+        (vec![cut, page], "cut.png: cannot be decoded as PNG: "),
+    ] {
+        let error = open_given(files).err().expect("nothing of use").to_string();
+        assert!(error.starts_with(want), "{error}");
+    }
 }
 
 #[test]

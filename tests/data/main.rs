@@ -7,6 +7,7 @@ mod prefetch;
 mod sources;
 
 use std::io::Cursor;
+use std::sync::{Mutex, Once, PoisonError};
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Rgb};
 
@@ -44,4 +45,37 @@ fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
 
 fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
     encode(&image.into(), ImageFormat::Png)
+}
+
+/// Keeps the log's lines.
+struct Lines(Mutex<Vec<String>>);
+
+static LINES: Lines = Lines(Mutex::new(Vec::new()));
+
+impl log::Log for Lines {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record) {
+        let line = format!("{} {}", record.level(), record.args());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
+    fn flush(&self) {}
+}
+
+/// From now on warnings are kept, those of other tests too.
+fn listen() {
+    static BEGUN: Once = Once::new();
+    BEGUN.call_once(|| {
+        log::set_logger(&LINES).unwrap();
+        log::set_max_level(log::LevelFilter::Warn);
+    });
+}
+
+/// How many lines that begin with `start` were logged.
+fn logged(start: &str) -> usize {
+    let lines = LINES.0.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.iter().filter(|line| line.starts_with(start)).count()
 }

@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Mutex;
 
 use unmask::data::{DataError, FolderSource, SampleSource, Source, decode, load_all, open, split};
 
-use super::{png, quarters};
+use super::{listen, logged, png, quarters};
 
 #[test]
 fn all_sample_photographs_decode() {
@@ -118,28 +117,9 @@ fn folders_without_pictures_say_what_is_wrong() {
     assert_eq!(open(&at).unwrap().len(), 3);
 }
 
-/// Keeps the log's lines.
-struct Lines(Mutex<Vec<String>>);
-
-static LINES: Lines = Lines(Mutex::new(Vec::new()));
-
-impl log::Log for Lines {
-    fn enabled(&self, _: &log::Metadata) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record) {
-        let line = format!("{} {}", record.level(), record.args());
-        self.0.lock().unwrap().push(line);
-    }
-
-    fn flush(&self) {}
-}
-
 #[test]
 fn undecodable_files_are_logged_counted_and_skipped() {
-    log::set_logger(&LINES).unwrap();
-    log::set_max_level(log::LevelFilter::Warn);
+    listen();
     let dir = tempfile::tempdir().unwrap();
     let photo = png(quarters());
     for (number, name) in ["a.png", "b.png", "c.png", "d.png"].iter().enumerate() {
@@ -158,8 +138,6 @@ fn undecodable_files_are_logged_counted_and_skipped() {
         assert!(matches!(loaded.skipped[0].1, DataError::Decode { .. }));
         assert!(matches!(loaded.skipped[1].1, DataError::Read { .. }));
     }
-    let lines = LINES.0.lock().unwrap();
-    let warned = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
-    assert_eq!(warned("WARN skipped: b.png: cannot be decoded as PNG: "), 3);
-    assert_eq!(warned("WARN skipped: c.png: cannot be read: "), 3);
+    assert_eq!(logged("WARN skipped: b.png: cannot be decoded as PNG: "), 3);
+    assert_eq!(logged("WARN skipped: c.png: cannot be read: "), 3);
 }
