@@ -154,6 +154,19 @@ pub enum DataError {
     },
 }
 
+impl DataError {
+    /// Name of the picture, where it is one that cannot be had.
+    pub fn picture(&self) -> Option<&str> {
+        match self {
+            DataError::Unrecognised { name, .. }
+            | DataError::Size { name, .. }
+            | DataError::Decode { name, .. }
+            | DataError::Read { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

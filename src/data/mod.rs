@@ -41,7 +41,7 @@ pub use beside::load_all_beside;
 pub use census::{Census, PixelStats, census};
 pub use container::{is_container, open_container, open_file, open_given};
 pub use decode::{MAX_PIXELS, decode};
-pub use error::DataError;
+pub use error::{DataError, few};
 pub use folder::{EXTENSIONS, FolderSource, MAX_FILE_BYTES};
 pub use given::GivenSource;
 pub use joined::open_all;

@@ -1,7 +1,7 @@
 //! Errors of training and reconstructing.
 
 use super::{Estimate, Recipe};
-use crate::data::DataError;
+use crate::data::{DataError, few};
 use crate::gpu::GpuError;
 use crate::graph::GraphError;
 use crate::mae::MaeError;
@@ -82,8 +82,9 @@ pub enum TrainError {
     NoPictures(String),
     /// Too many files that cannot be read or decoded.
     #[error(
-        "{failed} of {tried} pictures cannot be read, more than the share of {most} that max_unreadable allows; \
-         the warnings name them, and so does unmask data check"
+        "{failed} of {tried} pictures cannot be read, more than the share of {most} that max_unreadable allows: {}; \
+         the warnings tell what is wrong with each, and so does unmask data check",
+        few(names, *failed as usize)
     )]
     Unreadable {
         /// How many.
@@ -92,6 +93,8 @@ pub enum TrainError {
         tried: u64,
         /// Share that is allowed.
         most: f64,
+        /// Names of a few of them.
+        names: Vec<String>,
     },
     /// The data.
     #[error(transparent)]

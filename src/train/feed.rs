@@ -26,17 +26,31 @@ pub fn decode_limit(image_size: usize) -> u32 {
 
 /// Unreadable files that are remembered by name.
 const MOST_NAMED: usize = 1000;
+/// Unreadable files that an error names.
+const MOST_TOLD: usize = 5;
 /// Unreadable files that are no matter, whatever their share.
 const FEW: u64 = 16;
 /// Streamed files whose share of unreadable ones is looked at beside that of all.
 const RECENT: usize = 1024;
 
-/// Fails where more than the share `most` of `tried` files have `failed`, `spare` of them not counted.
-fn check_share(failed: u64, tried: u64, most: f64, spare: u64) -> Result<(), TrainError> {
+/// Fails where more than the share `most` of `tried` files have `failed`, `spare` of them not counted. `names` are
+/// those of some.
+fn check_share(failed: u64, tried: u64, most: f64, spare: u64, names: &[String]) -> Result<(), TrainError> {
     match failed.saturating_sub(spare) as f64 > most * tried as f64 {
-        true => Err(TrainError::Unreadable { failed, tried, most }),
+        true => {
+            let names = names.iter().take(MOST_TOLD).cloned().collect();
+            Err(TrainError::Unreadable { failed, tried, most, names })
+        }
         false => Ok(()),
     }
+}
+
+/// Fails where too many of a set of `readable` pictures and those that are `skipped` cannot be read: more than the
+/// share `most`. A few are no matter as long as most can be read and some are allowed at all.
+fn check_set(readable: usize, skipped: &[String], most: f64) -> Result<(), TrainError> {
+    let spare = if most > 0.0 && skipped.len() < readable { FEW } else { 0 };
+    let failed = skipped.len() as u64;
+    check_share(failed, readable as u64 + failed, most, spare, skipped)
 }
 
 /// How many streamed files could not be read, of all that this process tried and of the latest.
@@ -48,11 +62,15 @@ struct Failures {
     failed: u64,
     recent: VecDeque<bool>,
     recent_failed: u64,
+    /// Names of the latest that could not be read.
+    latest: Vec<String>,
 }
 
 impl Failures {
-    /// Takes note of a file; fails where more of them could not be read than the share `most` allows.
-    fn note(&mut self, failed: bool, most: f64) -> Result<(), TrainError> {
+    /// Takes note of a file, by its name where it could not be read; fails where more of them could not be read than
+    /// the share `most` allows.
+    fn note(&mut self, unreadable: Option<&str>, most: f64) -> Result<(), TrainError> {
+        let failed = unreadable.is_some();
         self.tried += 1;
         self.failed += u64::from(failed);
         self.recent.push_back(failed);
@@ -60,15 +78,17 @@ impl Failures {
         if self.recent.len() > RECENT && self.recent.pop_front() == Some(true) {
             self.recent_failed -= 1;
         }
-        if !failed {
-            return Ok(());
+        let Some(name) = unreadable else { return Ok(()) };
+        if !self.latest.iter().any(|known| known == name) {
+            self.latest.insert(0, name.to_owned());
+            self.latest.truncate(MOST_TOLD);
         }
         let recent = self.recent.len() as u64;
         // A few files more than the share are no reason to stop at the very start; nor, of the latest, what chance
         // makes of a share that is allowed: four standard deviations.
         let chance = (4.0 * (most * recent as f64).sqrt()) as u64;
-        check_share(self.failed, self.tried, most, FEW)?;
-        check_share(self.recent_failed, recent, most, FEW.max(chance))
+        check_share(self.failed, self.tried, most, FEW, &self.latest)?;
+        check_share(self.recent_failed, recent, most, FEW.max(chance), &self.latest)
     }
 }
 
@@ -271,8 +291,7 @@ impl Feed {
             return Err(TrainError::NoPictures(reason));
         }
         if fits {
-            let tried = (pictures.len() + skipped.len()) as u64;
-            check_share(skipped.len() as u64, tried, max_unreadable, 0)?;
+            check_set(pictures.len(), &skipped, max_unreadable)?;
             let count = pictures.len();
             let pictures = Pictures::upload(gpu, pictures).await?;
             let slot = pictures.slot();
@@ -374,7 +393,7 @@ impl Feed {
                     self.samples += 1;
                     match decoded {
                         Some(Ok(picture)) => {
-                            self.failures.note(false, self.max_unreadable)?;
+                            self.failures.note(None, self.max_unreadable)?;
                             let picture = capped(picture);
                             let bytes = (self.slot.words * 4) as u64;
                             gpu.upload(&pixels.part(position as u64 * bytes, bytes), picture.pixels.as_slice());
@@ -386,7 +405,8 @@ impl Feed {
                             if self.skipped.len() < MOST_NAMED {
                                 self.skipped.push(error.to_string());
                             }
-                            self.failures.note(true, self.max_unreadable)?;
+                            let name = error.picture().unwrap_or_default();
+                            self.failures.note(Some(name), self.max_unreadable)?;
                         }
                         None => return Err(TrainError::NoPictures("the stream of pictures has ended".to_owned())),
                     }
@@ -407,7 +427,8 @@ mod tests {
     fn feed(failures: &mut Failures, count: u64, broken: f64, random: &mut Random) -> Option<(u64, TrainError)> {
         (1..=count).find_map(|tried| {
             let failed = (random.bits() as f64) < broken * f64::from(u32::MAX);
-            failures.note(failed, 0.1).err().map(|error| (tried, error))
+            let name = format!("{tried}.jpg");
+            failures.note(failed.then_some(name.as_str()), 0.1).err().map(|error| (tried, error))
         })
     }
 
@@ -417,10 +438,32 @@ mod tests {
         assert!(feed(&mut failures, 200_000, 0.08, &mut random).is_none());
         let (tried, error) = feed(&mut failures, 200_000, 1.0, &mut random).expect("given up");
         assert!(tried < 200, "after {tried}");
-        assert!(error.to_string().contains("of 1024 pictures cannot be read"), "{error}");
+        let (told, latest) = (error.to_string(), format!("max_unreadable allows: {tried}.jpg, "));
+        assert!(told.contains("of 1024 pictures cannot be read") && told.contains(&latest), "{error}");
         // The same right after a start or a resumption.
         let (tried, _) = feed(&mut Failures::default(), 1000, 1.0, &mut random).expect("given up");
         assert!(tried < 20, "after {tried}");
+    }
+
+    #[test]
+    fn a_few_broken_files_of_resident_data_are_no_matter() {
+        let check = |readable: usize, broken: usize, most: f64| {
+            let names: Vec<String> = (0..broken).map(|index| format!("{index}.jpg")).collect();
+            check_set(readable, &names, most).map_err(|error| error.to_string())
+        };
+        // Readable, broken, share.
+        for (readable, broken, most) in
+            [(7, 1, 0.1), (5, 3, 0.1), (100, 27, 0.1), (1, 9, 0.9), (9, 0, 0.0), (0, 3, 1.0)]
+        {
+            assert_eq!(check(readable, broken, most), Ok(()), "{broken} broken of {}", readable + broken);
+        }
+        for (readable, broken, most) in [(4, 4, 0.1), (1, 2, 0.1), (100, 29, 0.1), (99, 1, 0.0)] {
+            assert!(check(readable, broken, most).is_err(), "{broken} broken of {}", readable + broken);
+        }
+        let told = check(1, 7, 0.1).expect_err("too many");
+        let want = "7 of 8 pictures cannot be read, more than the share of 0.1 that max_unreadable allows: \
+                    0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 2 more; ";
+        assert!(told.starts_with(want), "{told}");
     }
 
     #[test]
