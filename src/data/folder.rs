@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::archive::unique;
+use super::places::once;
 use super::source::folder;
 use super::{DataError, Raw, Source};
 
@@ -18,13 +19,31 @@ pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "
 /// [`MAX_PIXELS`](super::MAX_PIXELS) needs.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
 
+/// A file of a set.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Its name in the set.
+    pub name: String,
+    /// Its path, which may be a link.
+    pub path: PathBuf,
+    /// Where such a link leads.
+    target: Option<PathBuf>,
+}
+
+impl Entry {
+    /// Where the file lies.
+    fn place(&self) -> &Path {
+        self.target.as_ref().unwrap_or(&self.path)
+    }
+}
+
 /// The picture files in a folder and all folders below it, sorted by relative path.
 ///
 /// A picture's name is its path relative to the folder, with `/` between folders on every
 /// platform, so that names, and what is drawn from them, do not depend on where the folder lies.
 #[derive(Clone, Debug)]
 pub struct FolderSource {
-    files: Vec<(String, PathBuf)>,
+    files: Vec<Entry>,
     /// What each picture shows, where a list says so; folders say it otherwise.
     labels: Vec<Option<String>>,
 }
@@ -32,13 +51,14 @@ pub struct FolderSource {
 impl FolderSource {
     /// Where its files lie, in order.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().map(|(_, path)| path.as_path())
+        self.files.iter().map(|file| file.path.as_path())
     }
 
     /// Lists the picture files under `dir` and checks that at least one of them decodes.
     ///
-    /// Symbolic links are followed, but not in circles. What cannot be listed (a broken link, a
-    /// closed folder) is logged and left out.
+    /// Symbolic links are followed, but not in circles; a file to which several paths lead is taken
+    /// by the first of them. What cannot be listed (a broken link, a closed folder) is logged and
+    /// left out.
     ///
     /// # Errors
     /// When `dir` does not exist, is not a folder or cannot be listed, has no file with one of
@@ -46,15 +66,19 @@ impl FolderSource {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, DataError> {
         let dir = dir.as_ref();
         check_folder(dir)?;
-        Self::of_files(dir, list(dir, has_extension))
+        Self::of_entries(dir, list(dir, has_extension))
     }
 
     /// The files `files`, a name and a path each, of the folder or list at `path`.
     ///
     /// # Errors
     /// When there is none, or none that decodes.
-    pub fn of_files(path: &Path, mut files: Vec<(String, PathBuf)>) -> Result<Self, DataError> {
-        unique(files.iter_mut().map(|(name, _)| name));
+    pub fn of_files(path: &Path, files: Vec<(String, PathBuf)>) -> Result<Self, DataError> {
+        Self::of_entries(path, files.into_iter().map(|(name, path)| Entry { name, path, target: None }).collect())
+    }
+
+    fn of_entries(path: &Path, mut files: Vec<Entry>) -> Result<Self, DataError> {
+        unique(files.iter_mut().map(|file| &mut file.name));
         let source = Self { files, labels: Vec::new() };
         source.check_readable(path)?;
         Ok(source)
@@ -88,15 +112,19 @@ impl Source for FolderSource {
     }
 
     fn name(&self, index: usize) -> &str {
-        &self.files[index].0
+        &self.files[index].name
     }
 
     fn label(&self, index: usize) -> Option<&str> {
-        self.labels.get(index).and_then(Option::as_deref).or_else(|| folder(&self.files[index].0))
+        self.labels.get(index).and_then(Option::as_deref).or_else(|| folder(&self.files[index].name))
+    }
+
+    fn place(&self, index: usize) -> Option<&Path> {
+        Some(self.files[index].place())
     }
 
     fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {
-        let (name, path) = &self.files[index];
+        let Entry { name, path, .. } = &self.files[index];
         let bytes = read(path).map_err(|error| DataError::Read { name: name.clone(), reason: error.to_string() })?;
         Ok(Raw::Encoded(Cow::Owned(bytes)))
     }
@@ -117,20 +145,30 @@ fn check_folder(dir: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Relative name and path of each wanted file under `dir`, sorted by name.
-pub fn list(dir: &Path, wanted: impl Fn(&Path) -> bool) -> Vec<(String, PathBuf)> {
-    let mut files = Vec::new();
+/// Each wanted file under `dir`, once, by its relative name; sorted by it.
+pub fn list(dir: &Path, wanted: impl Fn(&Path) -> bool) -> Vec<Entry> {
+    let (mut files, mut linked) = (Vec::new(), false);
     for entry in WalkDir::new(dir).follow_links(true) {
-        match entry {
-            Ok(entry) if entry.file_type().is_file() && wanted(entry.path()) => {
-                let path = entry.into_path();
-                files.push((relative_name(dir, &path), path));
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                log::warn!("left out of {}: {error}", dir.display());
+                continue;
             }
-            Ok(_) => {}
-            Err(error) => log::warn!("left out of {}: {error}", dir.display()),
+        };
+        // A link that is `dir` itself leads to nothing twice.
+        let link = entry.path_is_symlink() && entry.depth() > 0;
+        linked |= link;
+        if entry.file_type().is_file() && wanted(entry.path()) {
+            let path = entry.into_path();
+            let target = if link { fs::canonicalize(&path).ok() } else { None };
+            files.push(Entry { name: relative_name(dir, &path), path, target });
         }
     }
     files.sort();
+    if linked {
+        once(dir, &mut files, Entry::place);
+    }
     files
 }
 

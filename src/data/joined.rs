@@ -1,7 +1,9 @@
 //! Several data sets as one.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use super::places::Places;
 use super::{DataError, Picture, Raw, Source, Split, open, split};
 
 /// Sources one after the other.
@@ -37,6 +39,11 @@ impl Source for Joined {
         source.label(index)
     }
 
+    fn place(&self, index: usize) -> Option<&Path> {
+        let (source, index) = self.find(index);
+        source.place(index)
+    }
+
     fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {
         let (source, index) = self.find(index);
         source.read(index)
@@ -45,6 +52,39 @@ impl Source for Joined {
     fn load(&self, index: usize, limit: Option<u32>) -> Result<Picture, DataError> {
         let (source, index) = self.find(index);
         source.load(index, limit)
+    }
+}
+
+/// Some of the pictures of a source.
+struct Part {
+    source: Arc<dyn Source>,
+    /// Which, ascending.
+    indices: Vec<usize>,
+}
+
+impl Source for Part {
+    fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    fn name(&self, index: usize) -> &str {
+        self.source.name(self.indices[index])
+    }
+
+    fn label(&self, index: usize) -> Option<&str> {
+        self.source.label(self.indices[index])
+    }
+
+    fn place(&self, index: usize) -> Option<&Path> {
+        self.source.place(self.indices[index])
+    }
+
+    fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {
+        self.source.read(self.indices[index])
+    }
+
+    fn load(&self, index: usize, limit: Option<u32>) -> Result<Picture, DataError> {
+        self.source.load(self.indices[index], limit)
     }
 }
 
@@ -66,21 +106,53 @@ pub fn join(mut sources: Vec<Arc<dyn Source>>) -> Arc<dyn Source> {
 }
 
 /// Opens the data sets `specs` as one, each with its own held-out tenth, so that what a set holds out alone it holds
-/// out in company too.
+/// out in company too. A file that is in several of them is taken of the first.
 ///
 /// # Errors
 /// Those of [`open`].
 pub fn open_all(specs: &[String]) -> Result<(Arc<dyn Source>, Split), DataError> {
     let sources: Vec<Arc<dyn Source>> = specs.iter().map(|spec| open(spec)).collect::<Result<_, _>>()?;
-    let mut joint = Split::default();
-    let mut first = 0;
-    for source in &sources {
-        let Split { train, held_out } = split(source.as_ref());
+    let kept = kept(&sources);
+    let (mut parts, mut joint, mut first) = (Vec::new(), Split::default(), 0);
+    for (source, kept) in sources.into_iter().zip(kept) {
+        let Split { mut train, mut held_out } = split(source.as_ref());
+        let part: Arc<dyn Source> = match kept {
+            None => source,
+            Some(indices) => {
+                for side in [&mut train, &mut held_out] {
+                    *side = side.iter().filter_map(|index| indices.binary_search(index).ok()).collect();
+                }
+                Arc::new(Part { source, indices })
+            }
+        };
         joint.train.extend(train.into_iter().map(|index| first + index));
         joint.held_out.extend(held_out.into_iter().map(|index| first + index));
-        first += source.len();
+        first += part.len();
+        parts.push(part);
     }
-    Ok((join(sources), joint))
+    Ok((join(parts), joint))
+}
+
+/// Of each of the `sources` the pictures that are files of none before it, where these are not all of its pictures.
+fn kept(sources: &[Arc<dyn Source>]) -> Vec<Option<Vec<usize>>> {
+    let of_files = |source: &&Arc<dyn Source>| !source.is_empty() && source.place(0).is_some();
+    if sources.iter().filter(of_files).count() < 2 {
+        return vec![None; sources.len()];
+    }
+    let (mut places, mut spare) = (Places::default(), 0);
+    let kept = sources.iter().map(|source| {
+        let free = |index: &usize| source.place(*index).is_none_or(|place| places.take(place));
+        let kept: Vec<usize> = (0..source.len()).filter(free).collect();
+        spare += source.len() - kept.len();
+        (kept.len() < source.len()).then_some(kept)
+    });
+    let kept = kept.collect();
+    if spare > 0 {
+        log::warn!(
+            "left out {spare} pictures that are in several of the data sets, so that none is both trained on and held out"
+        );
+    }
+    kept
 }
 
 #[cfg(test)]

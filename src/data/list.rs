@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::places::once;
 use super::text::read_text;
 use super::{DataError, FolderSource};
 
@@ -16,6 +17,7 @@ pub fn is_list(path: &Path) -> bool {
 
 /// The pictures listed in the file at `path`, one a line: a path from the list's folder on, or an absolute one, and behind
 /// a tab what the picture shows. Empty lines and those that begin with `#` are passed over, as is all behind a second tab.
+/// Of lines with the same file the first counts.
 ///
 /// # Errors
 /// A list that cannot be read, or that names no file that can be decoded.
@@ -26,9 +28,11 @@ pub fn open(path: &Path) -> Result<FolderSource, DataError> {
     let lines = text.lines().map(|line| line.split('\t').map(str::trim));
     let lines =
         lines.map(|mut cells| (cells.next().unwrap_or_default(), cells.next().filter(|label| !label.is_empty())));
-    let (files, labels) = lines
+    let mut pictures: Vec<_> = lines
         .filter(|(file, _)| !file.is_empty() && !file.starts_with('#'))
         .map(|(file, label)| ((file.replace('\\', "/"), folder.join(file)), label.map(str::to_owned)))
-        .unzip();
+        .collect();
+    once(path, &mut pictures, |((_, file), _)| file);
+    let (files, labels) = pictures.into_iter().unzip();
     Ok(FolderSource::of_files(path, files)?.labelled(labels))
 }

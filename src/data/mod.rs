@@ -27,6 +27,7 @@ mod open;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod picture;
+mod places;
 mod prefetch;
 mod sample;
 mod sampler;

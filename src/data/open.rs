@@ -52,8 +52,8 @@ fn containers(folder: &Path) -> Result<Arc<dyn Source>, DataError> {
     let wanted = |path: &Path| path.file_name().is_some_and(|name| is_container(&name.to_string_lossy()));
     let files = list(folder, wanted);
     let (mut sources, mut trouble) = (Vec::new(), None);
-    for (name, path) in &files {
-        match open_file(name, path) {
+    for file in &files {
+        match open_file(&file.name, &file.path) {
             Ok(source) => sources.push(source),
             Err(error) => {
                 log::warn!("left out: {error}");

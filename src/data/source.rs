@@ -1,6 +1,7 @@
 //! What a data set is to the rest of the program.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use super::container::is_container;
 use super::decode::limited_picture;
@@ -39,6 +40,14 @@ pub trait Source: Send + Sync {
     /// When `index` is not below [`len`](Self::len).
     fn label(&self, index: usize) -> Option<&str> {
         folder(self.name(index))
+    }
+
+    /// Where picture `index` lies, if it is a file of its own: behind a link, where the set knows of one.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    fn place(&self, _index: usize) -> Option<&Path> {
+        None
     }
 
     /// Reads picture `index`, not yet decoded.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use unmask::data::{DataError, FolderSource, SampleSource, Source, decode, load_all, open, split};
+use unmask::data::{DataError, FolderSource, SampleSource, Source, decode, load_all, open, open_all, split};
 
 use super::{listen, logged, png, quarters};
 
@@ -79,6 +79,95 @@ fn links_are_followed_but_not_in_circles() {
     symlink(dir.path().join("missing"), dir.path().join("broken.png")).unwrap();
     let source = FolderSource::open(dir.path()).unwrap();
     assert_eq!(names(&source), ["in/a.png", "linked/b.png"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_to_which_links_lead_is_taken_once() {
+    use std::os::unix::fs::symlink;
+    listen();
+    let dir = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let photo = png(quarters());
+    for name in ["2024-05/a.png", "2024-05/b/c.png", "d.png"] {
+        write(dir.path(), name, &photo);
+    }
+    write(elsewhere.path(), "e.png", &photo);
+    let before = FolderSource::open(dir.path()).unwrap();
+    assert_eq!(logged(&format!("WARN {}: left out", dir.path().display())), 0);
+    symlink(dir.path().join("2024-05"), dir.path().join("latest")).unwrap();
+    symlink("2024-05/a.png", dir.path().join("cover.png")).unwrap();
+    let source = FolderSource::open(dir.path()).unwrap();
+    assert_eq!((names(&source), split(&source)), (names(&before), split(&before)));
+    let warned = format!("WARN {}: left out 3 of 6 files, as they are there once already", dir.path().display());
+    assert_eq!(logged(&warned), 1);
+    // The first name counts, and what is linked alone has one; so it is where a link leads to the whole folder.
+    symlink(elsewhere.path().join("e.png"), dir.path().join("e.png")).unwrap();
+    symlink(dir.path().join("d.png"), dir.path().join("1.png")).unwrap();
+    let door = elsewhere.path().join("door");
+    symlink(dir.path(), &door).unwrap();
+    for path in [dir.path(), &door] {
+        let source = FolderSource::open(path).unwrap();
+        assert_eq!(names(&source), ["1.png", "2024-05/a.png", "2024-05/b/c.png", "e.png"]);
+        assert!((0..4).all(|index| source.load(index, Some(1)).is_ok()));
+        assert_eq!(source.paths().next(), Some(&*path.join("1.png")));
+    }
+    let both = [dir.path(), &door].map(|path| path.display().to_string());
+    assert_eq!(names(&*open_all(&both).unwrap().0), ["1.png", "2024-05/a.png", "2024-05/b/c.png", "e.png"]);
+}
+
+#[test]
+fn no_picture_of_sets_that_overlap_is_both_trained_on_and_held_out() {
+    listen();
+    let dir = tempfile::tempdir().unwrap();
+    let photo = png(quarters());
+    for index in 0..30 {
+        write(dir.path(), &format!("cats/{index}.png"), &photo);
+        write(dir.path(), &format!("dogs/{index}.png"), &photo);
+    }
+    // Copies are files of their own.
+    write(dir.path(), "more/0.png", &photo);
+    let lines: Vec<String> =
+        (20..30).map(|index| format!("cats/{index}.png\tcat\n./dogs/../dogs/{index}.png\tdog\n")).collect();
+    write(dir.path(), "list.txt", lines.concat().as_bytes());
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let (all, cats, dogs, list) = (at(""), at("cats"), at("./dogs/"), at("list.txt"));
+
+    let alone = open_all(std::slice::from_ref(&all)).unwrap();
+    for (specs, count) in [
+        (vec![&all, &cats], 61),
+        (vec![&cats, &all], 61),
+        (vec![&cats, &dogs], 60),
+        (vec![&all, &all], 61),
+        (vec![&list, &dogs], 40),
+        (vec![&cats, &list, &dogs], 60),
+    ] {
+        let specs: Vec<String> = specs.into_iter().cloned().collect();
+        let (source, parts) = open_all(&specs).unwrap();
+        assert_eq!(source.len(), count, "{specs:?}");
+        let mut places: Vec<_> = (0..count).map(|i| fs::canonicalize(source.place(i).unwrap()).unwrap()).collect();
+        places.sort();
+        places.dedup();
+        assert_eq!(places.len(), count, "{specs:?}");
+        let mut indices = [parts.train.as_slice(), &parts.held_out].concat();
+        indices.sort_unstable();
+        assert!(indices.into_iter().eq(0..count), "{specs:?}");
+        if specs[0] == all {
+            assert_eq!((names(&*source), &parts), (names(&*alone.0), &alone.1));
+        }
+    }
+    assert!(logged("WARN left out 30 pictures that are in several of the data sets") >= 2);
+
+    // What a set holds out alone it holds out beside others too, and tells what it shows.
+    let (source, parts) = open_all(&[cats, list]).unwrap();
+    let list = open(&at("list.txt")).unwrap();
+    let held: Vec<&str> =
+        split(&*list).held_out.into_iter().map(|i| list.name(i)).filter(|n| n.contains("dogs")).collect();
+    let mut found: Vec<&str> = parts.held_out.iter().filter(|i| **i >= 30).map(|i| source.name(*i)).collect();
+    found.sort_by_key(|name| held.iter().position(|held| held == name));
+    assert_eq!(found, held);
+    assert_eq!((source.len(), source.name(30), source.label(30)), (40, "./dogs/../dogs/20.png", Some("dog")));
+    assert!(source.load(39, Some(1)).is_ok());
 }
 
 #[test]
