@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use unmask::data::open_given;
+use unmask::data::{Labels, open_given};
 use unmask::eval::kernels::Random;
 use unmask::train::{Checkpoint, HubConfig, MetricsLine, Opened, Recipe, RunFolder, find_runs};
 use unmask::weights::{Bytes, Renamed, TensorSource, open_bytes};
@@ -162,7 +162,9 @@ fn damaged_files_are_read_or_refused() {
         "fuzz/images.npy",
         "fuzz/images.npz",
     ];
-    data.extend(cfg!(feature = "parquet").then_some("fuzz/pictures.parquet"));
+    if cfg!(feature = "parquet") {
+        data.extend(["fuzz/pictures.parquet", "fuzz/texts.parquet"]);
+    }
     // What the Parquet library asserts of a damaged file is caught, but would be printed thousands of times.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|panic| {
@@ -173,9 +175,19 @@ fn damaged_files_are_read_or_refused() {
     fuzz(&data, 6, |bytes| {
         let Ok(source) = open_given(vec![("damaged".to_owned(), bytes)]) else { return false };
         // Decoders of pictures are tried elsewhere.
-        (0..source.len().min(64)).all(|index| !source.name(index).is_empty() && source.read(index).is_ok())
+        let is_fine = |index: usize| {
+            let told = !source.name(index).is_empty() && source.label(index) != Some("");
+            told && source.read(index).is_ok()
+        };
+        (0..source.len().min(64)).all(is_fine)
     });
     std::panic::set_hook(hook);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("labels");
+    fuzz(&["fuzz/labels-idx1-ubyte", "fuzz/labels.tsv", "fuzz/labels.txt", "fuzz/labels.gz"], 8, |bytes| {
+        std::fs::write(&path, bytes).expect("written");
+        Labels::of_file(&path, 4).is_ok_and(|labels| labels.of.iter().all(|class| *class < labels.classes.len()))
+    });
     fuzz_run_folders();
 }
 

@@ -162,7 +162,7 @@ fn unpack(name: &str, bytes: Arc<Bytes>) -> Result<(Bytes, Vec<Member>), String>
                 }
                 spool.write_all(value.data()).map_err(disk)?;
                 let name = format!("{name}/{row:07}");
-                let label = labels.get_mut(row - first).and_then(Option::take);
+                let label = labels.get_mut(row - first).and_then(Option::take).filter(|label| !label.is_empty());
                 members.push(Member { name, at, stored: size, size, packing: Packing::Stored, label });
             }
         }

@@ -57,7 +57,10 @@ pub fn open(name: &str, bytes: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError>
         if !has_extension(&path) {
             let mut class = String::new();
             if inner.ends_with(".cls") && size <= MOST_CLASS && entry.read_to_string(&mut class).is_ok() {
-                classes.insert(sample(&inner).to_owned(), class.trim().to_owned());
+                let class = class.trim();
+                if !class.is_empty() {
+                    classes.insert(sample(&inner).to_owned(), class.to_owned());
+                }
             }
             continue;
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::DynamicImage;
-use unmask::data::{Picture, Source, census, decode, load_all, open, open_all, open_given};
+use unmask::data::{DataError, Labels, Picture, Source, census, decode, load_all, open, open_all, open_given};
 
 use super::{listen, logged, png, quarters};
 
@@ -57,20 +57,38 @@ fn npy(kind: &str, shape: &str, numbers: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Columns that tell what pictures show.
 #[cfg(feature = "parquet")]
-fn parquet(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    use parquet::data_type::{ByteArray, ByteArrayType};
+#[derive(Clone, Copy)]
+enum Told {
+    Numbers,
+    Texts,
+}
+
+/// Two groups of two rows, the second of which has no picture, with labels 7, 8, 9 and -1, or cat, none, nothing and
+/// dog.
+#[cfg(feature = "parquet")]
+fn parquet(files: &[(&str, Vec<u8>)], told: Told) -> Vec<u8> {
+    use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
     use parquet::file::properties::WriterProperties;
     use parquet::file::writer::SerializedFileWriter;
 
-    let schema = "message table { optional group image { optional binary bytes; optional binary path (UTF8); } \
-                  required int64 label; }";
-    let schema = std::sync::Arc::new(parquet::schema::parser::parse_message_type(schema).expect("a schema"));
+    let label = match told {
+        Told::Numbers => "required int64 label",
+        Told::Texts => "optional binary Class (UTF8)",
+    };
+    let schema = format!(
+        "message table {{ optional group image {{ optional binary bytes; optional binary path (UTF8); }} {label}; }}"
+    );
+    let schema = std::sync::Arc::new(parquet::schema::parser::parse_message_type(&schema).expect("a schema"));
     let properties = WriterProperties::builder().set_compression(parquet::basic::Compression::SNAPPY).build();
     let mut bytes = Vec::new();
     let mut writer = SerializedFileWriter::new(&mut bytes, schema, properties.into()).expect("a file");
-    // Two groups of rows, the first of which has a row without a picture.
-    for (group, levels) in [(&files[..1], vec![2, 0]), (&files[1..], vec![2, 2])] {
+    let parts = [
+        (&files[..1], [2, 0], [7, 8], &["cat", "none"][..], [1, 1]),
+        (&files[1..], [2, 2], [9, -1], &["dog"][..], [0, 1]),
+    ];
+    for (group, levels, numbers, texts, there) in parts {
         let mut group_writer = writer.next_row_group().expect("a group");
         let values: [Vec<ByteArray>; 2] = [
             group.iter().map(|(_, bytes)| ByteArray::from(bytes.clone())).collect(),
@@ -82,7 +100,14 @@ fn parquet(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
             column.close().expect("closed");
         }
         let mut column = group_writer.next_column().expect("no error").expect("a column");
-        column.typed::<parquet::data_type::Int64Type>().write_batch(&[0, 1], None, None).expect("written");
+        match told {
+            Told::Numbers => column.typed::<Int64Type>().write_batch(&numbers, None, None),
+            Told::Texts => {
+                let texts: Vec<ByteArray> = texts.iter().map(|text| ByteArray::from(*text)).collect();
+                column.typed::<ByteArrayType>().write_batch(&texts, Some(&there), None)
+            }
+        }
+        .expect("written");
         column.close().expect("closed");
         group_writer.close().expect("closed");
     }
@@ -129,8 +154,52 @@ fn archives_give_their_picture_files() {
 fn parquet_files_give_their_column_of_pictures() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("train.parquet");
-    fs::write(&path, parquet(&pictures())).expect("written");
-    holds(&*open_at(&path), ["train.parquet/0000000", "train.parquet/0000002", "train.parquet/0000003"]);
+    for (told, labels) in
+        [(Told::Numbers, [Some("7"), Some("9"), Some("-1")]), (Told::Texts, [Some("cat"), None, Some("dog")])]
+    {
+        fs::write(&path, parquet(&pictures(), told)).expect("written");
+        let source = open_at(&path);
+        holds(&*source, ["train.parquet/0000000", "train.parquet/0000002", "train.parquet/0000003"]);
+        assert_eq!([0, 1, 2].map(|index| source.label(index)), labels);
+        match Labels::of_source(&*source) {
+            Ok(labels) => assert_eq!((labels.classes.join(" "), labels.of), ("-1 7 9".to_owned(), vec![1, 2, 0])),
+            Err(error) => assert_eq!(error, DataError::NoLabel { name: "train.parquet/0000002".to_owned() }),
+        }
+    }
+}
+
+#[test]
+fn a_class_beside_a_picture_in_a_tar_archive_is_its_label() {
+    let [(_, a), (_, b), (_, c)] = pictures();
+    let files = [
+        ("x/0001.cls", b"cat\n".to_vec()),
+        ("x/0001.png", a.clone()),
+        ("x/0002.png", b.clone()),
+        ("x/0002.json", b"{}".to_vec()),
+        ("x/0002.cls", b" red dog ".to_vec()),
+        // Of one sample there may be several pictures.
+        ("x/0002.left.png", c.clone()),
+        ("y.z/3.png", a.clone()),
+        ("4.png", b.clone()),
+        // What is no class: empty, no text, too long.
+        ("5.cls", b"\n".to_vec()),
+        ("5.png", c.clone()),
+        ("y/6.cls", vec![0xff, 0xfe, 0x00]),
+        ("y/6.png", a.clone()),
+        ("7.cls", vec![b'7'; 5000]),
+        ("7.png", b),
+    ];
+    let want = [Some("cat"), Some("red dog"), Some("red dog"), Some("y.z"), None, None, Some("y"), None];
+    for (name, bytes) in [("s.tar", tar(&files)), ("s.tar.gz", gzip(&tar(&files)))] {
+        let source = open_given(vec![(name.to_owned(), bytes)]).expect("a source");
+        let labels: Vec<Option<&str>> = (0..source.len()).map(|index| source.label(index)).collect();
+        assert_eq!(labels, want, "{name}");
+        assert_eq!(Labels::of_source(&*source), Err(DataError::NoLabel { name: format!("{name}/4.png") }));
+    }
+    let shards = [("0.tar", tar(&files[..2])), ("1.tar", tar(&files[2..6]))];
+    let source = open_given(shards.map(|(name, bytes)| (name.to_owned(), bytes)).into()).expect("a source");
+    let labels = Labels::of_source(&*source).expect("labels");
+    assert_eq!((labels.classes.join(", "), labels.of), ("cat, red dog".to_owned(), vec![0, 1, 1]));
 }
 
 #[test]
@@ -168,6 +237,42 @@ fn lists_name_files_beside_them() {
     let error = open(list.to_str().expect("UTF-8")).err().expect("another encoding").to_string();
     assert!(error.contains("train.txt: cannot be read: expected a text in UTF-8"), "{error}");
     assert!(error.contains("line 2"), "{error}");
+}
+
+#[test]
+fn lists_tell_what_their_pictures_show() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (name, bytes) in pictures() {
+        fs::create_dir_all(dir.path().join(name).parent().expect("a folder")).expect("a folder");
+        fs::write(dir.path().join(name), bytes).expect("written");
+    }
+    let list = dir.path().join("train.tsv");
+    // A label, the same picture once more, none but the folder, none at all behind a tab.
+    let text = "cat/a.png\t felix\tmore\r\n./cat/a.png\tagain\r\ncat/b.png\r\ncat/a.png\r\ndog/c.png\t\r\n";
+    fs::write(&list, text).expect("written");
+    let source = open_at(&list);
+    holds(&*source, ["cat/a.png", "cat/b.png", "dog/c.png"]);
+    let labels = Labels::of_source(&*source).expect("labels");
+    assert_eq!((labels.classes.join(" "), labels.of), ("cat dog felix".to_owned(), vec![2, 0, 1]));
+    fs::write(&list, "cat/a.png\t2\ncat/a.png\t3\ncat/b.png\t10\ndog/c.png\t9\ncat/b.png\t1").expect("written");
+    let labels = Labels::of_source(&*open_at(&list)).expect("labels");
+    assert_eq!((labels.classes.join(" "), labels.of), ("2 9 10".to_owned(), vec![0, 2, 1]));
+
+    // A file of its own, for sets that tell nothing.
+    let file = dir.path().join("labels");
+    let utf16: Vec<u8> = "\u{feff}b\r\na\r\nb\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, classes) in [
+        (vec![0, 0, 8, 1, 0, 0, 0, 3, 9, 2, 9], "2 9"),
+        (gzip(&[0, 0, 8, 1, 0, 0, 0, 3, 9, 2, 9]), "2 9"),
+        (b"x\tb\ny\ta\nz\tb".to_vec(), "a b"),
+        (utf16, "a b"),
+    ] {
+        fs::write(&file, bytes).expect("written");
+        let labels = Labels::of_file(&file, 3).expect("labels");
+        assert_eq!((labels.classes.join(" "), labels.of), (classes.to_owned(), vec![1, 0, 1]));
+        let error = Labels::of_file(&file, 4).expect_err("too few").to_string();
+        assert!(error.contains("it holds 3 labels; expected one for each of 4 pictures"), "{error}");
+    }
 }
 
 /// Pixels of the three pictures, which have to be of one size, `[N, H, W, 3]`.

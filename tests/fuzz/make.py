@@ -28,9 +28,11 @@ def encoded(index, kind):
 
 files = [(f"cat/{index:06}.{kind.lower()}", encoded(index, kind)) for index, kind in enumerate(["PNG", "JPEG", "WEBP", "BMP"])]
 
+# A class before its picture, and one behind.
+members = [("cat/000000.cls", b"cat\n"), *files, ("cat/000003.cls", b"dog\n"), ("long/" * 30 + "name.png", files[0][1])]
 tar = io.BytesIO()
 with tarfile.open(fileobj=tar, mode="w", format=tarfile.GNU_FORMAT) as archive:
-    for name, content in [*files, ("long/" * 30 + "name.png", files[0][1])]:
+    for name, content in members:
         info = tarfile.TarInfo(name)
         info.size = len(content)
         archive.addfile(info, io.BytesIO(content))
@@ -51,3 +53,12 @@ table = pa.table({
     "label": pa.array([0, 0, 1, None]),
 })
 pq.write_table(table, here / "pictures.parquet", compression="snappy", row_group_size=3)
+
+table = pa.table({"jpg": [content for _, content in files], "class": ["cat", None, "dog", "cat"]})
+pq.write_table(table, here / "texts.parquet", compression="gzip", row_group_size=3)
+
+(here / "labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 4) + bytes([0, 0, 1, 255]))
+lines = "".join(f"{name}\t{label}\r\n" for (name, _), label in zip(files, ["cat", "red dog", "cat", "größer"]))
+(here / "labels.tsv").write_bytes(lines.encode())
+(here / "labels.txt").write_bytes(lines.encode("utf-16"))
+(here / "labels.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
