@@ -184,7 +184,7 @@ fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint() {
     recipe.train.warmup_steps = 2;
     recipe.train.blr = 1e36;
     let error = run(job(recipe, Some(&out))).expect_err("diverged").to_string();
-    assert!(error.contains("is not finite at step") && error.contains("--blr"), "{error}");
+    assert!(error.contains("is not finite at step") && error.contains("(blr)"), "{error}");
     let checkpoint = RunFolder::resume(&out).expect("a run").2.expect("saved when it failed");
     let file = out.join(format!("checkpoints/step-{}.safetensors", checkpoint.step));
     assert!(error.contains(&format!("the newest checkpoint, finite throughout, is {}", file.display())), "{error}");

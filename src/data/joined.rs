@@ -106,13 +106,14 @@ pub fn join(mut sources: Vec<Arc<dyn Source>>) -> Arc<dyn Source> {
 }
 
 /// Opens the data sets `specs` as one, each with its own held-out tenth, so that what a set holds out alone it holds
-/// out in company too. A file that is in several of them is taken of the first.
+/// out in company too. A file that is in several of them is taken of the first; the very same set may be asked for
+/// more than once, so that its pictures count for more.
 ///
 /// # Errors
 /// Those of [`open`].
 pub fn open_all(specs: &[String]) -> Result<(Arc<dyn Source>, Split), DataError> {
     let sources: Vec<Arc<dyn Source>> = specs.iter().map(|spec| open(spec)).collect::<Result<_, _>>()?;
-    let kept = kept(&sources);
+    let kept = kept(specs, &sources);
     let (mut parts, mut joint, mut first) = (Vec::new(), Split::default(), 0);
     for (source, kept) in sources.into_iter().zip(kept) {
         let Split { mut train, mut held_out } = split(source.as_ref());
@@ -133,26 +134,30 @@ pub fn open_all(specs: &[String]) -> Result<(Arc<dyn Source>, Split), DataError>
     Ok((join(parts), joint))
 }
 
-/// Of each of the `sources` the pictures that are files of none before it, where these are not all of its pictures.
-fn kept(sources: &[Arc<dyn Source>]) -> Vec<Option<Vec<usize>>> {
+/// Of each of the `sources` that `specs` tell the pictures that are files of no other before it, where these are not all
+/// of its pictures.
+fn kept(specs: &[String], sources: &[Arc<dyn Source>]) -> Vec<Option<Vec<usize>>> {
     let of_files = |source: &&Arc<dyn Source>| !source.is_empty() && source.place(0).is_some();
     if sources.iter().filter(of_files).count() < 2 {
         return vec![None; sources.len()];
     }
-    let (mut places, mut spare) = (Places::default(), 0);
-    let kept = sources.iter().map(|source| {
+    let (mut places, mut spare, mut all) = (Places::default(), 0, Vec::<Option<Vec<usize>>>::new());
+    for (at, source) in sources.iter().enumerate() {
+        if let Some(twin) = specs[..at].iter().position(|spec| *spec == specs[at]) {
+            all.push(all[twin].clone());
+            continue;
+        }
         let free = |index: &usize| source.place(*index).is_none_or(|place| places.take(place));
         let kept: Vec<usize> = (0..source.len()).filter(free).collect();
         spare += source.len() - kept.len();
-        (kept.len() < source.len()).then_some(kept)
-    });
-    let kept = kept.collect();
+        all.push((kept.len() < source.len()).then_some(kept));
+    }
     if spare > 0 {
         log::warn!(
             "left out {spare} pictures that are in several of the data sets, so that none is both trained on and held out"
         );
     }
-    kept
+    all
 }
 
 #[cfg(test)]

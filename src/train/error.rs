@@ -52,7 +52,7 @@ pub enum TrainError {
     /// The loss or a gradient stopped being a number.
     #[error(
         "{what} is not finite at step {step}; {checkpoint}. \
-         Try a smaller learning rate (--blr), a longer warm-up (--warmup-steps) or --clip-grad 1"
+         Try a smaller learning rate (blr), a longer warm-up (warmup_steps) or clipping (clip_grad of 1)"
     )]
     NotFinite {
         /// `the loss` or `the gradient norm`.

@@ -165,6 +165,10 @@ impl Pictures {
             let slice = gpu.buffer("pictures", bytes.len() as u64).await?;
             gpu.upload(&slice, bytes.as_slice());
             chunks.push(slice);
+            if packed.len() > 1 {
+                // So that they do not lie in main memory once more, all together; a device that is lost says so when used.
+                let _ = gpu.flush();
+            }
         }
         Ok(Pictures { chunks, places, names })
     }
