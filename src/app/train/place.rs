@@ -37,7 +37,7 @@ pub fn check(folder: &Path) -> Result<(), TrainError> {
         let there = folder.ancestors().find(|above| above.exists()).unwrap_or(&folder);
         let number = TRIED.fetch_add(1, Ordering::Relaxed);
         let file = there.join(format!(".unmask-{}-{number}", std::process::id()));
-        drop(File::create_new(&file)?);
+        File::create_new(&file)?;
         fs::remove_file(&file)
     };
     tried().map_err(|error: std::io::Error| TrainError::RunFolder {
