@@ -19,7 +19,7 @@ use crate::data::{self, DataError, Source};
 use crate::gpu::{AdapterRequest, Gpu};
 use crate::platform;
 use crate::session::{Command, Event, Job, JobError, Session, Started, WeightsFrom};
-use crate::train::{Checkpoint, Recipe, TrainError};
+use crate::train::{Checkpoint, Recipe, RunFolder, TrainError};
 use compared::Compared;
 use form::Form;
 use place::free_folder;
@@ -166,7 +166,11 @@ impl Train {
                     started.pictures, started.held_out, started.measured, started.estimate
                 );
                 if !started.skipped.is_empty() {
-                    text += &format!("; {} files could not be read: {}", started.skipped.len(), few(&started.skipped));
+                    text += &format!(
+                        "; {} files could not be read: {}",
+                        started.skipped.len(),
+                        data::few(&started.skipped, started.skipped.len())
+                    );
                 }
                 notices.note(text);
                 (self.before, self.weights) = (None, None);
@@ -367,7 +371,7 @@ impl Train {
             // They were not kept with the run.
             (true, None) => return Some(Ask::Pictures),
         };
-        if let Some(Err(error)) = out.as_deref().map(place::check) {
+        if let Some(Err(error)) = out.as_deref().map(RunFolder::check_writable) {
             return Some(Ask::Trouble(error.to_string()));
         }
         self.scrubbed = None;
@@ -386,15 +390,5 @@ impl Train {
             stop_after: None,
         })));
         None
-    }
-}
-
-/// The first few of `names`, and how many more there are.
-fn few(names: &[String]) -> String {
-    const FEW: usize = 3;
-    let first = names.iter().take(FEW).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(FEW) {
-        0 => first,
-        more => format!("{first} and {more} more"),
     }
 }

@@ -79,9 +79,12 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
     let resumed = match (&job.out, job.resume) {
         (Some(out), _) if let Some(snapshot) = &job.snapshot => {
             // One that is new is made once nothing can go wrong any more.
-            let folder = match RunFolder::check_free(out) {
-                Ok(()) => None,
-                Err(_) => Some(RunFolder::at(out, snapshot.step)?),
+            let folder = match RunFolder::is_run(out) {
+                true => Some(RunFolder::at(out, snapshot.step)?),
+                false => {
+                    RunFolder::check_writable(out)?;
+                    None
+                }
             };
             Some((folder, snapshot.recipe.clone(), Some(snapshot.clone())))
         }

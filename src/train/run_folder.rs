@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::appended::Appended;
 use super::events::EventFile;
@@ -39,13 +40,26 @@ impl RunFolder {
         if Self::is_run(path) {
             return Err(Self::error(path, "holds a run already; go on with it by --resume, or choose another --out"));
         }
-        // Of what is yet to be made, where it will be.
-        let existing = path.ancestors().find(|folder| folder.exists() && !folder.as_os_str().is_empty());
-        let tried = existing.unwrap_or(Path::new(".")).join(format!("unmask{UNFINISHED}"));
-        File::create(&tried).map_err(|error| Self::error(path, error))?;
-        // Another that begins here at the same time may have been quicker.
-        let _ = fs::remove_file(&tried);
-        Ok(())
+        Self::check_writable(path)
+    }
+
+    /// Fails unless files can be made in `path`, or where it is not there yet, in what is there of the folders above it.
+    ///
+    /// # Errors
+    /// The system's, such as that it is not allowed.
+    pub fn check_writable(path: &Path) -> Result<(), TrainError> {
+        // Several runs may begin in the same folder at a time.
+        static TRIED: AtomicU32 = AtomicU32::new(0);
+        let tried = || {
+            let folder = std::path::absolute(path)?;
+            let there = folder.ancestors().find(|above| above.exists()).unwrap_or(&folder);
+            let number = TRIED.fetch_add(1, Ordering::Relaxed);
+            let file = there.join(format!(".unmask-{}-{number}", std::process::id()));
+            File::create_new(&file)?;
+            fs::remove_file(&file)
+        };
+        let reason = |error| format!("nothing can be written there, so no training was begun: {error}");
+        tried().map_err(|error: std::io::Error| Self::error(path, reason(error)))
     }
 
     /// Starts a run in `path`, which is made where it is missing.

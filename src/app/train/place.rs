@@ -1,11 +1,9 @@
 //! Where runs are written.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::platform::HAS_FOLDERS;
-use crate::train::TrainError;
+use crate::train::RunFolder;
 
 /// The folder of run folders: `runs` in the working folder, or where nothing can be written there, as for a program that
 /// was opened from a menu, in the user's own.
@@ -20,30 +18,9 @@ pub fn of_runs() -> PathBuf {
 /// `here`, or where nothing can be written there a folder in `home`, where there is one.
 fn choose(here: PathBuf, home: Option<PathBuf>) -> PathBuf {
     match home.filter(|home| !home.as_os_str().is_empty()) {
-        Some(home) if check(&here).is_err() => home.join("unmask").join("runs"),
+        Some(home) if RunFolder::check_writable(&here).is_err() => home.join("unmask").join("runs"),
         _ => here,
     }
-}
-
-/// Fails unless files can be made in `folder`, or where it is not there yet, in what is there of the folders above it.
-///
-/// # Errors
-/// The system's, such as that it is not allowed.
-pub fn check(folder: &Path) -> Result<(), TrainError> {
-    // Several windows may try the same folder at a time.
-    static TRIED: AtomicU32 = AtomicU32::new(0);
-    let tried = || {
-        let folder = std::path::absolute(folder)?;
-        let there = folder.ancestors().find(|above| above.exists()).unwrap_or(&folder);
-        let number = TRIED.fetch_add(1, Ordering::Relaxed);
-        let file = there.join(format!(".unmask-{}-{number}", std::process::id()));
-        File::create_new(&file)?;
-        fs::remove_file(&file)
-    };
-    tried().map_err(|error: std::io::Error| TrainError::RunFolder {
-        path: folder.display().to_string(),
-        reason: format!("nothing can be written there, so no training was begun: {error}"),
-    })
 }
 
 /// `folder` in few words: from the working folder or the user's own where it lies in one of them.
@@ -66,17 +43,19 @@ pub fn free_folder(runs: &Path, name: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn what_can_be_written_is_told_without_a_trace() {
         let folder = tempfile::tempdir().expect("a folder");
-        check(folder.path()).expect("writable");
-        check(&folder.path().join("not/there/yet")).expect("can be made");
+        RunFolder::check_writable(folder.path()).expect("writable");
+        RunFolder::check_writable(&folder.path().join("not/there/yet")).expect("can be made");
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
         let file = folder.path().join("file");
         fs::write(&file, "no folder").expect("written");
-        let text = check(&file.join("runs")).expect_err("a file").to_string();
+        let text = RunFolder::check_writable(&file.join("runs")).expect_err("a file").to_string();
         assert!(text.contains("runs: nothing can be written there"), "{text}");
 
         let home = || Some(folder.path().to_owned());
