@@ -3,9 +3,8 @@
 use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::gpu::{Gpu, Slices};
+use crate::gpu::{Gpu, Pace, Slices};
 use crate::platform::now_seconds;
-use crate::session::Pace;
 use crate::train::Bench;
 
 /// Whole steps against the same steps in slices.

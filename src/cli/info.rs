@@ -49,8 +49,9 @@ pub fn run(common: &Common) -> anyhow::Result<()> {
             }));
         }
         out!("adapters")?;
+        let chosen = gpu.summary();
         for adapter in &adapters {
-            let mark = if adapter.name == gpu.name() { '*' } else { ' ' };
+            let mark = if *adapter == chosen { '*' } else { ' ' };
             out!("{mark} {} ({}, {}, {})", adapter.name, adapter.kind, adapter.backend, adapter.driver)?;
         }
         out!("\nchosen: {}", gpu.name())?;

@@ -10,7 +10,7 @@ pub struct AdapterRequest {
 }
 
 /// One adapter as `unmask info` shows it.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct AdapterSummary {
     /// Name the driver gives.
     pub name: String,
@@ -73,11 +73,20 @@ pub(super) async fn find(instance: &wgpu::Instance, request: &AdapterRequest) ->
             return Ok(adapter);
         }
     }
+    let advice = match found.is_empty() {
+        true if cfg!(target_os = "linux") => {
+            "install a Vulkan driver (on Debian or Ubuntu without a GPU: `apt install mesa-vulkan-drivers libvulkan1`), \
+             or check the WGPU_BACKEND variable"
+        }
+        true => "install the driver of the graphics card, or check the WGPU_BACKEND variable",
+        false => "name one of these by --adapter or WGPU_ADAPTER_NAME, in part and in any case",
+    };
     let names: Vec<String> = found.iter().map(|a| format!("\"{}\"", a.get_info().name)).collect();
     found.sort_by_key(|adapter| rank(adapter.get_info().device_type));
     let needle = wanted.as_deref().unwrap_or("").to_lowercase();
     found.into_iter().find(|a| a.get_info().name.to_lowercase().contains(&needle)).ok_or_else(|| GpuError::NoAdapter {
         wanted: wanted.map(|w| format!(" whose name contains \"{w}\"")).unwrap_or_default(),
         found: if names.is_empty() { "there is none".to_owned() } else { format!("there are: {}", names.join(", ")) },
+        advice,
     })
 }

@@ -1,6 +1,7 @@
 //! The device and what it can do.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::adapter::{self, AdapterRequest, AdapterSummary};
@@ -74,6 +75,7 @@ pub struct Gpu {
     loss: Arc<Loss>,
     pub(super) gate: Arc<Gate>,
     pub(super) compiling: Arc<Compiling>,
+    dispatched: AtomicUsize,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -181,6 +183,7 @@ impl Gpu {
             loss,
             gate,
             compiling: Arc::default(),
+            dispatched: AtomicUsize::new(0),
         }))
     }
 
@@ -317,32 +320,65 @@ impl Gpu {
         self.kernels.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 
+    pub(super) fn count_dispatches(&self, count: usize) {
+        self.dispatched.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Dispatches of lists that were submitted so far; wraps around.
+    pub(super) fn dispatched(&self) -> usize {
+        self.dispatched.load(Ordering::Relaxed)
+    }
+
+    /// Takes back a kernel that turned out not to be one.
+    pub(super) fn forget(&self, key: &KernelKey) {
+        self.kernels.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
     /// A new storage buffer of `bytes`, checked against the limits and against running out of memory.
     ///
     /// # Errors
     /// [`GpuError::TooLarge`] or [`GpuError::OutOfMemory`].
     pub async fn buffer(&self, label: &str, bytes: u64) -> Result<BufferSlice, GpuError> {
+        self.ask_buffer(label.to_owned(), bytes).await
+    }
+
+    /// Several, by label and bytes. All are asked for before the first is waited for: in a browser every answer takes a
+    /// way to another process and back, behind all that is drawn meanwhile.
+    ///
+    /// # Errors
+    /// As for one.
+    pub async fn buffers(&self, wanted: impl IntoIterator<Item = (String, u64)>) -> Result<Vec<BufferSlice>, GpuError> {
+        let asked: Vec<_> = wanted.into_iter().map(|(label, bytes)| self.ask_buffer(label, bytes)).collect();
+        let mut buffers = Vec::with_capacity(asked.len());
+        for buffer in asked {
+            buffers.push(buffer.await?);
+        }
+        Ok(buffers)
+    }
+
+    /// Asks for a buffer at once; the future says whether there is one.
+    fn ask_buffer(&self, label: String, bytes: u64) -> impl Future<Output = Result<BufferSlice, GpuError>> {
         let limit = self.max_binding();
-        if bytes > limit {
-            return Err(GpuError::TooLarge {
-                label: label.to_owned(),
-                bytes,
-                adapter: self.info.name.clone(),
-                limit,
-                limit_name: "max_storage_buffer_binding_size",
+        let asked = (bytes <= limit).then(|| {
+            let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+            let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(&label),
+                size: bytes.max(4).next_multiple_of(4),
+                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
             });
-        }
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(label),
-            size: bytes.max(4).next_multiple_of(4),
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
+            (buffer, scope.pop())
         });
-        if scope.pop().await.is_some() {
-            return Err(GpuError::OutOfMemory { label: label.to_owned(), bytes, adapter: self.info.name.clone() });
+        async move {
+            let adapter = || self.info.name.clone();
+            match asked {
+                None => Err(GpuError::TooLarge { label, bytes, adapter: adapter(), limit }),
+                Some((buffer, refused)) => match refused.await {
+                    Some(_) => Err(GpuError::OutOfMemory { label, bytes, adapter: adapter() }),
+                    None => Ok(BufferSlice::whole(buffer)),
+                },
+            }
         }
-        Ok(BufferSlice::whole(buffer))
     }
 
     /// Waits until everything uploaded so far is copied, where the platform can.

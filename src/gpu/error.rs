@@ -4,15 +4,14 @@
 #[derive(Debug, thiserror::Error)]
 pub enum GpuError {
     /// No adapter at all, or none with the asked-for name.
-    #[error(
-        "no GPU adapter{wanted} was found ({found}); install a Vulkan driver (on Debian or Ubuntu without a GPU: \
-         `apt install mesa-vulkan-drivers libvulkan1`), or check the WGPU_BACKEND and WGPU_ADAPTER_NAME variables"
-    )]
+    #[error("no GPU adapter{wanted} was found ({found}); {advice}")]
     NoAdapter {
         /// ` whose name contains "…"`, or nothing.
         wanted: String,
         /// What adapters there are.
         found: String,
+        /// What to do about it.
+        advice: &'static str,
     },
     /// The adapter refused to give a device.
     #[error("adapter \"{adapter}\" gave no device: {reason}")]
@@ -24,7 +23,7 @@ pub enum GpuError {
     },
     /// A buffer larger than the adapter can bind or hold.
     #[error(
-        "\"{label}\" needs {bytes} bytes in one piece, but adapter \"{adapter}\" allows {limit} ({limit_name}); \
+        "\"{label}\" needs {bytes} bytes in one piece, but adapter \"{adapter}\" binds at most {limit} at once; \
          take a smaller batch or model"
     )]
     TooLarge {
@@ -34,10 +33,8 @@ pub enum GpuError {
         bytes: u64,
         /// Name of the adapter.
         adapter: String,
-        /// The limit in bytes.
+        /// Most bytes of a binding, see [`super::Gpu::max_binding`].
         limit: u64,
-        /// Which limit.
-        limit_name: &'static str,
     },
     /// The device ran out of memory.
     #[error("adapter \"{adapter}\" is out of memory while allocating {bytes} bytes for \"{label}\"")]

@@ -22,7 +22,7 @@ pub use device::{Gpu, GpuOptions};
 pub use error::GpuError;
 pub use kernel::{Kernel, KernelKey};
 pub use matrix_units::MatrixUnits;
-pub use pace::Pace;
+pub use pace::{MAX_SUBMIT, Pace};
 pub use progress::Mark;
 pub use run::{Dispatch, DispatchList, Slices, Work};
 pub use texture::OwnedTexture;

@@ -5,20 +5,41 @@ use std::collections::VecDeque;
 use super::{DispatchList, Gpu, GpuError, Mark, Slices};
 use crate::platform;
 
-/// Pieces that may wait on the device: one runs while the next is being encoded.
-const IN_FLIGHT: usize = 2;
+/// Fewest pieces that wait on the device: one runs while the next is being encoded.
+const LEAST_IN_FLIGHT: usize = 2;
+/// Most of them: whatever else is drawn waits for all of them.
+const MOST_IN_FLIGHT: usize = 4;
+/// How often the device's answer is timed, seconds, and how many answers the shortest is taken of.
+const LATENCY_EVERY: f64 = 5.0;
+const ANSWERS: usize = 3;
 
 /// Most dispatches a submission carries, so that no driver watchdog fires on long lists.
-pub(super) const MAX_SUBMIT: usize = 256;
+pub const MAX_SUBMIT: usize = 256;
 
 /// Chooses how many dispatches go into a submission.
+///
+/// What tells how long they took is the device's answer, which takes a while of its own: in a browser it crosses from
+/// process to process, and may take longer than the work. So it is timed without any work now and then, and taken off.
 #[derive(Default)]
 pub struct Pace {
     /// Seconds a submission may take; 0 for no limit.
     seconds: f64,
     most: usize,
-    marks: VecDeque<(Mark, usize)>,
+    pieces: VecDeque<Piece>,
+    /// Dispatches before the last piece.
+    dispatched: usize,
+    /// When the last answer came.
     last: f64,
+    /// Seconds that an answer takes, and when that was found.
+    latency: f64,
+    timed: Option<f64>,
+}
+
+/// A submission under way.
+struct Piece {
+    mark: Mark,
+    dispatches: usize,
+    submitted: f64,
 }
 
 impl Pace {
@@ -54,21 +75,106 @@ impl Pace {
     }
 
     /// To be called after every submission: waits until the device keeps up, and learns how long it takes.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::check`].
     pub async fn submitted(&mut self, gpu: &Gpu) -> Result<(), GpuError> {
         if !self.is_bounded() {
             return Ok(());
         }
-        self.marks.push_back((gpu.mark(), self.most()));
-        while self.marks.len() >= IN_FLIGHT {
-            let Some((mark, dispatches)) = self.marks.pop_front() else { break };
-            gpu.reached(mark).await?;
-            let now = platform::now_seconds();
-            let took = (now - self.last).max(1e-6);
-            self.last = now;
-            // Half way towards what would have fitted, so that one slow op does not rock the pace.
-            let fitting = (dispatches as f64 * self.seconds / took).clamp(1.0, 4.0 * dispatches as f64 + 4.0);
-            self.most = ((dispatches as f64 + fitting) / 2.0).round().max(1.0) as usize;
+        // The last piece of a step has fewer, and what others submitted meanwhile is not its own.
+        let dispatches = gpu.dispatched().wrapping_sub(self.dispatched).clamp(1, self.most());
+        self.dispatched = gpu.dispatched();
+        self.pieces.push_back(Piece { mark: gpu.mark(), dispatches, submitted: platform::now_seconds() });
+        while self.pieces.len() >= in_flight(self.latency, self.seconds) {
+            self.wait(gpu).await?;
+        }
+        if self.timed.is_none_or(|timed| platform::now_seconds() - timed >= LATENCY_EVERY) {
+            self.time_answer(gpu).await?;
         }
         Ok(())
+    }
+
+    /// Waits for the oldest piece.
+    async fn wait(&mut self, gpu: &Gpu) -> Result<(), GpuError> {
+        let Some(Piece { mark, dispatches, submitted }) = self.pieces.pop_front() else { return Ok(()) };
+        gpu.reached(mark).await?;
+        let now = platform::now_seconds();
+        let took = worked(now, submitted, self.last, self.latency);
+        self.last = now;
+        self.most = fitting(dispatches, took, self.seconds);
+        Ok(())
+    }
+
+    /// Finds how long an answer of a device with nothing to do takes.
+    async fn time_answer(&mut self, gpu: &Gpu) -> Result<(), GpuError> {
+        while !self.pieces.is_empty() {
+            self.wait(gpu).await?;
+        }
+        self.latency = f64::INFINITY;
+        for _ in 0..ANSWERS {
+            let asked = platform::now_seconds();
+            gpu.reached(gpu.mark()).await?;
+            self.latency = self.latency.min(platform::now_seconds() - asked);
+        }
+        self.timed = Some(platform::now_seconds());
+        Ok(())
+    }
+}
+
+/// How many pieces of `seconds` are under way so that the device has work while its answer takes `latency`.
+fn in_flight(latency: f64, seconds: f64) -> usize {
+    (1 + (latency / seconds).ceil() as usize).clamp(LEAST_IN_FLIGHT, MOST_IN_FLIGHT)
+}
+
+/// Seconds that a piece took which was `submitted` when it was and answered for `now`, `latency` after it was done; the one
+/// before it, behind which it may have waited, was answered for at `last`.
+fn worked(now: f64, submitted: f64, last: f64, latency: f64) -> f64 {
+    (now - submitted - latency).min(now - last).max(1e-6)
+}
+
+/// How many dispatches take `seconds` where some took `took`: half way towards it, so that one slow op does not rock the
+/// pace, and not many more at a time.
+fn fitting(dispatches: usize, took: f64, seconds: f64) -> usize {
+    let some = dispatches as f64;
+    let fitting = (some * seconds / took).clamp(1.0, 4.0 * some + 4.0);
+    ((some + fitting) / 2.0).round().max(1.0) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Dispatches of a submission after a while, and the share of the time in which the device works, where a dispatch
+    /// takes `each` seconds and an answer `latency`.
+    fn settled(each: f64, latency: f64, seconds: f64) -> (usize, f64) {
+        let (mut now, mut free, mut last, mut most) = (0.0f64, 0.0f64, 0.0f64, 1);
+        let mut pieces = VecDeque::new();
+        let mut busy = Vec::new();
+        for _ in 0..2000 {
+            let work = most as f64 * each;
+            free = free.max(now + latency / 2.0) + work;
+            pieces.push_back((most, now, free));
+            while pieces.len() >= in_flight(latency, seconds) {
+                let (dispatches, submitted, done) = pieces.pop_front().expect("a piece");
+                now = now.max(done + latency / 2.0);
+                most = fitting(dispatches, worked(now, submitted, last, latency), seconds);
+                last = now;
+            }
+            busy.push((now, work));
+        }
+        let (half, work): (_, f64) = (busy[1000].0, busy[1001..].iter().map(|(_, work)| work).sum());
+        (most, work / (now - half))
+    }
+
+    #[test]
+    fn pieces_take_as_long_as_asked_however_long_an_answer_takes() {
+        for (each, latency) in [(20e-6, 1e-4), (20e-6, 4e-3), (20e-6, 20e-3), (1e-3, 20e-3)] {
+            let (most, share) = settled(each, latency, 8e-3);
+            let took = most as f64 * each;
+            assert!((6e-3..10e-3).contains(&took), "{most} dispatches of {each} s take {took} s behind {latency} s");
+            assert!(share > 0.95, "busy {share} of the time, {each} s a dispatch, {latency} s an answer");
+        }
+        assert_eq!(settled(30e-3, 1e-4, 8e-3).0, 1, "a dispatch is not divided");
     }
 }

@@ -98,6 +98,7 @@ impl DispatchList {
     pub fn run_slice(&self, gpu: &Gpu, slices: &mut Slices, most: usize) -> bool {
         let end = self.dispatches.len().min(slices.next.saturating_add(most.max(1)));
         gpu.submit([self.encode(gpu, slices.next..end)]);
+        gpu.count_dispatches(end - slices.next);
         slices.next = end;
         end == self.dispatches.len()
     }

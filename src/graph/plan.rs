@@ -1,6 +1,6 @@
 //! A layout with memory, pipelines and bind groups: ready to run again and again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::layout::{Layout, Place};
 use super::{Graph, GraphError, Var};
@@ -28,11 +28,10 @@ impl Externals {
 
     /// New buffers for the external tensors of `graph` that have none.
     pub async fn allocate(&mut self, gpu: &Gpu, graph: &Graph) -> Result<(), GraphError> {
-        for (name, ty) in graph.externals() {
-            if !self.0.contains_key(name) {
-                self.0.insert(name.to_owned(), gpu.buffer(name, ty.bytes()).await?);
-            }
-        }
+        let missing = graph.externals().filter(|(name, _)| !self.0.contains_key(*name));
+        let missing: BTreeMap<String, u64> = missing.map(|(name, ty)| (name.to_owned(), ty.bytes())).collect();
+        let buffers = gpu.buffers(missing.clone()).await?;
+        self.0.extend(missing.into_keys().zip(buffers));
         Ok(())
     }
 }
@@ -57,10 +56,8 @@ impl Plan {
         roots: &[Var],
         externals: &Externals,
     ) -> Result<Plan, GraphError> {
-        let mut slots = Vec::with_capacity(layout.slots.len());
-        for (index, bytes) in layout.slots.iter().enumerate() {
-            slots.push(gpu.buffer(&format!("slot {index}"), *bytes).await?);
-        }
+        let labelled = layout.slots.iter().enumerate().map(|(index, bytes)| (format!("slot {index}"), *bytes));
+        let slots = gpu.buffers(labelled).await?;
         let slice_of = |tensor: usize| -> Result<BufferSlice, GraphError> {
             let (ty, place) = &layout.tensors[tensor];
             match place {
@@ -75,7 +72,7 @@ impl Plan {
                 Place::Nowhere => Err(GraphError::Unbound(format!("tensor {tensor} of shape {:?}", ty.shape))),
             }
         };
-        gpu.compile(&layout.kernels())?;
+        gpu.compile(&layout.kernels()).await?;
         let mut list = DispatchList::default();
         for step in &layout.steps {
             let first = list.dispatches.len();

@@ -74,11 +74,10 @@ impl ShardLayout {
 
     /// A zeroed buffer for each shard, of elements of `dtype`.
     pub async fn allocate(&self, gpu: &Gpu, label: &str, dtype: DType) -> Result<Shards, GpuError> {
-        let mut buffers = Vec::with_capacity(self.lengths.len());
-        for (index, length) in self.lengths.iter().enumerate() {
-            buffers.push(gpu.buffer(&format!("{label} shard {index}"), *length as u64 * dtype.bytes()).await?);
-        }
-        Ok(Shards { buffers, dtype })
+        let bytes = |length: &usize| *length as u64 * dtype.bytes();
+        let labelled =
+            self.lengths.iter().enumerate().map(|(index, length)| (format!("{label} shard {index}"), bytes(length)));
+        Ok(Shards { buffers: gpu.buffers(labelled).await?, dtype })
     }
 }
 

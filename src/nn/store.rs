@@ -80,7 +80,6 @@ impl ParamStore {
                 bytes,
                 adapter: gpu.name().to_owned(),
                 limit: gpu.max_binding(),
-                limit_name: "max_storage_buffer_binding_size",
             })
         };
         let (trained, fixed) = (layout(true)?, layout(false)?);

@@ -185,7 +185,7 @@ async fn measure(gpu: &Gpu, unknown: &[Trials], budget: f64) -> Result<Choices, 
 async fn prepare(gpu: &Gpu, classes: &[Trials]) -> Result<Vec<BufferSlice>, GpuError> {
     let keys: Vec<KernelKey> =
         classes.iter().flat_map(|trials| trials.launches.iter().map(|(_, key, _)| key.clone())).collect();
-    gpu.compile(&keys)?;
+    gpu.compile(&keys).await?;
     let bytes = |index: usize| classes.iter().map(|trials| trials.elements[index]).max().unwrap_or(0) as u64 * 4;
     let limit = gpu.max_binding();
     let mut buffers: Vec<BufferSlice> = Vec::new();

@@ -8,8 +8,7 @@ mod message;
 mod outbox;
 mod training;
 
-pub use crate::gpu::Pace;
 pub use actor::Session;
-pub use job::{Job, JobError, start_trainer};
+pub use job::{Job, JobError, Prepared, start_trainer};
 pub use keeping::most_copied;
 pub use message::{Command, Event, Model, Shown, Started, WeightsFrom};

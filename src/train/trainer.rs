@@ -11,7 +11,7 @@ use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
 use super::{Estimate, Feed, FeedOptions, HeldOut, Pictures, Recipe, TrainError, decode_limit, packed};
 use crate::data::{Picture, Source, Split, load_all_beside};
-use crate::gpu::{BufferSlice, DispatchList, Gpu, Mark, Pace, Slices, Uploads};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, MAX_SUBMIT, Mark, Pace, Slices, Uploads};
 use crate::graph::Choices;
 use crate::nn::{ParamStore, State};
 use crate::ops::{self, FIRST_SCALE, LossScaling, average_weight};
@@ -24,8 +24,6 @@ use plans::{Running, is_mixed, optimiser_lists, run_plan};
 const MAX_HELD_OUT: usize = 512;
 /// Held-out pictures that are rebuilt while the model learns.
 const PROBES: usize = 4;
-/// Most dispatches of one submission, so that no driver watchdog fires.
-const MAX_SLICE: usize = 256;
 /// Micro-batches that are submitted before the device has done the first of them.
 const MOST_BEHIND: usize = 2;
 /// Steps whose losses may wait on the device before they are read.
@@ -235,7 +233,7 @@ impl Trainer {
         let stride = (accumulate + 4) as u64 * 4;
         let slot = self.pending.len() as u64 * stride;
         let gpu = self.gpu.clone();
-        let most = most.min(MAX_SLICE);
+        let most = most.min(MAX_SUBMIT);
         let Stage { micro, part, mut slices } = self.stage;
         match part {
             Part::Gradients => {

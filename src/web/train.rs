@@ -6,12 +6,14 @@ use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
 use crate::data::{self, SAMPLE};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Pace};
 use crate::nn::State;
 use crate::platform;
-use crate::session::Pace;
 use crate::train::{Precision, Recipe, TrainError, Trainer, config_metadata};
 use crate::weights::Tensors;
+
+/// Shortest time between readings of losses, seconds: each waits for the device, which has nothing to do meanwhile.
+const TELL_EVERY: f64 = 0.1;
 
 /// What a script may set; the rest is as the preset has it.
 #[derive(Debug, Deserialize)]
@@ -82,12 +84,14 @@ pub async fn train(
     let mut trainer = Trainer::new(gpu.clone(), recipe, source, &split, None).await?;
     let mut pace = Pace::default();
     pace.set(options.slice_ms / 1e3);
-    let mut stopped = false;
+    let (mut stopped, mut told) = (false, f64::NEG_INFINITY);
     while trainer.step() < options.steps && !stopped {
         trainer.ready().await;
         let whole = trainer.advance_slice(pace.most())?;
         pace.submitted(gpu).await?;
-        if whole {
+        let due = trainer.is_full() || trainer.step() == options.steps || platform::now_seconds() - told >= TELL_EVERY;
+        if whole && due {
+            told = platform::now_seconds();
             for metrics in trainer.collect().await? {
                 let (step, steps) = (metrics.step as f64, options.steps as f64);
                 let answer = progress

@@ -49,7 +49,7 @@ pub async fn check_kernels(gpu: &Gpu, mut told: impl FnMut(usize, usize)) -> Res
     for case in &cases {
         kernels.extend(case.kernels(gpu)?);
     }
-    gpu.compile(&kernels)?;
+    gpu.compile(&kernels).await?;
     let mut reports = Vec::new();
     for (done, case) in cases.iter().enumerate() {
         told(done, cases.len());
