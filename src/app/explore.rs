@@ -64,9 +64,9 @@ pub struct Explore {
     results: u64,
 }
 
-impl Explore {
+impl Default for Explore {
     /// Nothing shown yet.
-    pub fn new(_settings: &ExploreSettings) -> Explore {
+    fn default() -> Explore {
         Explore {
             gallery: Gallery::new(),
             position: None,
@@ -84,7 +84,9 @@ impl Explore {
             results: 0,
         }
     }
+}
 
+impl Explore {
     /// The model that is explored.
     pub fn model(&self) -> Option<&Model> {
         self.model.as_ref()
@@ -308,7 +310,7 @@ impl Explore {
 
     fn pictures(&mut self, ui: &mut egui::Ui, settings: &mut ExploreSettings, textures: &mut Textures) {
         let Some(shown) = self.shown.clone() else {
-            ui.centered_and_justified(|ui| ui.spinner());
+            ui.centered_and_justified(widgets::busy);
             return;
         };
         let Some(texture) = textures.id(ui.ctx(), &shown.texture) else {

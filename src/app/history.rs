@@ -85,6 +85,11 @@ impl History {
         self.last.step = self.last.step.min(step);
     }
 
+    /// Whether there is nothing to show yet.
+    pub fn is_empty(&self) -> bool {
+        self.loss.is_empty() && self.probes.is_empty()
+    }
+
     /// Adds probes.
     pub fn push_probe(&mut self, step: u64, texture: Arc<OwnedTexture>) {
         self.probes.push((step, texture));

@@ -11,7 +11,7 @@ use crate::train::{Checkpoint, RunFolder, TrainError};
 use crate::weights::{holds_weights, open_weights};
 
 /// How to take up a run from elsewhere instead of the one that stands.
-const LET_GO: &str = "Let go of that one under Train, where Save… puts it into a file, and open the other again";
+const LET_GO: &str = "Close that run under Train (Save… there keeps a copy first), then open the other again";
 
 impl App {
     pub(super) fn take_files(&mut self) {
@@ -111,7 +111,8 @@ impl App {
     fn keeps(&mut self, name: &str, how: &str) -> bool {
         let held = self.train.held();
         if let Some(step) = held {
-            self.notices.tell(format!("{name} holds a run, but the one that stands at step {step} is kept. {how}"));
+            self.notices
+                .tell(format!("{name} holds a run, but another one, stopped at step {step}, is still open. {how}"));
         }
         held.is_some()
     }

@@ -31,7 +31,7 @@ pub struct Inspect {
     page: Page,
     /// Encoder block; none for the last.
     layer: Option<usize>,
-    /// The token that looks: 0 is the class token.
+    /// The query token: 0 is the class token.
     token: Option<usize>,
     /// Which head's attention; none for their mean.
     head: Option<usize>,
@@ -119,7 +119,7 @@ impl Inspect {
     /// Draws the panel.
     pub fn ui(&mut self, ui: &mut egui::Ui, explore: &Explore, session: &Session, gpu: &Gpu, textures: &mut Textures) {
         let Some(config) = explore.model().map(|model| model.config.clone()) else {
-            ui.centered_and_justified(|ui| ui.spinner());
+            ui.centered_and_justified(widgets::busy);
             return;
         };
         self.ask(config.depth, config.patches(), session);
@@ -189,7 +189,9 @@ impl Inspect {
             });
             widgets::name(&combo.response, "Head");
             ui.end_row();
-            ui.label("Token").on_hover_text("the one that looks; click a patch of any picture to choose it");
+            ui.label("Token").on_hover_text(
+                "the query token, whose attention and likeness are shown; click a patch of any picture to choose it",
+            );
             let grid = (patches as f64).sqrt() as usize;
             ui.label(match asked.token {
                 0 => "class token".to_owned(),
@@ -209,7 +211,7 @@ impl Inspect {
 
     fn filters(&mut self, ui: &mut egui::Ui) {
         let Some(filters) = self.looked.as_ref().map(|looked| looked.filters.clone()) else {
-            ui.centered_and_justified(|ui| ui.spinner());
+            ui.centered_and_justified(widgets::busy);
             return;
         };
         ui.label("Filters of the patch embedding").on_hover_text(

@@ -1,4 +1,4 @@
-//! The window and the page: panels over one session. No number is computed here.
+//! The window and the page: panels over one session, which runs every model and kernel.
 
 mod explore;
 mod frames;
@@ -52,7 +52,8 @@ const SNAPSHOT_EVERY: f64 = 20.0;
 
 /// Whether a file of this name holds weights, of this program or another.
 fn is_weights(name: &str) -> bool {
-    [".safetensors", ".pth", ".bin"].iter().any(|ending| name.ends_with(ending))
+    let name = name.to_ascii_lowercase();
+    [".safetensors", ".pth", ".pt", ".bin"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Whether a file of this name is read where it lies, where that can be: it may be large.
@@ -111,11 +112,11 @@ impl App {
     pub fn new(gpu: Arc<Gpu>, cc: &eframe::CreationContext<'_>) -> Result<App, JobError> {
         let settings: Settings =
             cc.storage.and_then(|storage| eframe::get_value(storage, eframe::APP_KEY)).unwrap_or_default();
-        theme::apply(&cc.egui_ctx);
+        theme::apply(&cc.egui_ctx, gpu.is_cpu());
         let ctx = cc.egui_ctx.clone();
         let session = Session::open(gpu.clone(), Arc::new(move || ctx.request_repaint()))?;
         let (outside, inbox) = mpsc::channel();
-        let explore = Explore::new(&settings.explore);
+        let explore = Explore::default();
         session.send(Command::SetSlice(settings.slice_ms / 1e3));
         session.send(Command::SnapshotEvery(SNAPSHOT_EVERY));
         session.send(Command::Weights(WeightsFrom::Shipped));
@@ -150,7 +151,7 @@ impl App {
         self.inspect.session_changed();
         let mut text = format!("The GPU device was lost ({reason}). Everything was set up again");
         if let Some(standing) = self.train.standing() {
-            text += &format!("; training stands at step {}: press Continue under Train", standing.step);
+            text += &format!("; training stopped at step {}: press Continue under Train", standing.step);
         }
         self.notices.tell(text);
     }
@@ -227,7 +228,7 @@ impl App {
             self.notices.error(text);
         }
         if let Some(on_lost) = self.on_lost.take() {
-            let explore = std::mem::replace(&mut self.explore, Explore::new(&self.settings.explore));
+            let explore = std::mem::take(&mut self.explore);
             let (train, notices) = (std::mem::take(&mut self.train), std::mem::take(&mut self.notices));
             on_lost(Recovery { reason, settings: self.settings.clone(), explore, train, notices });
         } else {

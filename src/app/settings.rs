@@ -110,7 +110,7 @@ impl TrainSettings {
     }
 }
 
-/// The recipe of the preset `name`, as the command line has it but for how often it measures.
+/// The recipe of the preset `name`, as the command line has it but for how often it measures and saves.
 pub fn preset(name: &str) -> Recipe {
     // Names come from the table of presets itself.
     let mut recipe = Recipe::load(name).unwrap_or_default();

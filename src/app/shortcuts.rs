@@ -43,6 +43,8 @@ impl App {
     pub(super) fn shortcut_window(&mut self, ctx: &egui::Context) {
         egui::Window::new("Keyboard shortcuts").open(&mut self.settings.shortcuts).resizable(false).show(ctx, |ui| {
             egui::Grid::new("shortcuts").num_columns(2).spacing([24.0, 4.0]).show(ui, |ui| {
+                // What egui calls the command key.
+                let command = if ctx.os().is_mac() { "Cmd" } else { "Ctrl" };
                 for (keys, what) in [
                     ("1 2 3 4", "Explore, Train, Inspect, How it works"),
                     ("O", "open pictures or weights"),
@@ -50,12 +52,15 @@ impl App {
                     ("Left Right", "previous and next picture"),
                     ("Up Down", "hide more or fewer patches"),
                     ("A", "reveal patch by patch"),
-                    ("Space", "pause or go on with training"),
-                    ("Ctrl V", "explore the picture in the clipboard"),
-                    ("Ctrl Shift L", "drop the GPU device as a crash would, to see that nothing is lost"),
+                    ("Space", "pause or continue training"),
+                    (&format!("{command} V"), "explore the picture in the clipboard"),
+                    (
+                        &format!("{command} Shift L"),
+                        "drop the GPU device as a crash would, to see that nothing is lost",
+                    ),
                     ("?", "this list"),
                 ] {
-                    ui.monospace(keys);
+                    ui.monospace(keys.to_owned());
                     ui.label(what);
                     ui.end_row();
                 }

@@ -28,9 +28,13 @@ pub const ROOMY: f32 = 1000.0;
 /// Most of a narrow window's height that controls below the pictures take.
 const BELOW: f32 = 0.4;
 
-/// Sets the app's spacing in both themes.
-pub fn apply(ctx: &egui::Context) {
+/// Sets the app's spacing in both themes. Where a `processor` draws nothing is animated: whatever moves would take its time
+/// from what it waits for.
+pub fn apply(ctx: &egui::Context, processor: bool) {
     ctx.all_styles_mut(|style| {
+        if processor {
+            style.animation_time = 0.0;
+        }
         style.spacing.item_spacing = egui::vec2(8.0, 6.0);
         style.spacing.slider_width = 150.0;
         style.interaction.selectable_labels = false;

@@ -21,8 +21,8 @@ const STOPS: [(Tab, &str, &str); 5] = [
     (
         Tab::Train,
         "Train a model",
-        "Press Start: a new model learns from photographs it was never shown before, and the pictures below the curves \
-         show what it can rebuild so far. Drag their slider to see its history.",
+        "Press Start: a new model learns from photographs. The pictures below the curves are none of those: they show \
+         what it can rebuild so far. Drag their slider to see its history.",
     ),
     (
         Tab::Inspect,

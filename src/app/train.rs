@@ -16,7 +16,7 @@ use super::history::History;
 use super::notices::Notices;
 use super::settings::{self, TrainSettings};
 use crate::data::{self, DataError, Source};
-use crate::gpu::{AdapterRequest, Gpu};
+use crate::gpu::Gpu;
 use crate::platform;
 use crate::session::{Command, Event, Job, JobError, Session, Started, WeightsFrom};
 use crate::train::{Checkpoint, Recipe, RunFolder, TrainError};
@@ -151,6 +151,9 @@ impl Train {
                 Some((done, wanted)) => format!("compiling kernels, {done} of {wanted}"),
                 None => "preparing…".to_owned(),
             }),
+            Phase::Running if self.step() == 0 && self.history.is_empty() => {
+                Some("measuring the new model…".to_owned())
+            }
             Phase::Running => Some(format!("training {} / {steps}", self.step())),
             Phase::Paused => Some(format!("paused at {}", self.step())),
             Phase::Stopping => Some("saving…".to_owned()),
@@ -283,8 +286,9 @@ impl Train {
         self.scrubbed = None;
         self.started = None;
         self.history.rewind(self.standing.as_ref().map_or(0, |standing| standing.step));
-        (ran && self.standing.is_none())
-            .then(|| format!("the run in training went with the device at step {step}: no copy of its state was made"))
+        (ran && self.standing.is_none()).then(|| {
+            format!("the run in training was lost with the device at step {step}: no copy of its state existed yet")
+        })
     }
 
     /// Trains on `files`, names and bytes of pictures and of containers of pictures.
@@ -379,16 +383,7 @@ impl Train {
         self.smaller = None;
         self.recipe = Some(recipe.clone());
         self.phase = Phase::Starting;
-        session.send(Command::Train(Box::new(Job {
-            pictures,
-            recipe,
-            out,
-            resume,
-            snapshot,
-            init: None,
-            adapter: AdapterRequest::default(),
-            stop_after: None,
-        })));
+        session.send(Command::Train(Box::new(Job { pictures, out, resume, snapshot, ..Job::new(recipe) })));
         None
     }
 }

@@ -1,7 +1,14 @@
 //! Small pieces that several panels use.
 
+use std::time::Duration;
+
 use eframe::egui;
 
+/// How often what looks busy moves; where a processor draws, rarely.
+const BUSY_EVERY: Duration = Duration::from_millis(120);
+const BUSY_RARELY: Duration = Duration::from_millis(600);
+/// In how many dots.
+const BUSY_DOTS: usize = 8;
 /// Most decimals of a number in a field.
 const DECIMALS: usize = 8;
 
@@ -20,6 +27,31 @@ pub fn primary(ui: &egui::Ui, text: &str) -> egui::Button<'static> {
     let visuals = ui.visuals();
     let text = egui::RichText::new(text).strong().color(visuals.selection.stroke.color);
     egui::Button::new(text).fill(visuals.selection.bg_fill)
+}
+
+/// Looks busy, while something is waited for.
+///
+/// Not egui's own, which has everything drawn anew as often as the screen can show it: that work is for the device, which
+/// is what is waited for.
+pub fn busy(ui: &mut egui::Ui) -> egui::Response {
+    let size = ui.spacing().interact_size.y;
+    let (rect, response) = ui.allocate_exact_size(egui::Vec2::splat(size), egui::Sense::hover());
+    response.widget_info(|| egui::WidgetInfo::new(egui::Role::ProgressIndicator));
+    if ui.is_rect_visible(rect) {
+        let every = if ui.style().animation_time > 0.0 { BUSY_EVERY } else { BUSY_RARELY };
+        let turn = (ui.input(|input| input.time) / every.as_secs_f64()).floor() as usize;
+        let color = ui.visuals().strong_text_color();
+        for dot in 0..BUSY_DOTS {
+            let angle = std::f32::consts::TAU * dot as f32 / BUSY_DOTS as f32;
+            let centre = rect.center() + size * 0.32 * egui::Vec2::angled(angle);
+            // The newest is the darkest.
+            let age = (turn + BUSY_DOTS - dot) % BUSY_DOTS;
+            let fade = 1.0 - age as f32 / BUSY_DOTS as f32;
+            ui.painter().circle_filled(centre, size * 0.07, color.gamma_multiply(fade));
+        }
+        ui.ctx().request_repaint_after(every);
+    }
+    response
 }
 
 /// `1.1 million parameters`, for people.

@@ -28,7 +28,7 @@ pub fn not_kept(bytes: u64) -> Option<String> {
     let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
     (bytes > KEEP_MOST).then(|| {
         let end = match offers_weights(bytes) {
-            true => "Once it ends, Save… under Train offers its weights until then",
+            true => "When training ends, use Save… under Train to keep its weights, before this tab is closed",
             false => "Not even its weights can be saved from here",
         };
         format!(
@@ -58,7 +58,7 @@ mod tests {
         }
         let text = not_kept(state("base")).expect("too large");
         let size = format!("its state has {} MiB", state("base").div_ceil(1 << 20));
-        assert!(text.contains(&size) && text.contains("640 MiB") && text.contains("offers its weights"), "{text}");
+        assert!(text.contains(&size) && text.contains("640 MiB") && text.contains("to keep its weights"), "{text}");
         assert!(offers_weights(state("base")) && !offers_weights(state("small")) && !offers_weights(state("huge")));
     }
 }

@@ -71,7 +71,7 @@ fn a_dropped_run_is_explored_and_goes_on_and_is_no_data() {
     // Not in place of another that stands, unless that is what was asked for.
     harness.state_mut().settings_mut().train.recipe.train.steps = 12_345;
     drop_path(&mut harness, &second);
-    notice(&mut harness, "stands at step 7 is kept. Open run…");
+    notice(&mut harness, "stopped at step 7, is still open. Open run…");
     shows(&mut harness, &second);
     assert_eq!(standing(harness.state()).as_ref(), Some(&first));
     assert_eq!(harness.state().settings().train.recipe.train.steps, 12_345);
@@ -105,7 +105,7 @@ fn a_run_that_stands_is_kept_until_it_is_let_go_of() {
     harness.state_mut().settings_mut().train.recipe.train.steps = 12_345;
     for name in ["second.safetensors", "third.safetensors"] {
         drop_file(&mut harness, name, &bytes(&checkpoint(60)));
-        notice(&mut harness, &format!("{name} holds a run, but the one that stands at step 30 is kept"));
+        notice(&mut harness, &format!("{name} holds a run, but another one, stopped at step 30, is still open"));
     }
     assert_eq!(step(harness.state()), Some(30));
     assert_eq!(harness.state().settings().train.recipe.train.steps, 12_345);
@@ -113,11 +113,11 @@ fn a_run_that_stands_is_kept_until_it_is_let_go_of() {
     let folder = tempfile::tempdir().expect("a folder");
     run(folder.path(), 9);
     harness.state().put_run(folder.path().to_owned());
-    notice(&mut harness, "stands at step 30 is kept. Let go");
-    harness.get_by_label("Let go").click();
+    notice(&mut harness, "stopped at step 30, is still open. Close that run");
+    harness.get_by_label("Close run").click();
     harness.run_steps(2);
     assert_eq!(step(harness.state()), None);
-    assert!(harness.query_by_label("Let go").is_none());
+    assert!(harness.query_by_label("Close run").is_none());
     drop_file(&mut harness, "second.safetensors", &bytes(&checkpoint(60)));
     wait(&mut harness, "the other run", |app| step(app) == Some(60));
 }

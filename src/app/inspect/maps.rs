@@ -36,7 +36,7 @@ impl Inspect {
     /// Draws every map; a click on one chooses the token.
     pub(super) fn maps(&mut self, ui: &mut egui::Ui, explore: &Explore, textures: &mut Textures) {
         let (Some(shown), Some(looked)) = (explore.result(), self.looked.clone()) else {
-            ui.centered_and_justified(|ui| ui.spinner());
+            ui.centered_and_justified(widgets::busy);
             return;
         };
         let Some(texture) = textures.id(ui.ctx(), &shown.texture) else {

@@ -37,7 +37,7 @@ pub(super) fn costs(ui: &mut egui::Ui, profile: Option<&Profile>, measuring: boo
         let button = ui.add_enabled(!measuring, egui::Button::new("Measure"));
         measure = button.on_hover_text("one reconstruction of the picture under Explore, op by op").clicked();
         if measuring {
-            ui.spinner();
+            widgets::busy(ui);
         }
     });
     let Some(profile) = profile else {

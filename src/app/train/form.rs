@@ -146,12 +146,12 @@ fn training(ui: &mut egui::Ui, recipe: &mut Recipe, base: &Recipe) {
     set(ui, "blr", hint, &mut t.blr, &default.blr, number(0.0..=1.0, 1e-4));
     let hint = "steps in which the learning rate rises from zero";
     set(ui, "Warm-up steps", hint, &mut t.warmup_steps, &default.warmup_steps, number(0..=1_000_000_000, 1.0));
-    let hint = "AdamW's decoupled weight decay, on matrices only";
+    let hint = "AdamW's decoupled weight decay, of all but biases and layer norms";
     set(ui, "Weight decay", hint, &mut t.weight_decay, &default.weight_decay, number(0.0..=1.0, 1e-3));
     let hint = "largest norm of all gradients; 0 clips nothing";
     set(ui, "Clip gradients", hint, &mut t.clip_grad, &default.clip_grad, number(0.0..=100.0, 0.05));
-    let hint = "share of hidden patches, 0 to under 1; the paper hides 0.75";
-    set(ui, "Mask ratio", hint, &mut recipe.model.mask_ratio, &base.model.mask_ratio, number(0.0..=0.999, 0.01));
+    let hint = "share of hidden patches, more than 0 and less than 1; the paper hides 0.75";
+    set(ui, "Mask ratio", hint, &mut recipe.model.mask_ratio, &base.model.mask_ratio, number(0.01..=0.999, 0.01));
     let hint = "how hidden patches are chosen";
     set(ui, "Mask strategy", hint, &mut recipe.model.mask_strategy, &base.model.mask_strategy, |ui, value| {
         let text = |strategy| match strategy {

@@ -31,7 +31,7 @@ impl Train {
     ) -> Option<Ask> {
         let mut ask = None;
         let controls = |ui: &mut egui::Ui| {
-            ask = self.buttons(ui, settings, session);
+            ask = self.buttons(ui, settings, session, gpu);
             ask = ask.take().or(self.runs(ui));
             if platform::HAS_FOLDERS {
                 self.place(ui);
@@ -52,8 +52,8 @@ impl Train {
             });
         }
         egui::CentralPanel::default().show(ui, |ui| {
-            if self.history.loss.is_empty() && self.history.probes.is_empty() && self.others.is_empty() {
-                self.hint(ui);
+            if self.history.is_empty() && self.others.is_empty() {
+                self.hint(ui, gpu);
                 return;
             }
             let size = ui.available_size();
@@ -87,7 +87,7 @@ impl Train {
             let idle = self.phase == Phase::Idle;
             if platform::HAS_FOLDERS {
                 let open = ui.add_enabled(idle, egui::Button::new("Open run…").small());
-                if open.on_hover_text("the folder of a run, to go on with it").clicked() {
+                if open.on_hover_text("the folder of a run, to continue it").clicked() {
                     ask = Some(Ask::Run);
                 }
                 let compare = ui.add(egui::Button::new("Compare…").small());
@@ -102,7 +102,7 @@ impl Train {
             }
             let save = ui.add_enabled(self.savable().is_some(), egui::Button::new("Save…").small());
             let hint = match self.snapshot() {
-                Some(_) => "weights, moments, step and settings in one file; open or drop it to go on elsewhere",
+                Some(_) => "weights, moments, step and settings in one file; open or drop it to continue elsewhere",
                 None => "the weights in one file: open or drop it to explore with them",
             };
             let save = save.on_hover_text(hint).on_disabled_hover_text(self.why_not_saved());
@@ -141,30 +141,43 @@ impl Train {
         }
     }
 
-    fn hint(&self, ui: &mut egui::Ui) {
-        ui.centered_and_justified(|ui| match self.phase {
-            Phase::Starting => {
-                ui.spinner();
+    /// What there is to say while there is nothing to show.
+    fn hint(&self, ui: &mut egui::Ui, gpu: &Gpu) {
+        let doing = self.status(gpu);
+        let text =
+            doing.as_deref().unwrap_or("Press Start: a new model learns from pictures, and you see what it rebuilds");
+        ui.vertical_centered(|ui| {
+            ui.add_space((ui.available_height() / 2.0 - 30.0).max(0.0));
+            if doing.is_some() {
+                widgets::busy(ui);
             }
-            _ => _ = ui.label("Press Start: a new model learns from pictures, and you see what it rebuilds"),
+            ui.label(text);
         });
     }
 
-    fn buttons(&mut self, ui: &mut egui::Ui, settings: &mut TrainSettings, session: &Session) -> Option<Ask> {
+    fn buttons(
+        &mut self,
+        ui: &mut egui::Ui,
+        settings: &mut TrainSettings,
+        session: &Session,
+        gpu: &Gpu,
+    ) -> Option<Ask> {
         let mut ask = None;
         ui.add_space(6.0);
         ui.horizontal_wrapped(|ui| match self.phase {
             Phase::Idle => {
                 let goes_on = self.resumed(settings);
                 if let Some((step, resumed)) = &goes_on {
-                    let hint = format!("with the run that stands at step {step}, as set below; Steps may be raised");
+                    let hint = format!(
+                        "continue the run that stopped at step {step}, with the settings below; Steps may be raised"
+                    );
                     let why = resumed.as_ref().err().map(|error| format!("other settings than the run's: {error}"));
                     let button = ui.add_enabled(why.is_none(), widgets::primary(ui, "Continue")).on_hover_text(hint);
                     if button.on_disabled_hover_text(why.clone().unwrap_or_default()).clicked() {
                         ask = self.go_on(settings, session);
                         return;
                     }
-                    let hint = "set everything below as the run that stands has it, to continue it";
+                    let hint = "set everything below as the stopped run has it, to continue it";
                     if why.is_some() && ui.button("Its settings").on_hover_text(hint).clicked() {
                         self.restore(settings);
                     }
@@ -178,14 +191,14 @@ impl Train {
                     ask = self.start(settings, session);
                 }
                 if let Some(standing) = &self.standing {
-                    ui.label(format!("stands at step {}", standing.step));
+                    ui.label(format!("stopped at step {}", standing.step));
                 }
                 if self.held().is_some() {
                     let hint = match self.standing.as_ref().and_then(|standing| standing.out.as_ref()) {
-                        Some(out) => format!("forget this run, to take up another; it stays in {}", out.display()),
-                        None => "forget this run, to take up another; Save… first puts it into a file".to_owned(),
+                        Some(out) => format!("close this run, to open another; its files stay in {}", out.display()),
+                        None => "close this run, to open another; Save… keeps a copy of it first".to_owned(),
                     };
-                    if ui.button("Let go").on_hover_text(hint).clicked() {
+                    if ui.button("Close run").on_hover_text(hint).clicked() {
                         self.let_go();
                     }
                 }
@@ -197,9 +210,9 @@ impl Train {
                 }
             }
             Phase::Starting | Phase::Stopping => {
-                ui.spinner();
-                ui.label(if self.phase == Phase::Starting { "preparing…" } else { "saving…" });
-                let hint = "begin no training after all";
+                widgets::busy(ui);
+                ui.label(self.status(gpu).unwrap_or_default());
+                let hint = "do not train after all";
                 if self.phase == Phase::Starting && ui.button("Cancel").on_hover_text(hint).clicked() {
                     session.send(Command::Stop);
                 }
@@ -207,7 +220,7 @@ impl Train {
             Phase::Running | Phase::Paused => {
                 let (name, hint) = match self.phase {
                     Phase::Running => ("Pause", "after the current step (Space)"),
-                    _ => ("Resume", "go on (Space)"),
+                    _ => ("Resume", "continue (Space)"),
                 };
                 if ui.button(name).on_hover_text(hint).clicked() {
                     self.toggle(session);
@@ -229,6 +242,8 @@ impl Train {
     fn live(&mut self, ui: &mut egui::Ui, settings: &mut TrainSettings, slice_ms: &mut f64, session: &Session) {
         let running = matches!(self.phase, Phase::Running | Phase::Paused);
         egui::Grid::new("live").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
+            // With the longest label they are as wide as the panel, which is not to move when a run begins.
+            ui.spacing_mut().slider_width = 130.0;
             ui.label("Pace")
                 .on_hover_text("how long training may keep the device busy at a time: short is smooth, long is fast");
             let slider = egui::Slider::new(slice_ms, 2.0..=100.0).logarithmic(true).suffix(" ms").fixed_decimals(0);
@@ -242,7 +257,7 @@ impl Train {
             ui.label("Mask ratio now").on_hover_text("takes effect at the next step");
             // Rounded here: a slider that rounds counts that as a change by the user.
             let mut percent = (recipe.model.mask_ratio * 100.0).round();
-            let slider = egui::Slider::new(&mut percent, 0.0..=99.0).suffix(" %").fixed_decimals(0);
+            let slider = egui::Slider::new(&mut percent, 1.0..=99.0).suffix(" %").fixed_decimals(0);
             let response = ui.add(slider.clamping(WHEN_MOVED));
             widgets::name(&response, "Mask ratio now");
             if response.changed() {

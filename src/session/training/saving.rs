@@ -36,8 +36,8 @@ impl Training {
                 return Err(error);
             }
             if self.watched && !self.stopping {
-                let text = "the run waits, with all that it learnt: make room and go on by Resume, or Stop, which gives up \
-                            what was not saved if it cannot be";
+                let text = "training is paused and nothing is lost yet: make room and press Resume. Stop discards unsaved \
+                            progress if saving still fails";
                 outbox.send(Event::Warning(format!("nothing was saved: {error}. {text}")));
                 return Ok(false);
             }
@@ -97,7 +97,7 @@ impl Training {
                 Ok(checkpoint) if self.folder.is_some() => self.write(checkpoint, outbox),
                 Ok(checkpoint) if self.snapshot_every.is_some() => {
                     self.hand_out(checkpoint, outbox);
-                    return format!("the run stands at step {step}, finite throughout, and can be continued");
+                    return format!("the run was saved at step {step}, finite throughout, and can be continued");
                 }
                 Ok(_) => Ok(()),
                 Err(error) => Err(error.into()),
