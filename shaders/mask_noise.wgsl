@@ -1,6 +1,7 @@
 // Noise whose ranks make masks: the `hidden` patches of a picture with the largest noise get hidden.
 //
-// counter [4] u32 (seed, step, stream, _); noise [batch, grid²] f32, patches in raster order.
+// counter [4] u32 (seed, step, stream, place of the first picture among those of the step); noise [batch, grid²] f32,
+// patches in raster order.
 // Uniform in [0, 1): one invocation a patch.
 // GRID: the first patch of each 2 x 2 gets noise in [0, 1), the others in [1, 2]: one invocation a patch.
 // BLOCK: rectangles are laid until they cover `hidden` patches, at most LAID of them: the area uniform from `least` to
@@ -48,9 +49,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (id.x >= params.row || i >= params.length) {
         return;
     }
-    var value = uniform_noise(i);
+    let patches = params.grid * params.grid;
+    var value = uniform_noise(counter[3] * patches + i);
     @if(GRID) {
-        let place = i % (params.grid * params.grid);
+        let place = i % patches;
         if (((place / params.grid) | (place % params.grid)) % 2u == 1u) {
             value += 1.0;
         }
@@ -71,9 +73,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     let patches = params.grid * params.grid;
     let first = b * patches;
+    let picture = counter[3] + b;
     // A patch is written and read by one invocation alone.
     for (var place = thread; place < patches; place += WORKGROUP) {
-        noise[first + place] = uniform_noise(first + place);
+        noise[first + place] = uniform_noise(picture * patches + place);
     }
     if (thread == 0u) {
         atomicStore(&covered, 0u);
@@ -85,12 +88,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         if (done >= params.hidden) {
             break;
         }
-        let bits = draw(now, SHAPE, b * LAID + laid);
+        let bits = draw(now, SHAPE, picture * LAID + laid);
         let most = max(params.hidden - done, params.least);
         let area = params.least + below(bits.x, most - params.least + 1u);
         let wanted = rectangle(4u * area, LOG_MIN + below(bits.y, LOG_SPAN + 1u));
         let extent = clamp(wanted, vec2u(1u), vec2u(params.grid));
-        let spot = draw(now, PLACE, b * LAID + laid);
+        let spot = draw(now, PLACE, picture * LAID + laid);
         let left = below(spot.x, params.grid - extent.x + 1u);
         let top = below(spot.y, params.grid - extent.y + 1u);
         var fresh = 0u;

@@ -26,13 +26,13 @@ pub enum GraphError {
         "a tensor of {op}, shape {shape:?}, takes {bytes} bytes, but the adapter binds at most {limit} bytes at once"
     )]
     TooLarge {
-        /// Name of the op that makes it.
-        op: &'static str,
+        /// Name of the op that makes it, or its own where it is given.
+        op: String,
         /// Its shape.
         shape: Vec<usize>,
         /// Its size.
         bytes: u64,
-        /// max_storage_buffer_binding_size.
+        /// Most bytes of a binding.
         limit: u64,
     },
     /// Tensors of 16-bit floats on an adapter that has none.

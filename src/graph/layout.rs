@@ -59,6 +59,10 @@ impl Layout {
             graph.vars.iter().map(|info| (info.ty.clone(), Place::Nowhere)).collect();
         for (index, info) in graph.vars.iter().enumerate() {
             if let Origin::External(name) = &info.origin {
+                if info.ty.bytes() > caps.max_binding {
+                    let (shape, bytes, limit) = (info.ty.shape.clone(), info.ty.bytes(), caps.max_binding);
+                    return Err(GraphError::TooLarge { op: name.clone(), shape, bytes, limit });
+                }
                 tensors[index].1 = Place::External(name.clone());
             }
         }
@@ -100,7 +104,7 @@ impl Layout {
             for ty in output_types.iter().copied().chain(&launcher.scratch) {
                 if ty.bytes() > caps.max_binding {
                     return Err(GraphError::TooLarge {
-                        op: node.op.name(),
+                        op: node.op.name().to_owned(),
                         shape: ty.shape.clone(),
                         bytes: ty.bytes(),
                         limit: caps.max_binding,

@@ -26,10 +26,10 @@ pub enum MaskStrategy {
     Grid,
 }
 
-/// `step` u32 `[4]` (seed, step, stream, _) to noise f32 `[batch, grid²]`, patches in raster order.
+/// `step` u32 `[4]` (seed, step, stream, place of the first picture) to noise f32 `[batch, grid²]`, patches in raster order.
 ///
 /// The `hidden` patches of a picture with the largest noise are those to hide: see [`super::MaskRank`]. Noise depends
-/// on `step` and the place alone, to the bit on any adapter.
+/// on `step` and the place alone, to the bit on any adapter: a batch may be drawn in parts, each from its own place on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaskNoise {
     /// How patches are chosen.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::data::{Picture, Prefetch, Source};
 use crate::gpu::{BufferSlice, Gpu, Uploads};
-use crate::graph::{DType, Externals, GraphError, Plan, TensorType};
+use crate::graph::{Caps, DType, Externals, GraphError, Layout, Plan, TensorType, Var};
 use crate::mae::{self, MaeConfig};
 use crate::nn::{Builder, ParamStore, State};
 use crate::ops::{self, CropMode};
 use crate::platform;
-use crate::train::{Precision, Slot, TrainError, capped, decode_limit};
+use crate::train::{Precision, Slot, TrainError, capped, decode_limit, largest_batch};
 use crate::weights::TensorSource;
 
 /// Most pictures of a batch.
@@ -56,6 +56,32 @@ pub struct Embedder {
     limit: u32,
 }
 
+/// Pooled features `[batch, width]` of pictures in slots.
+fn pooled(config: &MaeConfig, slot: Slot, options: EmbedOptions, batch: usize) -> Result<(Builder, Var), TrainError> {
+    let patches = config.patches();
+    let mut b = Builder::new().mixed(options.precision == Precision::Mixed);
+    let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot.words]));
+    let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
+    let step = b.graph.external("step", TensorType::u32(&[4]));
+    let noise = b.graph.external("noise", TensorType::f32(&[batch, patches]));
+    let mode = CropMode::CentreSquare;
+    let boxes = ops::crop_boxes(&mut b.graph, sizes, step, mode)?;
+    let rows = mode.most_rows(slot.rows, slot.short);
+    let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, rows, config.pixel_norm())?;
+    let masks = mae::given_masks(&mut b.graph, config, noise)?;
+    let latent = mae::encoder(&mut b, config, image, masks)?.latent;
+    let [first, count] = match options.pool {
+        Pool::Class => [0, 1],
+        Pool::Mean => [1, patches],
+    };
+    let mut tokens = ops::slice_rows(&mut b.graph, latent, first, count)?;
+    if b.graph.ty(tokens).dtype == DType::F16 {
+        tokens = ops::cast(&mut b.graph, tokens, DType::F32)?;
+    }
+    let features = ops::mean_rows(&mut b.graph, tokens)?;
+    Ok((b, features))
+}
+
 impl Embedder {
     /// The encoder of `config` with weights from `start`.
     ///
@@ -70,30 +96,12 @@ impl Embedder {
         let config = MaeConfig { mask_ratio: 0.0, encoder_sees_masks: false, ..config.clone() };
         let limit = decode_limit(config.image_size);
         let slot = Slot::for_limit(limit);
-        let most = gpu.max_binding() / (slot.words as u64 * 4);
-        let batch = BATCH.min(most as usize).max(1);
+        let (batch, (mut b, features)) = largest_batch(BATCH, |batch| {
+            let (builder, features) = pooled(&config, slot, options, batch)?;
+            Layout::of(&builder.graph, &[features], Caps::of(&gpu))?;
+            Ok((builder, features))
+        })?;
         let (patches, width) = (config.patches(), config.width);
-
-        let mut b = Builder::new().mixed(options.precision == Precision::Mixed);
-        let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot.words]));
-        let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
-        let step = b.graph.external("step", TensorType::u32(&[4]));
-        let noise = b.graph.external("noise", TensorType::f32(&[batch, patches]));
-        let mode = CropMode::CentreSquare;
-        let boxes = ops::crop_boxes(&mut b.graph, sizes, step, mode)?;
-        let rows = mode.most_rows(slot.rows, slot.short);
-        let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, rows, config.pixel_norm())?;
-        let masks = mae::given_masks(&mut b.graph, &config, noise)?;
-        let latent = mae::encoder(&mut b, &config, image, masks)?.latent;
-        let [first, count] = match options.pool {
-            Pool::Class => [0, 1],
-            Pool::Mean => [1, patches],
-        };
-        let mut tokens = ops::slice_rows(&mut b.graph, latent, first, count)?;
-        if b.graph.ty(tokens).dtype == DType::F16 {
-            tokens = ops::cast(&mut b.graph, tokens, DType::F32)?;
-        }
-        let features = ops::mean_rows(&mut b.graph, tokens)?;
         ops::tune(&gpu, &mut b.graph, &[features], None).await?;
         let store = ParamStore::new(&gpu, b.params(), false).await?;
         match start {

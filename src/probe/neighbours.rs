@@ -47,7 +47,8 @@ pub async fn nearest(
     k: usize,
 ) -> Result<Accuracy, TrainError> {
     let width = bank.features.width;
-    let (count, rows) = (queries.classes.len().min(QUERIES), bank.classes.len().min(BANK));
+    let most = BANK.min((gpu.max_binding() / (width as u64 * 4)) as usize);
+    let (count, rows) = (queries.classes.len().min(QUERIES), bank.classes.len().min(most));
     if count == 0 || rows == 0 {
         return Ok(Accuracy::default());
     }

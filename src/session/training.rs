@@ -104,10 +104,18 @@ impl Training {
         })));
         if trainer.measured() == 0 {
             let why = match trainer.held_out() {
-                0 => "a single picture holds out none".to_owned(),
+                0 => "with a single picture none can be held out".to_owned(),
                 count => format!("none of the {count} held-out pictures can be read"),
             };
             outbox.send(Event::Warning(format!("{why}: there is no held-out loss, and no best checkpoint")));
+        }
+        let warmup = trainer.recipe().train.warmup_steps;
+        if warmup >= steps && trainer.step() == 0 {
+            let text = format!(
+                "warm-up takes {warmup} steps, and there are {steps}: the learning rate never reaches its peak; expected \
+                 fewer warm-up steps"
+            );
+            outbox.send(Event::Warning(text));
         }
         if platform::KEEPS && folder.is_none() {
             platform::run_began();
@@ -116,7 +124,7 @@ impl Training {
             }
         }
         Ok(Training {
-            last: job.stop_after.map_or(steps, |count| steps.min(trainer.step() + count)),
+            last: job.stop_after.map_or(steps, |count| steps.min(trainer.step().saturating_add(count))),
             trainer,
             folder,
             probes: None,

@@ -78,7 +78,7 @@ pub enum TrainError {
     #[error("mask: {0}")]
     Mask(String),
     /// No picture to train on.
-    #[error("no picture to train on: {0}")]
+    #[error("no usable picture: {0}")]
     NoPictures(String),
     /// Too many files that cannot be read or decoded.
     #[error(
@@ -156,8 +156,12 @@ mod tests {
     #[test]
     fn whatever_runs_out_of_memory_names_model_batch_and_estimate() {
         let full = || GpuError::OutOfMemory { label: "slot".to_owned(), bytes: 1 << 33, adapter: "card".to_owned() };
-        let bound =
-            || GraphError::TooLarge { op: "matmul", shape: vec![1 << 20, 1 << 12], bytes: 1 << 34, limit: 1 << 31 };
+        let bound = || GraphError::TooLarge {
+            op: "matmul".to_owned(),
+            shape: vec![1 << 20, 1 << 12],
+            bytes: 1 << 34,
+            limit: 1 << 31,
+        };
         let errors = [
             TrainError::Gpu(full()),
             TrainError::Graph(GraphError::Gpu(full())),

@@ -105,15 +105,39 @@ impl TrainGraph {
     }
 }
 
+/// What `plan` makes of `most` pictures at a time, or of half as many again and again until every tensor is one that the
+/// adapter binds: for what does not depend on how many come at a time. First how many those are.
+///
+/// # Errors
+/// Those of `plan`, of a single picture where that is too large.
+pub fn largest_batch<T>(
+    most: usize,
+    mut plan: impl FnMut(usize) -> Result<T, TrainError>,
+) -> Result<(usize, T), TrainError> {
+    let mut batch = most;
+    loop {
+        match plan(batch) {
+            Err(error) if batch > 1 && error.is_too_large() => batch = batch.div_ceil(2),
+            planned => return planned.map(|planned| (batch, planned)),
+        }
+    }
+}
+
 /// Estimates the memory of training `recipe` on an adapter with `caps`, pictures that stay on the device apart.
 ///
 /// # Errors
-/// [`TrainError::DoesNotFit`] where a tensor exceeds what the adapter can bind, naming model, batch and limit.
+/// [`TrainError::DoesNotFit`] where a tensor exceeds what the adapter can bind however small the pictures are, naming
+/// model, batch and limit.
 pub fn estimate(recipe: &Recipe, caps: Caps) -> Result<Estimate, TrainError> {
     let graph = TrainGraph::build(recipe, Slot::for_limit(decode_limit(recipe.model.image_size)))?;
     let estimate = graph.estimate(recipe);
+    if let Ok(layout) = Layout::of(&graph.builder.graph, &graph.roots(), caps) {
+        return Ok(estimate.with(&layout));
+    }
+    // The pictures may turn out to be small.
+    let graph = TrainGraph::build(recipe, Slot::LEAST)?;
     match Layout::of(&graph.builder.graph, &graph.roots(), caps) {
-        Ok(layout) => Ok(estimate.with(&layout)),
+        Ok(layout) => Ok(graph.estimate(recipe).with(&layout)),
         Err(error) => Err(TrainError::DoesNotFit {
             model: recipe.name.clone(),
             batch: recipe.train.batch,

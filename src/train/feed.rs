@@ -120,6 +120,9 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Room for a picture of one pixel.
+    pub const LEAST: Slot = Slot { words: 1, rows: 1, short: 1 };
+
     /// Room for whatever is decoded with a short side of at most `limit`.
     pub fn for_limit(limit: u32) -> Slot {
         let (short, aspect) = (limit as usize, MAX_ASPECT as usize);

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::{Estimate, Pictures, Recipe, TrainError};
+use super::{Estimate, Pictures, Recipe, Slot, TrainError, largest_batch};
 use crate::data::Picture;
 use crate::gpu::{BufferSlice, Gpu, Pace, Uploads};
-use crate::graph::{Caps, Layout, Plan, TensorType};
+use crate::graph::{Caps, Layout, Plan, TensorType, Var};
 use crate::mae;
 use crate::nn::{Builder, ParamStore};
 use crate::ops::{self, CropMode};
 use crate::platform;
 
-/// Most pictures in one measuring batch.
-const BATCH: usize = 32;
+/// Pictures whose masks are drawn together, and most in one measuring batch.
+const TOGETHER: usize = 32;
+/// Pictures whose strips are shown.
+const SHOWN: usize = 8;
 /// Sets the masks of held-out pictures apart from those of training, whatever the run's seed.
 const SEED: u32 = 0x756e_6d61;
 
@@ -21,6 +23,8 @@ const SEED: u32 = 0x756e_6d61;
 pub struct HeldOut {
     pictures: Pictures,
     plan: Plan,
+    /// Pictures whose masks are drawn together: measured in batches of fewer, they are masked alike.
+    together: usize,
     batch: usize,
     patches: usize,
     side: usize,
@@ -30,6 +34,16 @@ pub struct HeldOut {
     step: BufferSlice,
     outputs: [BufferSlice; 3],
     activation_bytes: u64,
+}
+
+/// A batch of those that are masked together.
+struct Part {
+    /// The first of those.
+    first: usize,
+    /// How many of those come before this batch.
+    place: usize,
+    /// How many it adds.
+    valid: usize,
 }
 
 /// What a measurement found.
@@ -52,7 +66,7 @@ impl HeldOut {
         loop {
             let places: BTreeSet<usize> = (0..count).map(|place| place * all / count).collect();
             let bytes = places.iter().map(|place| sizes[*place]).sum();
-            if bytes <= budget || count <= BATCH {
+            if bytes <= budget || count <= TOGETHER {
                 if count < all {
                     log::info!("{count} of {all} held-out pictures are measured: more exceed {} MiB", budget >> 20);
                     let mut place = 0..;
@@ -71,27 +85,25 @@ impl HeldOut {
         store: &ParamStore,
         pictures: Pictures,
     ) -> Result<HeldOut, TrainError> {
-        let config = &recipe.model;
-        let norm = config.pixel_norm();
-        let batch = pictures.len().clamp(1, BATCH);
-        let slot = pictures.slot();
-        let mut b = Builder::new();
-        let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot.words]));
-        let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
-        let step = b.graph.external("step", TensorType::u32(&[4]));
-        let mode = CropMode::CentreSquare;
-        let boxes = ops::crop_boxes(&mut b.graph, sizes, step, mode)?;
-        let rows = mode.most_rows(slot.rows, slot.short);
-        let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, rows, norm)?;
-        let masks = mae::random_masks(&mut b.graph, config, batch, step)?;
-        let vars = mae::autoencoder(&mut b, config, image, masks)?;
-        let strips =
-            ops::preview(&mut b.graph, image, vars.pred, masks.mask, vars.patch_stats, config.patch_size, norm)?;
-        let roots = [vars.per_patch, masks.mask, strips];
+        HeldOut::planned(gpu, Caps::of(gpu), recipe, store, pictures).await
+    }
+
+    async fn planned(
+        gpu: &Gpu,
+        caps: Caps,
+        recipe: &Recipe,
+        store: &ParamStore,
+        pictures: Pictures,
+    ) -> Result<HeldOut, TrainError> {
+        let (together, slot) = (pictures.len().clamp(1, TOGETHER), pictures.slot());
+        let (batch, (graph, roots, layout)) = largest_batch(together, |batch| {
+            let (builder, roots) = measuring(recipe, slot, batch)?;
+            let layout = Layout::of(&builder.graph, &roots, caps)?;
+            Ok((builder.graph, roots, layout))
+        })?;
         let mut externals = store.externals();
-        externals.allocate(gpu, &b.graph).await?;
-        let layout = Layout::of(&b.graph, &roots, Caps::of(gpu))?;
-        let plan = Plan::new(gpu, &b.graph, &layout, &roots, &externals).await?;
+        externals.allocate(gpu, &graph).await?;
+        let plan = Plan::new(gpu, &graph, &layout, &roots, &externals).await?;
         let slice = |name: &str| externals.get(name).cloned().ok_or(crate::graph::GraphError::Unbound(name.to_owned()));
         let output = |var| plan.slice(var).cloned().ok_or(crate::graph::GraphError::Unbound("output".to_owned()));
         Ok(HeldOut {
@@ -99,10 +111,11 @@ impl HeldOut {
             pixels: slice("pixels")?,
             sizes: slice("sizes")?,
             step: slice("step")?,
-            patches: config.patches(),
-            side: config.image_size,
+            patches: recipe.model.patches(),
+            side: recipe.model.image_size,
             pictures,
             plan,
+            together,
             batch,
             slot: slot.words,
             activation_bytes: layout.activation_bytes(),
@@ -117,14 +130,16 @@ impl HeldOut {
     /// Measures all pictures, at `pace`.
     pub async fn measure(&self, gpu: &Gpu, pace: &mut Pace) -> Result<HeldOutResult, TrainError> {
         let (mut sum, mut count) = (0.0, 0.0);
-        let mut result = HeldOutResult { loss: 0.0, strips: Vec::new(), size: [0, 0] };
-        for first in (0..self.pictures.len()).step_by(self.batch) {
+        let width = ops::PANELS * self.side;
+        let mut result = HeldOutResult { loss: 0.0, strips: Vec::new(), size: [width as u32, 0] };
+        for at in (0..self.pictures.len()).step_by(self.together).flat_map(|first| self.parts(first)) {
             platform::pause().await;
-            // A last batch that is not full wraps around; only its own rows count.
-            let indices: Vec<usize> = (first..first + self.batch).map(|i| i % self.pictures.len()).collect();
-            let valid = self.batch.min(self.pictures.len() - first);
+            let Part { first, place, valid } = at;
+            // What is left of a batch that is not full is filled from the start; only its own rows count.
+            let wanted = first + place..first + place + self.batch;
+            let indices: Vec<usize> = wanted.map(|i| i % self.pictures.len()).collect();
             self.pictures.fill(gpu, &indices, self.slot, &self.pixels, &self.sizes);
-            gpu.upload(&self.step, &[SEED, first as u32, 1, 0]);
+            gpu.upload(&self.step, &[SEED, first as u32, 1, place as u32]);
             pace.run(gpu, self.plan.list()).await?;
             let read = gpu.read("held-out loss", &self.outputs).await?;
             let per_patch: Vec<f32> = bytemuck::pod_collect_to_vec(&read[0]);
@@ -133,16 +148,18 @@ impl HeldOut {
                 sum += f64::from(*error) * f64::from(*hidden);
                 count += f64::from(*hidden);
             }
-            if first == 0 {
-                let width = (ops::PANELS * self.side) as u32;
-                let shown = valid.min(8);
-                let bytes = shown * self.side * width as usize * 4;
-                result.strips = read[2][..bytes].to_vec();
-                result.size = [width, (shown * self.side) as u32];
-            }
+            let shown = valid.min(SHOWN.saturating_sub(first + place));
+            result.strips.extend_from_slice(&read[2][..shown * self.side * width * 4]);
+            result.size[1] += (shown * self.side) as u32;
         }
         result.loss = sum / f64::max(count, 1.0);
         Ok(result)
+    }
+
+    /// The batches in which the pictures from `first` on that are masked together are measured.
+    fn parts(&self, first: usize) -> impl Iterator<Item = Part> {
+        let (all, batch) = (self.together.min(self.pictures.len() - first), self.batch);
+        (0..all).step_by(batch).map(move |place| Part { first, place, valid: batch.min(all - place) })
     }
 
     /// Width and height of the strips of one batch, one below the other.
@@ -179,9 +196,28 @@ impl HeldOut {
     }
 }
 
+/// Errors of patches, masks and strips of `batch` pictures in slots.
+fn measuring(recipe: &Recipe, slot: Slot, batch: usize) -> Result<(Builder, [Var; 3]), TrainError> {
+    let config = &recipe.model;
+    let norm = config.pixel_norm();
+    let mut b = Builder::new();
+    let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot.words]));
+    let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
+    let step = b.graph.external("step", TensorType::u32(&[4]));
+    let mode = CropMode::CentreSquare;
+    let boxes = ops::crop_boxes(&mut b.graph, sizes, step, mode)?;
+    let rows = mode.most_rows(slot.rows, slot.short);
+    let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, rows, norm)?;
+    let masks = mae::random_masks(&mut b.graph, config, batch, step)?;
+    let vars = mae::autoencoder(&mut b, config, image, masks)?;
+    let strips = ops::preview(&mut b.graph, image, vars.pred, masks.mask, vars.patch_stats, config.patch_size, norm)?;
+    Ok((b, [vars.per_patch, masks.mask, strips]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::GpuOptions;
 
     #[test]
     fn pictures_that_exceed_a_budget_are_thinned_out_evenly_to_a_batch_at_least() {
@@ -196,8 +232,34 @@ mod tests {
         };
         assert_eq!(kept(100, 20_000), (0..100).collect::<Vec<_>>());
         assert_eq!(kept(100, 10_199), (0..100).step_by(2).collect::<Vec<_>>());
-        assert_eq!(kept(100, 0).len(), BATCH);
+        assert_eq!(kept(100, 0).len(), TOGETHER);
         assert_eq!(kept(7, 0).len(), 7);
         assert!(kept(0, 0).is_empty());
+    }
+
+    #[test]
+    fn pictures_are_masked_and_measured_alike_in_smaller_batches() {
+        pollster::block_on(async {
+            let gpu = Gpu::open(&GpuOptions::default()).await.expect("an adapter");
+            let recipe = Recipe::load("micro").expect("a preset");
+            let picture = |i: u32| {
+                let pixels = (0..40 * 40 * 4u32).map(|at| (at.wrapping_mul(i + 3) >> 5) as u8).collect();
+                Picture { name: i.to_string(), width: 40, height: 40, pixels }
+            };
+            let pictures = Pictures::upload(&gpu, (0..40).map(picture).collect()).await.expect("pictures");
+            let (builder, _) = measuring(&recipe, pictures.slot(), 1).expect("a graph");
+            let store = ParamStore::new(&gpu, builder.params(), false).await.expect("parameters");
+            store.initialise(&gpu, 3);
+            let mut results = Vec::new();
+            for (max_binding, batch) in [(gpu.max_binding(), 32), (350_000, 4)] {
+                let caps = Caps { max_binding, ..Caps::of(&gpu) };
+                let held_out = HeldOut::planned(&gpu, caps, &recipe, &store, pictures.clone()).await.expect("a plan");
+                assert_eq!(held_out.batch, batch);
+                results.push(held_out.measure(&gpu, &mut Pace::default()).await.expect("a result"));
+            }
+            let (whole, parts) = (&results[0], &results[1]);
+            assert!((whole.loss - parts.loss).abs() < 1e-6 * whole.loss, "{} and {}", whole.loss, parts.loss);
+            assert_eq!((whole.size, &whole.strips), (parts.size, &parts.strips));
+        });
     }
 }

@@ -209,10 +209,18 @@ impl Recipe {
     /// [`TrainError::Setting`] or the model's own, naming field, value and what was expected.
     pub fn check(&self) -> Result<(), TrainError> {
         self.model.check()?;
-        let t = &self.train;
+        let (m, t) = (&self.model, &self.train);
         let fail = |field: &'static str, value: String, expected: &str| {
             Err(TrainError::Setting { field, value, expected: expected.to_owned() })
         };
+        if m.visible() == m.patches() {
+            let expected = format!(
+                "hides none of the {} patches, and the loss is that of hidden ones; expected {}",
+                m.patches(),
+                if m.patches() == 1 { "a smaller patch_size" } else { "more than 0 and less than 1" }
+            );
+            return fail("mask_ratio", m.mask_ratio.to_string(), &expected);
+        }
         if t.batch == 0 || t.batch > 16_384 {
             return fail("batch", t.batch.to_string(), "expected 1 to 16384");
         }

@@ -37,6 +37,11 @@ fn every_strategy_hides_as_many_as_asked_for() {
         assert_ne!(first, masks(op, step(2, 1)).0, "another seed");
         assert_ne!(first[..196], first[196..392], "another picture");
     }
+    for strategy in [MaskStrategy::Random, MaskStrategy::Block, MaskStrategy::Grid] {
+        let op = |batch| MaskNoise { strategy, batch, grid: 7, hidden: 36 };
+        let (whole, part) = (masks(op(5), step(1, 1)).0, masks(op(2), Data::U32(vec![1, 1, 0, 3])).0);
+        assert_eq!(whole[3 * 49..], part, "a batch in parts");
+    }
     let (noise, _) = masks(MaskNoise { strategy: MaskStrategy::Random, batch: 100, grid: 14, hidden: 147 }, step(3, 3));
     let mean = noise.iter().map(|v| f64::from(*v)).sum::<f64>() / noise.len() as f64;
     assert!((mean - 0.5).abs() < 0.01 && noise.iter().all(|v| (0.0..1.0).contains(v)));

@@ -84,25 +84,27 @@ pub fn crop_box(mode: CropMode, [w, h]: [u32; 2], at: [u32; 4], index: usize) ->
 /// The noise `[batch, grid²]` that [`MaskNoise`] promises.
 pub fn mask_noise(op: &MaskNoise, at: [u32; 4]) -> Vec<f32> {
     let (grid, patches) = (op.grid as u32, op.grid * op.grid);
-    let mut noise: Vec<f32> = (0..op.batch * patches).map(|i| unit(draw(at, b"NOIS", i)[0])).collect();
+    let mut noise: Vec<f32> =
+        (0..op.batch * patches).map(|i| unit(draw(at, b"NOIS", at[3] as usize * patches + i)[0])).collect();
     for (b, noise) in noise.chunks_mut(patches).enumerate() {
         if op.strategy == MaskStrategy::Grid {
             for (place, value) in noise.iter_mut().enumerate() {
                 *value += f32::from(u8::from(place / op.grid % 2 == 1 || place % op.grid % 2 == 1));
             }
         }
+        let picture = at[3] as usize + b;
         let least = (16 * patches).div_ceil(196) as u32;
         for laid in 0..64 {
             let covered = noise.iter().filter(|v| **v >= 1.0).count() as u32;
             if op.strategy != MaskStrategy::Block || covered >= op.hidden as u32 {
                 break;
             }
-            let bits = draw(at, b"BLOC", b * 64 + laid);
+            let bits = draw(at, b"BLOC", picture * 64 + laid);
             let area = least + below(bits[0], (op.hidden as u32 - covered).max(least) - least + 1);
             let low = ((0.3f64.log2() + 4.0) * 8192.0).round() as u32;
             let e = low + below(bits[1], 65536 - 2 * low + 1);
             let [w, h] = rectangle(4 * u64::from(area), e).map(|side| side.clamp(1, grid));
-            let spot = draw(at, b"BLPL", b * 64 + laid);
+            let spot = draw(at, b"BLPL", picture * 64 + laid);
             let (left, top) = (below(spot[0], grid - w + 1), below(spot[1], grid - h + 1));
             for place in (top..top + h).flat_map(|y| (left..left + w).map(move |x| (y * grid + x) as usize)) {
                 if noise[place] < 1.0 {
