@@ -121,6 +121,7 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
     let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/photos/animal/cat_erasers.jpg");
     let (photo, out) = (photo.display().to_string(), folder.path().join("out.png"));
     let pixels = folder.path().join("out.safetensors");
+    let folder_text = folder.path().display().to_string();
     let (out_text, pixels_text) = (out.display().to_string(), pixels.display().to_string());
     let result =
         unmask(&["reconstruct", &photo, "--json", "--seed", "7", "--out", &out_text, "--pixels", &pixels_text]);
@@ -154,8 +155,11 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
     let larger = json(unmask(&["reconstruct", &photo, "--json", "--image-size", "128", "--out", &out_text]));
     assert_eq!(larger["patches"].as_u64(), Some(256));
     for (arguments, expected) in [
-        (["reconstruct", &out_text, "--out", &out_text], "that is the picture itself"),
-        (["reconstruct", &photo, "--heads", "8"], "go with --weights"),
+        (["reconstruct", &out_text, "--out", &out_text], "is one of the pictures themselves"),
+        // A folder is given the strip under the picture's own name.
+        (["reconstruct", &out_text, "--out", &folder_text], "is one of the pictures themselves"),
+        (["reconstruct", &photo, "--pixels", &photo], "expected a name that ends in .safetensors"),
+        (["reconstruct", &photo, "--heads", "8"], "need --weights"),
         (["reconstruct", &photo, "--mask-ratio", "-1"], "--mask-ratio -1: expected 0 to under 1"),
     ] {
         let failed = unmask(&arguments);
@@ -181,6 +185,7 @@ fn what_has_no_effect_and_numbers_out_of_range_are_refused() {
         (&["find-lr", "--resume"][..], 1, "--resume has no effect"),
         (&["find-lr", "--from", "1", "--to", "0.1"], 1, "the lower one first"),
         (&["find-lr", "--tries", "1"], 1, "--tries 1: expected at least 2"),
+        (&["find-lr", "--checkpoint-every", "5"], 1, "--checkpoint-every has no effect"),
         (&["train", "--epochs", "0"], 2, "--epochs"),
         (&["train", "--blr", "-0.1", "--out", "no-such/run"], 1, "blr = -0.1"),
         (
@@ -188,6 +193,7 @@ fn what_has_no_effect_and_numbers_out_of_range_are_refused() {
             1,
             "expected at most 9223372036854775807",
         ),
+        (&["train", "--mask-ratio", "0", "--out", "no-such/run"], 1, "mask_ratio = 0: hides none of the 64 patches"),
         (&["bench", "--steps", "0"], 2, "at least 1"),
         (&["bench", "--slice-ms", "nan"], 2, "above 0"),
         (&["bench", "--tiles", "--ops"], 2, "cannot be used with"),
@@ -284,6 +290,13 @@ fn runs_are_listed_and_compared() {
     let lines: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((lines.len(), lines[0]["step"].as_u64(), lines[1]["seed"].as_u64()), (2, Some(4), Some(2)));
     assert!(lines[0]["held_out_loss"].as_f64().is_some_and(|loss| loss > 0.0));
+    // What the untrained model reached is no result of a run, nor its best weights.
+    let spoilt = at("runs/spoilt");
+    let settings = ["train", "--quiet", "--steps", "2", "--batch", "4", "--eval-every", "2", "--warmup-steps", "0"];
+    let done = unmask(&[&settings[..], &["--blr", "60", "--out", &spoilt]].concat());
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let line = crate::json(unmask(&["runs", "--json", &spoilt]));
+    assert_eq!(line["best_step"].as_u64(), Some(2), "{line}");
     let none = unmask(&["runs", &at("nothing")]);
     assert!(text(&none.stderr).contains("no run here or below"), "{}", text(&none.stderr));
 }

@@ -1,5 +1,6 @@
 //! `unmask reconstruct`: strips of pictures and what a model made of them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -21,11 +22,13 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     let several = files.len() > 1;
     // Told before anything is computed.
     let place = place(args.out.as_deref(), files.len())?;
-    if let Place::File(out) = &place
-        && let Ok(out) = out.canonicalize()
-        && let Some(file) = files.iter().find(|file| file.canonicalize().is_ok_and(|file| file == out))
-    {
-        bail!("--out {}: that is the picture itself; expected another name", file.display());
+    let outs: Vec<PathBuf> = files.iter().enumerate().map(|(number, file)| place.of(number, file, several)).collect();
+    spare("--out", &outs, &files)?;
+    if let Some(pixels) = &args.pixels {
+        if pixels.extension().is_none_or(|ending| ending != "safetensors") {
+            bail!("--pixels {}: expected a name that ends in .safetensors", pixels.display());
+        }
+        spare("--pixels", std::slice::from_ref(pixels), &files)?;
     }
     pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
@@ -45,7 +48,7 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
         }
         let mut pixels = args.pixels.as_ref().map(|_| Pixels::new()).transpose()?;
         let mut failed = 0;
-        for (number, file) in files.iter().enumerate() {
+        for (number, (file, out)) in files.iter().zip(&outs).enumerate() {
             let name = file.display().to_string();
             let picture = match read(file, &name, model.decode_limit()) {
                 Ok(picture) => picture,
@@ -57,19 +60,13 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
                 Err(error) => return Err(error),
             };
             let result = model.reconstruct(picture, &hidden).await?;
-            let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            let out = match &place {
-                Place::Folder(folder) if several => folder.join(format!("{number:04}-{stem}.png")),
-                Place::Folder(folder) => folder.join(format!("{stem}.png")),
-                Place::File(file) => file.clone(),
-            };
             let [width, height] = result.strip_size;
-            image::save_buffer(&out, &result.strip, width, height, image::ExtendedColorType::Rgba8)
+            image::save_buffer(out, &result.strip, width, height, image::ExtendedColorType::Rgba8)
                 .with_context(|| format!("{} cannot be written", out.display()))?;
             if let Some(pixels) = &mut pixels {
                 pixels.add(&if several { format!("{number}/") } else { String::new() }, &result)?;
             }
-            report(common, &name, &out, &result)?;
+            report(common, &name, out, &result)?;
         }
         if failed == files.len() {
             bail!("none of the {failed} files could be read and decoded");
@@ -87,6 +84,27 @@ enum Place {
     File(PathBuf),
     /// Each under its picture's name.
     Folder(PathBuf),
+}
+
+impl Place {
+    /// Where the strip of `file` goes, the `number`th of `several` or the only one.
+    fn of(&self, number: usize, file: &Path, several: bool) -> PathBuf {
+        let stem = || file.file_stem().unwrap_or_default().to_string_lossy();
+        match self {
+            Place::Folder(folder) if several => folder.join(format!("{number:04}-{}.png", stem())),
+            Place::Folder(folder) => folder.join(format!("{}.png", stem())),
+            Place::File(file) => file.clone(),
+        }
+    }
+}
+
+/// Fails where one of `outs`, by the option `name`, is one of the pictures themselves.
+fn spare(name: &str, outs: &[PathBuf], files: &[PathBuf]) -> anyhow::Result<()> {
+    let files: HashSet<PathBuf> = files.iter().filter_map(|file| file.canonicalize().ok()).collect();
+    match outs.iter().find(|out| out.canonicalize().is_ok_and(|out| files.contains(&out))) {
+        Some(out) => bail!("{name}: {} is one of the pictures themselves; expected another place", out.display()),
+        None => Ok(()),
+    }
 }
 
 /// Where the strips of `count` pictures go by `--out`.
@@ -168,19 +186,20 @@ fn report(common: &Common, name: &str, out: &Path, result: &Reconstruction) -> a
     if common.json {
         return json_line(&json!({
             "image": name, "out": out, "visible": result.keep.len(), "patches": result.patches, "keep": result.keep,
-            "hidden_mse": result.hidden_mse, "hidden_psnr_db": result.hidden_psnr_db, "baseline_mse": result.baselines,
+            "hidden_mse": result.hidden_mse, "hidden_psnr_db": result.hidden_psnr_db, "baseline_mse": result.baselines(),
         }));
     }
     let (visible, patches) = (result.keep.len(), result.patches);
     let Some(psnr) = result.hidden_psnr_db else {
         return out!("{name}: {visible} of {patches} patches visible, none hidden -> {}", out.display());
     };
+    let baselines = result.baselines();
     out!(
         "{name}: {visible} of {patches} patches visible, hidden MSE {:.4} (mean colour {:.4}, interpolation {:.4}), \
          PSNR {psnr:.1} dB -> {}",
         result.hidden_mse,
-        result.baselines.mean_colour,
-        result.baselines.interpolation,
+        baselines.mean_colour,
+        baselines.interpolation,
         out.display()
     )
 }

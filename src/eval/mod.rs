@@ -6,5 +6,5 @@ pub mod kernels;
 mod pca;
 
 pub use baseline::{Baselines, baselines, psnr_db};
-pub use golden::{CaseReport, GoldenError, run_case};
+pub use golden::{CaseReport, Compared, GoldenError, run_case};
 pub use pca::principal_components;

@@ -29,12 +29,19 @@ pub struct Reconstruction {
     pub hidden_mse: f64,
     /// The same as PSNR in dB, of pixels that span 0 to 1.
     pub hidden_psnr_db: Option<f64>,
-    /// What two simple guesses reach.
-    pub baselines: Baselines,
     /// visible | reconstruction | reconstruction with visible patches | original, RGBX.
     pub strip: Vec<u8>,
     /// Width and height of `strip`.
     pub strip_size: [u32; 2],
+}
+
+impl Reconstruction {
+    /// What two simple guesses reach, in the units of [`Reconstruction::hidden_mse`].
+    pub fn baselines(&self) -> Baselines {
+        let hidden: Vec<bool> = self.mask.iter().map(|mask| *mask != 0.0).collect();
+        let grid = hidden.len().isqrt();
+        baselines(&self.image, self.side, self.side / grid, &hidden)
+    }
 }
 
 /// A trained model on one device, for single pictures.
@@ -112,7 +119,6 @@ fn summary(
         side,
         keep: (0..hidden.len()).filter(|patch| !hidden[*patch]).collect(),
         patches: hidden.len(),
-        baselines: baselines(&image, side, p, &hidden),
         image,
         pred,
         mask,
