@@ -204,15 +204,15 @@ fn the_program_tells_colours_apart_and_says_what_is_missing() {
     let arguments = ["probe", "--no-untrained", "--epochs", "30", "--data", &flat, "--labels", &file];
     let output = unmask(&arguments);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("27 to learn from, 3 to be told, 3 classes") && !said.contains("untrained"), "{said}");
+    assert!(said.contains("27 to train on, 3 to test, 3 classes") && !said.contains("untrained"), "{said}");
 
     let said = failure(&["probe", "--data", &flat]);
-    assert!(said.contains("00.png") && said.contains("nothing tells what it shows"), "{said}");
+    assert!(said.contains("00.png") && said.contains("it has no class label"), "{said}");
     fs::write(folder.path().join("labels.txt"), &labels[4..]).expect("written");
     let said = failure(&["probe", "--data", &flat, "--labels", &file]);
     assert!(said.contains("29 labels") && said.contains("30 pictures"), "{said}");
     let said = failure(&["probe", "--data", &path("train/red"), "--test", &flat]);
-    assert!(said.contains("nothing tells"), "{said}");
+    assert!(said.contains("no class label"), "{said}");
     fs::rename(folder.path().join("test/red"), folder.path().join("test/rouge")).expect("renamed");
     let said = failure(&["probe", "--data", &path("train"), "--test", &path("test")]);
     assert!(said.contains("class rouge"), "{said}");

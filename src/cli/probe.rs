@@ -14,7 +14,7 @@ use crate::data::{self, Labels, Source, Split};
 use crate::gpu::Gpu;
 use crate::probe::{Accuracy, Embedder, Features, Linear, LinearOptions, Samples, Start, linear, nearest};
 
-/// Pictures to learn from or to be asked about.
+/// Pictures to train on or to test.
 struct Set {
     source: Arc<dyn Source>,
     /// Which of its pictures.
@@ -28,7 +28,7 @@ struct Set {
 struct Told {
     neighbours: Accuracy,
     linear: Linear,
-    /// Pictures to learn from that could be decoded.
+    /// Training pictures that could be decoded.
     #[serde(skip)]
     train: usize,
 }
@@ -62,29 +62,29 @@ pub fn run(common: &Common, args: &ProbeArgs) -> anyhow::Result<()> {
     }
     let asked = trained.linear.accuracy.pictures;
     out!("encoder     {}, {width} numbers a picture", args.encoder.model.name())?;
-    out!("pictures    {} to learn from, {asked} to be told, {} classes", trained.train, classes.len())?;
+    out!("pictures    {} to train on, {asked} to test, {} classes", trained.train, classes.len())?;
     let votes = format!("{} neighbours", args.neighbours.min(trained.train));
     out!("{:<22}{votes:>30}{:>30}", "", "linear classifier")?;
     let shown = |accuracy: &Accuracy| {
-        let five = if classes.len() > 5 { format!(", {:.1} % in five", 100.0 * accuracy.top5) } else { String::new() };
+        let five = if classes.len() > 5 { format!(", top-5 {:.1} %", 100.0 * accuracy.top5) } else { String::new() };
         format!("{:.1} ± {:.1} %{five}", 100.0 * accuracy.top1, 100.0 * accuracy.standard_error())
     };
     let row =
         |name: &str, told: &Told| out!("{name:<22}{:>30}{:>30}", shown(&told.neighbours), shown(&told.linear.accuracy));
     row("this encoder", &trained)?;
     untrained.iter().try_for_each(|told| row("the same untrained", told))?;
-    out!("{:<22}{:>30}", "the commonest class", format!("{:.1} %", 100.0 * commonest))
+    out!("{:<22}{:>30}", "always the commonest", format!("{:.1} %", 100.0 * commonest))
 }
 
-/// What to learn from, what to be asked about, and the names of the classes.
+/// Training pictures, test pictures, and the names of the classes.
 fn sets(args: &ProbeArgs) -> anyhow::Result<(Set, Set, Vec<String>)> {
     let (source, split) = data::open_all(&args.data)?;
-    let labels = labels(args.labels.as_deref(), source.as_ref())?;
+    let labels = labels(args.labels.as_deref(), source.as_ref())?.several()?;
     let classes = labels.classes.clone();
     if args.test.is_empty() {
         let Split { train, held_out } = split;
         if held_out.is_empty() {
-            bail!("{}: a single picture; expected some to learn from and some to be told", args.data.join(", "));
+            bail!("{}: a single picture; expected some to train on and some to test", args.data.join(", "));
         }
         let set = |indices| Set { source: source.clone(), indices, classes: labels.of.clone() };
         return Ok((set(train), set(held_out), classes));
@@ -102,7 +102,7 @@ fn labels(file: Option<&Path>, source: &dyn Source) -> anyhow::Result<Labels> {
     })
 }
 
-/// Share of the pictures to be told that are of the class which is commonest among those to learn from.
+/// Share of the test pictures that are of the class which is commonest among the training pictures.
 fn commonest(train: &Set, test: &Set, classes: usize) -> f64 {
     let mut counts = vec![0; classes];
     train.indices.iter().for_each(|index| counts[train.classes[*index]] += 1);

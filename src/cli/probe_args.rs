@@ -57,17 +57,17 @@ pub struct EmbedArgs {
 #[derive(Clone, Debug, Args)]
 #[command(allow_negative_numbers = true)]
 pub struct ProbeArgs {
-    /// Pictures to learn classes from, as for `train --data`: in a folder for each class, a list with labels behind a tab, tar
+    /// Pictures to train on, as for `train --data`: in one folder per class, a list with labels behind a tab, tar
     /// archives with .cls files, or Parquet files with a column of labels; may be given several times
     #[arg(long, required = true, value_name = "DIR|FILE")]
     pub data: Vec<String>,
-    /// Pictures to tell the classes of [default: the tenth of --data that training holds out]
+    /// Test pictures [default: the tenth of --data that training holds out]
     #[arg(long, value_name = "DIR|FILE")]
     pub test: Vec<String>,
     /// Classes of --data in the order of its pictures: an IDX file, or a text with one a line
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
-    /// The same of --test
+    /// Labels for --test, in the same formats
     #[arg(long, value_name = "FILE", requires = "test")]
     pub test_labels: Option<PathBuf>,
     #[command(flatten)]

@@ -129,7 +129,7 @@ pub enum DataError {
 
     /// A set does not tell what one of its pictures shows.
     #[error(
-        "{name}: nothing tells what it shows; expected pictures in a folder for each class, a list with labels behind a \
+        "{name}: it has no class label; expected pictures in one folder per class, a list with labels behind a \
          tab, a .cls file beside each picture of a tar archive, a column of labels in a Parquet file, or --labels"
     )]
     NoLabel {
@@ -138,14 +138,14 @@ pub enum DataError {
     },
 
     /// All pictures show the same.
-    #[error("all pictures are of one class, {class}; expected two at least")]
+    #[error("all pictures are of one class, {class}; expected at least two classes")]
     OneClass {
         /// The class.
         class: String,
     },
 
     /// A class that the set which is learned from does not have.
-    #[error("class {class} is to be told but not to be learned; expected one of the {classes} classes of --data")]
+    #[error("class {class} of the test pictures does not occur in --data; expected one of its {classes} classes")]
     UnknownClass {
         /// The class.
         class: String,

@@ -29,12 +29,12 @@ impl Labels {
     /// What `source` tells of its pictures.
     ///
     /// # Errors
-    /// [`DataError::NoLabel`] where it does not tell of a picture, or [`DataError::OneClass`].
+    /// [`DataError::NoLabel`] where it does not tell of a picture.
     pub fn of_source(source: &dyn Source) -> Result<Labels, DataError> {
         let label = |index: usize| {
             source.label(index).ok_or_else(|| DataError::NoLabel { name: source.name(index).to_owned() })
         };
-        Labels::new((0..source.len()).map(label).collect::<Result<_, _>>()?)
+        Ok(Labels::new((0..source.len()).map(label).collect::<Result<_, _>>()?))
     }
 
     /// The labels in the file at `path`, in the order of the pictures of a set that has `count`: an IDX file, plain or
@@ -56,21 +56,29 @@ impl Labels {
         if words.len() != count {
             return Err(fail(format!("it holds {} labels; expected one for each of {count} pictures", words.len())));
         }
-        Labels::new(words.iter().map(String::as_str).collect())
+        Ok(Labels::new(words.iter().map(String::as_str).collect()))
     }
 
-    fn new(words: Vec<&str>) -> Result<Labels, DataError> {
+    fn new(words: Vec<&str>) -> Labels {
         let mut classes: Vec<&str> = words.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-        if let [class] = classes.as_slice() {
-            return Err(DataError::OneClass { class: (*class).to_owned() });
-        }
         if classes.iter().all(|class| class.parse::<i64>().is_ok()) {
             classes.sort_by_key(|class| class.parse::<i64>().unwrap_or_default());
         }
         let numbers: HashMap<&str, usize> =
             classes.iter().enumerate().map(|(number, class)| (*class, number)).collect();
         let of = words.iter().map(|word| numbers[word]).collect();
-        Ok(Labels { classes: classes.into_iter().map(str::to_owned).collect(), of })
+        Labels { classes: classes.into_iter().map(str::to_owned).collect(), of }
+    }
+
+    /// The same labels, if there is anything to tell apart.
+    ///
+    /// # Errors
+    /// [`DataError::OneClass`].
+    pub fn several(self) -> Result<Labels, DataError> {
+        match self.classes.as_slice() {
+            [class] => Err(DataError::OneClass { class: class.clone() }),
+            _ => Ok(self),
+        }
     }
 
     /// The same pictures by the numbers of `classes`.
@@ -111,16 +119,16 @@ mod tests {
 
     #[test]
     fn numbers_are_sorted_as_numbers() {
-        let labels = Labels::new(vec!["10", "9", "9", "1"]).expect("labels");
+        let labels = Labels::new(vec!["10", "9", "9", "1"]);
         assert_eq!((labels.classes.join(" "), labels.of), ("1 9 10".to_owned(), vec![2, 1, 1, 0]));
-        let labels = Labels::new(vec!["b", "10", "9"]).expect("labels");
+        let labels = Labels::new(vec!["b", "10", "9"]);
         assert_eq!(labels.classes.join(" "), "10 9 b");
-        assert_eq!(Labels::new(vec!["a", "a"]), Err(DataError::OneClass { class: "a".to_owned() }));
+        assert_eq!(Labels::new(vec!["a", "a"]).several(), Err(DataError::OneClass { class: "a".to_owned() }));
     }
 
     #[test]
     fn classes_of_another_set_are_found_by_name() {
-        let labels = |words: &[&str]| Labels::new(words.to_vec()).expect("labels");
+        let labels = |words: &[&str]| Labels::new(words.to_vec());
         let (train, test) = (labels(&["a", "b", "c"]), labels(&["c", "b", "c"]));
         assert_eq!(test.by(&train.classes), Ok(vec![2, 1, 2]));
         assert_eq!(train.by(&test.classes), Err(DataError::UnknownClass { class: "a".to_owned(), classes: 2 }));

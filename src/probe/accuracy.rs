@@ -21,9 +21,12 @@ impl Accuracy {
         Accuracy { top1: share(1), top5: share(5), pictures: places.len() }
     }
 
-    /// Standard error of [`Accuracy::top1`], as far as the choice of pictures goes.
+    /// Standard error of [`Accuracy::top1`], as far as the choice of pictures goes. With two more pictures told and two
+    /// more not (Agresti and Coull 1998), so that none or all of a few are no certainty.
     pub fn standard_error(&self) -> f64 {
-        (self.top1 * (1.0 - self.top1) / self.pictures.max(1) as f64).sqrt()
+        let pictures = self.pictures as f64 + 4.0;
+        let share = (self.top1 * self.pictures as f64 + 2.0) / pictures;
+        (share * (1.0 - share) / pictures).sqrt()
     }
 }
 
@@ -46,7 +49,8 @@ mod tests {
     fn shares_and_their_error() {
         let accuracy = Accuracy::of(&[0, 0, 0, 4, 5]);
         assert_eq!((accuracy.top1, accuracy.top5, accuracy.pictures), (0.6, 0.8, 5));
-        assert!((accuracy.standard_error() - 0.219).abs() < 1e-3);
+        assert!((accuracy.standard_error() - 0.1656).abs() < 1e-3);
+        assert!(Accuracy::of(&[0]).standard_error() > 0.2, "one picture is no certainty");
         assert_eq!(Accuracy::of(&[]).top1, 0.0);
     }
 

@@ -129,7 +129,7 @@ impl Classifier {
 
     /// Steps of `epochs` passes over `count` samples.
     pub fn steps(&self, count: usize, epochs: u64) -> u64 {
-        (count as u64 * epochs).div_ceil(self.batch as u64).max(1)
+        (count as u64).saturating_mul(epochs).div_ceil(self.batch as u64).max(1)
     }
 
     async fn last_loss(&self) -> Result<f64, TrainError> {

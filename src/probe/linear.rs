@@ -15,6 +15,8 @@ use crate::train::TrainError;
 pub const RATES: [f64; 4] = [3e-4, 1e-3, 3e-3, 1e-2];
 /// One of so many training pictures is held back while the rate is chosen.
 const HELD_BACK: usize = 10;
+/// Fewer of them tell one rate from another by chance.
+const LEAST_HELD_BACK: usize = 20;
 /// Most samples of a step.
 const BATCH: usize = 256;
 
@@ -68,8 +70,9 @@ pub async fn linear(
     let (held_back, rest) = order.split_at(count / HELD_BACK);
 
     let mut whole = Classifier::new(gpu.clone(), sizes, standard.clone(), seed).await?;
-    let rates = if held_back.is_empty() { &[][..] } else { &RATES[..] };
-    let steps = rates.len() as u64 * whole.steps(rest.len(), epochs) + whole.steps(count, epochs);
+    let rates = if held_back.len() < LEAST_HELD_BACK { &[][..] } else { &RATES[..] };
+    let steps =
+        (rates.len() as u64).saturating_mul(whole.steps(rest.len(), epochs)).saturating_add(whole.steps(count, epochs));
     let mut done = 0;
     let mut step = || {
         done += 1;
