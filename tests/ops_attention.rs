@@ -1,4 +1,4 @@
-//! Attention and softmax against their twins, in both variants.
+//! Attention and softmax against their twins, in all variants.
 
 mod common;
 

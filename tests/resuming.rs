@@ -179,5 +179,5 @@ fn the_best_weights_are_saved_when_they_are_measured() {
     succeed(folder.path(), &["export", "run", "--out", "best.safetensors"]);
     fs::remove_file(run.join("checkpoints/best.safetensors")).expect("removed");
     let text = succeed(folder.path(), &["export", "run", "--out", "newest.safetensors"]);
-    assert!(text.contains("the newest is taken") && text.contains("(step 10)"), "{text}");
+    assert!(text.contains("using the newest") && text.contains("(step 10)"), "{text}");
 }

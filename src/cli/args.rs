@@ -56,7 +56,7 @@ impl Common {
 pub enum Command {
     /// Train the micro model for a minute on the built-in photographs, with pictures before and after
     Demo(DemoArgs),
-    /// Train a model on a folder of pictures, or go on with a run
+    /// Train a model on a folder of pictures, or continue a run
     ///
     /// What is not given is as in the model's recipe: `unmask recipe micro` shows every setting and its default.
     Train(Box<TrainArgs>),
@@ -68,11 +68,11 @@ pub enum Command {
     Reconstruct(ReconstructArgs),
     /// Write the encoder's features of pictures as a NumPy array
     Embed(EmbedArgs),
-    /// Tell how well classes of pictures can be told from the encoder's features, beside those of an untrained one
+    /// Measure how well the encoder's features separate classes of pictures, compared with an untrained encoder
     ///
-    /// The encoder stays as it is. Twice: by the votes of the most similar pictures, and by a linear classifier.
+    /// The encoder is frozen. Two methods: votes of the most similar pictures, and a linear classifier.
     Probe(ProbeArgs),
-    /// Bring weights from one layout to another: the original code's, Hugging Face's, timm's, this program's
+    /// Convert weights between layouts: the original code's, Hugging Face's, timm's, this program's
     Convert(ConvertArgs),
     /// Print a recipe with every setting explained, to be changed and given to `train --model`
     Recipe {
@@ -155,7 +155,7 @@ impl From<Strategy> for MaskStrategy {
 pub enum PrecisionArg {
     /// 32-bit floats
     F32,
-    /// 16-bit floats in activations and in what products read, 32-bit ones in all else
+    /// 16-bit floats for activations and the inputs of matrix products, 32-bit ones elsewhere
     Mixed,
 }
 
@@ -185,13 +185,13 @@ pub struct TrainArgs {
     /// Passes over the pictures, instead of steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub epochs: Option<u64>,
-    /// Pictures a micro-batch
+    /// Pictures per micro-batch
     #[arg(long, value_name = "B")]
     pub batch: Option<usize>,
-    /// Micro-batches a step; the effective batch is B x K
+    /// Micro-batches per step; the effective batch is B x K
     #[arg(long, value_name = "K")]
     pub accumulate: Option<usize>,
-    /// Share of hidden patches, 0 to under 1
+    /// Share of hidden patches, more than 0 and less than 1
     #[arg(long, value_name = "R")]
     pub mask_ratio: Option<f64>,
     /// How hidden patches are chosen
@@ -227,7 +227,7 @@ pub struct TrainArgs {
     /// Compute the inside of each block again for its gradients: the same result, slower, with far less memory
     #[arg(long)]
     pub recompute: bool,
-    /// Seed of weights, order, crops and masks: the same seed gives the same run on the same adapter
+    /// Seed of weights, order, crops and masks
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
     /// Use the largest centred square of each picture instead of random crops
@@ -242,7 +242,8 @@ pub struct TrainArgs {
     /// Compute --mean and --std from the pictures
     #[arg(long, conflicts_with_all = ["mean", "std"])]
     pub data_stats: bool,
-    /// Share of the pictures that may be unreadable before training is given up
+    /// Share of the pictures that may be unreadable before training fails; the first 16 do not count where most can be
+    /// read, and with 0 every one does
     #[arg(long, value_name = "SHARE")]
     pub max_unreadable: Option<f64>,
     /// Number formats
@@ -251,8 +252,9 @@ pub struct TrainArgs {
     /// Folder for checkpoints, metrics and previews [default: runs/MODEL-SEED]
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
-    /// Go on with the run in --out, with its own settings and those given anew: data, more steps or epochs, rates,
-    /// clipping, mask ratio, and how often it measures and saves; what cannot change is refused
+    /// Continue the run in --out, with its own settings except those you override: data, more steps or epochs, mask
+    /// ratio, rates, warm-up, weight decay, clipping, --recompute, --early-stop, --keep, --pixel-budget,
+    /// --max-unreadable, and how often it measures and saves; any other change is refused
     #[arg(long)]
     pub resume: bool,
     /// Start from these weights instead of random ones: a file, a folder, or hub:OWNER/NAME
@@ -273,7 +275,7 @@ pub struct TrainArgs {
     /// MiB of GPU memory for pixels; data that needs more is streamed
     #[arg(long, value_name = "MIB")]
     pub pixel_budget: Option<u64>,
-    /// Save and stop after this many steps; --resume goes on
+    /// Save and stop after this many steps; --resume continues
     #[arg(long, value_name = "N")]
     pub stop_after: Option<u64>,
 }

@@ -66,7 +66,7 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
         let all = if args.encoder_sees_masks {
             recipe.model.encoder_sees_masks = true;
             let bench = Bench::new(gpu.clone(), &recipe).await.context("encoder_sees_masks")?;
-            Some(bench.time(args.steps, args.ops, peak).await?)
+            Some(bench.time(args.steps, ops, peak).await?)
         } else {
             None
         };

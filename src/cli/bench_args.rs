@@ -38,7 +38,7 @@ pub struct BenchArgs {
     /// Also show milliseconds an op
     #[arg(long)]
     pub ops: bool,
-    /// Also show milliseconds of each op with each of its shapes
+    /// Also show milliseconds per op and shape
     #[arg(long)]
     pub shapes: bool,
     /// Time every tile for every matrix product of the step instead
@@ -50,7 +50,7 @@ pub struct BenchArgs {
     /// Time a series of batches, of picture sizes or of models instead, as far as 20 s a step and the adapter allow
     #[arg(long, value_name = "BY")]
     pub scale: Option<Scale>,
-    /// Also time the step in slices of this many milliseconds, in turn with whole ones, and print what slices add
+    /// Also time the step in slices of this many milliseconds, alternating with whole steps, and print the overhead
     #[arg(long, value_parser = positive, value_name = "MS")]
     pub slice_ms: Option<f64>,
     /// Also time the variant whose encoder sees mask tokens, and print the ratio

@@ -71,7 +71,7 @@ pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
         return Err(WeightsError::Layout { path, reason }.into());
     }
     if args.whole && args.to != To::Onnx {
-        bail!("--whole goes with --to onnx alone: the other layouts hold all there is");
+        bail!("--whole goes with --to onnx alone");
     }
     check_name(args)?;
     let layout = match args.to {

@@ -27,16 +27,7 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
         let (taken, folder) = (args.out.display(), folder.display());
         say(common, format_args!("{taken} holds a run that is more than a demo and stays; this one goes to {folder}"));
     }
-    let job = Job {
-        pictures: None,
-        recipe,
-        out: Some(folder.clone()),
-        resume: false,
-        snapshot: None,
-        init: None,
-        adapter: common.request(),
-        stop_after: None,
-    };
+    let job = Job { out: Some(folder.clone()), adapter: common.request(), ..Job::new(recipe) };
     let session = Session::start(job)?;
     let commands = session.commands();
     ctrlc::set_handler(move || {
@@ -48,6 +39,7 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
     .context("Ctrl-C cannot be caught")?;
 
     let mut compiling = None;
+    let mut over = false;
     let (mut progress, mut first, mut last, mut started, mut steps) = (None, None, None, 0.0, 0);
     while let Some(event) = session.wait() {
         match event {
@@ -70,7 +62,8 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
                         line.images_per_s.unwrap_or_default()
                     ));
                 }
-                if elapsed >= args.seconds {
+                // Steps that were under way may still be told of.
+                if elapsed >= args.seconds && !std::mem::replace(&mut over, true) {
                     session.send(Command::Measure);
                     session.send(Command::Stop);
                 }
@@ -111,5 +104,7 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
         "               visible patches | reconstruction | with visible patches | original, a row a held-out photograph"
     )?;
     let run = folder.display();
-    out!("run            {run} (go on with `unmask train --resume --out {run}`, until Ctrl-C or --stop-after N steps)")
+    out!(
+        "run            {run} (continue it with `unmask train --resume --out {run}`, until Ctrl-C or --stop-after N steps)"
+    )
 }

@@ -18,7 +18,7 @@ pub fn run(common: &Common, args: &ExportArgs) -> anyhow::Result<()> {
         (false, _) => ("given", (run.clone(), Checkpoint::read(run)?)),
         (true, Some(best)) => ("best", (best.clone(), Checkpoint::read(&best)?)),
         (true, None) => {
-            say(common, "the trained model was never measured, so that none is the best: the newest is taken");
+            say(common, "no held-out loss was measured, so there is no best checkpoint: using the newest");
             let newest = RunFolder::newest(run)?;
             let none = || format!("{}: nothing was saved yet; expected a file in checkpoints/", run.display());
             ("newest", newest.with_context(none)?)

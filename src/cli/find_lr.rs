@@ -12,26 +12,44 @@ use crate::gpu::Gpu;
 use crate::session::{Job, start_trainer};
 use crate::train::{suggested_rate, try_rates};
 
+/// Options of training that have no effect here.
+pub const IDLE: [&str; 13] = [
+    "steps",
+    "epochs",
+    "blr",
+    "min_lr",
+    "warmup_steps",
+    "early_stop",
+    "out",
+    "resume",
+    "eval_every",
+    "checkpoint_every",
+    "preview_every",
+    "keep",
+    "stop_after",
+];
+
 /// Refuses what would have no effect, and ranges that are none.
 fn check(args: &FindLrArgs) -> anyhow::Result<()> {
     let t = &args.train;
-    let idle = [
-        ("--steps", t.steps.is_some()),
-        ("--epochs", t.epochs.is_some()),
-        ("--blr", t.blr.is_some()),
-        ("--min-lr", t.min_lr.is_some()),
-        ("--warmup-steps", t.warmup_steps.is_some()),
-        ("--early-stop", t.early_stop.is_some()),
-        ("--out", t.out.is_some()),
-        ("--resume", t.resume),
-        ("--eval-every", t.eval_every.is_some()),
-        ("--checkpoint-every", t.checkpoint_every.is_some()),
-        ("--preview-every", t.preview_every.is_some()),
-        ("--keep", t.keep.is_some()),
-        ("--stop-after", t.stop_after.is_some()),
+    let given = [
+        t.steps.is_some(),
+        t.epochs.is_some(),
+        t.blr.is_some(),
+        t.min_lr.is_some(),
+        t.warmup_steps.is_some(),
+        t.early_stop.is_some(),
+        t.out.is_some(),
+        t.resume,
+        t.eval_every.is_some(),
+        t.checkpoint_every.is_some(),
+        t.preview_every.is_some(),
+        t.keep.is_some(),
+        t.stop_after.is_some(),
     ];
-    if let Some((name, _)) = idle.iter().find(|(_, given)| *given) {
-        bail!("{name} has no effect on find-lr, which tries --tries rates from --from to --to and writes nothing");
+    if let Some((name, _)) = IDLE.iter().zip(given).find(|(_, given)| *given) {
+        let name = name.replace('_', "-");
+        bail!("--{name} has no effect on find-lr, which tries --tries rates from --from to --to and writes nothing");
     }
     if !(args.from > 0.0 && args.from < args.to && args.to.is_finite()) {
         bail!("--from {:e} --to {:e}: expected rates above 0, the lower one first", args.from, args.to);
@@ -55,14 +73,9 @@ pub fn run(common: &Common, args: &FindLrArgs) -> anyhow::Result<()> {
     recipe.train.steps = 1_000_000_000;
     let scale = recipe.effective_batch() as f64 / 256.0;
     let job = Job {
-        pictures: None,
-        recipe,
-        out: None,
-        resume: false,
-        snapshot: None,
         init: args.train.init.as_deref().map(|init| weights::local(common, init)).transpose()?,
         adapter: common.request(),
-        stop_after: None,
+        ..Job::new(recipe)
     };
     let tried = pollster::block_on(async {
         let mut compiling = None;

@@ -1,4 +1,4 @@
-//! The command line: exit codes 0 done, 1 failed, 2 wrong usage.
+//! The command line: exit codes 0 done, 1 failed, 2 arguments that cannot be parsed, 130 by a second Ctrl-C.
 
 mod args;
 mod bench;
@@ -33,15 +33,26 @@ mod window;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use args::{Cli, Command};
 use progress::ReaderLeft;
 pub use window::Window;
 
+/// What can be asked, as help and completions have it: of the options that find-lr shares with training only those that it
+/// takes.
+fn interface() -> clap::Command {
+    let idle = |arg: clap::Arg| match find_lr::IDLE.contains(&arg.get_id().as_str()) {
+        true => arg.hide(true),
+        false => arg,
+    };
+    Cli::command().mut_subcommand("find-lr", |command| command.mut_args(idle))
+}
+
 /// Parses the arguments and runs the command; without one opens `window`.
 pub fn main(window: Option<Window>) -> ExitCode {
-    let cli = Cli::parse();
+    let matches = interface().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let level = if cli.common.quiet { "error" } else { "warn" };
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(format!("{level},wgpu_hal=off")))
         .format_timestamp(None)
@@ -66,7 +77,7 @@ pub fn main(window: Option<Window>) -> ExitCode {
         Some(Command::Bench(args)) => bench::run(&common, &args),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "unmask", &mut script);
+            clap_complete::generate(shell, &mut interface(), "unmask", &mut script);
             progress::print(format_args!("{}", String::from_utf8_lossy(&script)))
         }
     };

@@ -29,13 +29,13 @@ impl ModelArgs {
         }
     }
 
-    /// The model that comes with the program, as far as it can be told to be another.
+    /// The model that comes with the program; of all hints only another size applies to it.
     fn shipped(&self) -> anyhow::Result<Opened> {
         let hints = self.hints.hints();
         if hints != (Hints { image_size: hints.image_size, ..Hints::default() }) {
             bail!(
-                "--heads, --decoder-heads, --norm-pix-loss and --layer-norm-eps go with --weights: the model that comes \
-                 with the program is known"
+                "--heads, --decoder-heads, --norm-pix-loss and --layer-norm-eps need --weights: they do not apply to the \
+                 model that comes with the program"
             );
         }
         let shipped = Opened::shipped()?;
@@ -57,7 +57,7 @@ impl ModelArgs {
 /// What files of other layouts leave open.
 #[derive(Clone, Debug, Default, Args)]
 pub struct HintArgs {
-    /// Encoder heads of foreign weights, where neither config.json nor a published shape tells
+    /// Encoder heads of foreign weights, if neither config.json nor a known shape determines them
     #[arg(long, value_name = "N")]
     pub heads: Option<usize>,
     /// Decoder heads, likewise

@@ -30,20 +30,19 @@ pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
     }
     if let Some(epochs) = args.epochs {
         let pictures = data::open_all(&recipe.train.data)?.1.train.len();
-        recipe.train.steps = (epochs * pictures as u64).div_ceil(recipe.effective_batch().max(1) as u64).max(1);
+        recipe.train.steps =
+            epochs.saturating_mul(pictures as u64).div_ceil(recipe.effective_batch().max(1) as u64).max(1);
     }
     if let Some(run) = &run {
         resume::check_steps(run, &recipe)?;
     }
     let job = Job {
-        pictures: None,
-        recipe,
         out: Some(out),
         resume: args.resume,
-        snapshot: None,
         init: args.init.as_deref().map(|init| weights::local(common, init)).transpose()?,
         adapter: common.request(),
         stop_after: args.stop_after,
+        ..Job::new(recipe)
     };
     drive(common, job)
 }
@@ -154,7 +153,10 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
                 } else {
                     String::new()
                 };
-                say(common, format_args!("{how} after {step} steps, everything saved{idle}"));
+                say(
+                    common,
+                    format_args!("{how} after {step} step{}, everything saved{idle}", if step == 1 { "" } else { "s" }),
+                );
                 session.join();
                 return unheard.map_or(Ok(()), Err);
             }
@@ -172,20 +174,20 @@ pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
                 session.join();
                 return unheard.map_or(Ok(()), Err);
             }
-            Event::Lost(reason) => bail!("{reason}; --resume goes on from the last checkpoint"),
+            Event::Lost(reason) => bail!("{reason}; --resume continues from the last checkpoint"),
             // Nothing is explored or watched here.
             _ => {}
         }
     }
-    bail!("the session ended without a word")
+    bail!("internal error: the session ended without a result")
 }
 
 fn report_json(event: &Event) -> anyhow::Result<()> {
     match event {
         Event::Started(start) => json_line(&json!({
             "event": "started", "adapter": start.adapter.name, "pictures": start.pictures, "held_out": start.held_out,
-            "measured": start.measured, "skipped": start.skipped.len(), "estimated_bytes": start.estimate.bytes(), "step": start.step, "steps": start.steps,
-            "out": start.out,
+            "measured": start.measured, "skipped": start.skipped.len(), "estimated_bytes": start.estimate.bytes(),
+            "step": start.step, "steps": start.steps, "out": start.out,
         })),
         Event::Step(line) => {
             let mut line = serde_json::to_value(line)?;
@@ -199,6 +201,9 @@ fn report_json(event: &Event) -> anyhow::Result<()> {
         Event::Finished { step, waited } => {
             json_line(&json!({"event": "finished", "step": step, "waited_share": waited}))
         }
+        Event::Cancelled => json_line(&json!({"event": "cancelled"})),
+        Event::Failed(error) => json_line(&json!({"event": "failed", "error": error.to_string()})),
+        Event::Lost(reason) => json_line(&json!({"event": "failed", "error": reason})),
         _ => Ok(()),
     }
 }

@@ -93,11 +93,6 @@ impl Launcher<'_> {
         self.inputs[index].1
     }
 
-    /// Number of inputs.
-    pub fn input_count(&self) -> usize {
-        self.inputs.len()
-    }
-
     /// Output `index`.
     pub fn output(&self, index: usize) -> Arg {
         self.outputs[index].0

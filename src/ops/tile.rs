@@ -83,7 +83,7 @@ impl Tile {
 /// give the same bits.
 pub(super) const PARTIALS: u32 = 8;
 
-/// The tile shapes that tests and benchmarks go through.
+/// All tile shapes: of those that suit an adapter the first is taken where nothing was measured.
 pub const TILES: [Tile; 33] = [
     Tile::Broadcast { rows: 64, columns: 2 },
     Tile::Broadcast { rows: 64, columns: 1 },

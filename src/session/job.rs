@@ -50,6 +50,22 @@ pub struct Job {
     pub stop_after: Option<u64>,
 }
 
+impl Job {
+    /// A run of `recipe` from its first step to its last, which writes nothing.
+    pub fn new(recipe: Recipe) -> Job {
+        Job {
+            pictures: None,
+            recipe,
+            out: None,
+            resume: false,
+            snapshot: None,
+            init: None,
+            adapter: AdapterRequest::default(),
+            stop_after: None,
+        }
+    }
+}
+
 impl std::fmt::Debug for Job {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Job").field("recipe", &self.recipe).field("out", &self.out).finish_non_exhaustive()

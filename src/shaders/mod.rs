@@ -43,7 +43,7 @@ pub fn find(name: &str, conditions: &[&str]) -> Option<&'static str> {
         .map(|(_, _, source)| *source)
 }
 
-/// Replaces the value of each module constant `const NAME: u32 = …;` (or `f32`, `bool`) named in `values`.
+/// Replaces the value of each module constant `const NAME: u32 = …;` named in `values`.
 ///
 /// Tile sizes and head sizes are constants rather than pipeline overrides, so that they can size private arrays.
 /// Then loops that count with `++` are written out, so that arrays of accumulators are indexed by constants alone and

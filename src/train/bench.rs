@@ -210,7 +210,7 @@ impl Bench {
         self.update.run(&self.gpu);
         // Waits for all of the first step, which touches memory for the first time.
         let loss = self.loss().await?;
-        let (mut times, mut encoding) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
+        let (mut times, mut encoding) = (Vec::new(), Vec::new());
         for _ in 0..steps.max(1) {
             let start = platform::now_seconds();
             self.plan.run(&self.gpu);

@@ -45,11 +45,12 @@ impl RunSummary {
         self.lines.iter().rev().find_map(|line| line.loss)
     }
 
-    /// The smallest held-out loss at the run's mask ratio, and its step.
+    /// The smallest held-out loss at the run's mask ratio, and its step; that of the untrained model does not count.
     pub fn best(&self) -> Option<(f64, u64)> {
         let set = self.lines.iter().rev().find_map(|line| line.measured);
         let measured = comparable(&self.lines, self.recipe.model.mask_ratio, set);
-        measured.into_iter().map(|(step, loss)| (loss, step)).min_by(|a, b| a.0.total_cmp(&b.0))
+        let trained = measured.into_iter().filter(|(step, _)| *step > 0);
+        trained.map(|(step, loss)| (loss, step)).min_by(|a, b| a.0.total_cmp(&b.0))
     }
 
     /// Held-out loss by step; the training loss where nothing was held out.
