@@ -1,7 +1,7 @@
 // One AdamW step (Loshchilov and Hutter 2019) over a flat shard of weights.
 //
 // weights, gradients, first, second [length / 4] vec4f; decays: a flag for every BLOCK elements; schedule f32:
-// (lr, 1 - beta1^t, 1 - beta2^t); norm f32: (norm, clip factor, 1 if finite). A gradient that is not finite leaves
+// (lr, 1 - beta1^t, 1 - beta2^t, weight of the average); norm f32: (norm, clip factor, 1 if finite, loss scale). A gradient that is not finite leaves
 // everything as it was. With HALVES, halves [length / 4] vec4f, in 16 bits, is what the weights become, for products.
 // One invocation VECTORS of them, one after the other.
 // conditions: HALVES

@@ -1,4 +1,4 @@
-// What the attention kernels for processors share: their shape, their uniform, queries, keys and values, and where the
+// What the attention kernels for processors without subgroups of 8 share: their shape, their uniform, queries, keys and values, and where the
 // vectors of four tokens lie. Four tokens are handled together as a matrix, a column each.
 //
 // qkv [batch, tokens, 3, heads, 4 vectors], o and dout [batch, tokens, heads, 4 vectors], f32.
