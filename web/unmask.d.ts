@@ -64,7 +64,7 @@ export interface Reconstruction {
     mask: Uint8Array;
     /** Mean square error over hidden patches, in normalised units. */
     hiddenMse: number;
-    /** The same as PSNR in dB. */
+    /** The same as PSNR in dB; undefined where nothing is hidden. */
     hiddenPsnr: number | undefined;
 }
 
@@ -73,11 +73,11 @@ export interface TrainOptions {
     model?: string;
     /** Optimiser steps; 100 if not given. */
     steps?: number;
-    /** Pictures a step. */
+    /** Pictures per step; as the preset has it if not given. */
     batch?: number;
-    /** Base learning rate, scaled by batch / 256. */
+    /** Base learning rate, scaled by batch / 256; as the preset has it if not given. */
     blr?: number;
-    /** Share of hidden patches. */
+    /** Share of hidden patches, more than 0 and less than 1; 0.75 if not given. */
     maskRatio?: number;
     /** Number formats: 32-bit floats, or 16-bit ones where they do, on devices with `shader-f16`; `f32` if not given. */
     precision?: "f32" | "mixed";
@@ -89,7 +89,7 @@ export interface TrainOptions {
     pixelBudget?: number;
     /** Files of pictures to train on; the built-in photographs if not given. */
     pictures?: { name: string; bytes: ArrayBuffer | Uint8Array }[];
-    /** Told of every step. Training ends where it returns `false`. */
+    /** Told of every step, of several at a time where steps are short. Training ends soon after it returns `false`. */
     onProgress?: (progress: { step: number; steps: number; loss: number }) => boolean | void;
 }
 
@@ -115,14 +115,17 @@ export interface SelfTest {
     kernels: KernelReport[];
 }
 
-/** A device with a model on it. Calls are taken one after the other. */
+/**
+ * A device, with a model on it once `loadWeights`, `loadFromHub` or `train` put one there. Calls are taken one after the
+ * other.
+ */
 export class Session {
     private constructor(engine: unknown);
     /** Loads the engine where that is not done yet, and opens a device. Raises `NoWebGpuError` where there is none. */
     static open(options?: LoadOptions): Promise<Session>;
     /** What it runs on. */
     adapter(): Promise<Adapter>;
-    /** Takes up the weights in a safetensors file, or the shipped ones. */
+    /** Takes up the weights in a file (safetensors or `.pth`), or the shipped ones. */
     loadWeights(bytes?: ArrayBuffer | Uint8Array, name?: string): Promise<Model>;
     /**
      * Takes up weights from the Hugging Face hub, such as `facebook/vit-mae-base`: `config.json` and `model.safetensors`

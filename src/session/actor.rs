@@ -17,7 +17,12 @@ use crate::gpu::Gpu;
 use crate::gpu::Pace;
 use crate::platform;
 
-/// A running session.
+/// A running session: a thread of its own, or in a page a task on its event loop.
+///
+/// A session of one job ([`Session::start`]) reports [`Event::Opened`] and [`Event::Started`], then steps, measurements
+/// and files, and last of all [`Event::Finished`], [`Event::Cancelled`], [`Event::Failed`] or [`Event::Lost`]; then
+/// [`Session::wait`] gives `None`. One that is shared ([`Session::open`]) goes on after a run, until it is told to close or
+/// its device is lost. Commands may be sent at any time, and are taken up in order.
 #[derive(Debug)]
 pub struct Session {
     commands: Sender<Command>,
@@ -85,7 +90,8 @@ impl Session {
         self.commands.clone()
     }
 
-    /// The next event, waiting for it; `None` when the session has ended.
+    /// The next event, blocking the calling thread until there is one; `None` when the session has ended. A page must not
+    /// block: it polls.
     pub fn wait(&self) -> Option<Event> {
         self.events.wait()
     }
