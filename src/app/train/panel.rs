@@ -290,7 +290,7 @@ impl Train {
         let left = if speed > 0.0 { (steps.saturating_sub(last.step)) as f64 * batch / speed } else { 0.0 };
         let held_out = self.history.held_out.last().map_or("–".to_owned(), |point| format!("{:.4}", point[1]));
         ui.horizontal_wrapped(|ui| {
-            for (name, value) in [
+            for (position, (name, value)) in [
                 ("step", format!("{} / {steps}", last.step)),
                 ("loss", format!("{:.4}", self.history.smooth.last().map_or(0.0, |point| point[1]))),
                 ("held out", held_out),
@@ -298,10 +298,16 @@ impl Train {
                 ("ms a step", format!("{:.0}", if speed > 0.0 { batch / speed * 1e3 } else { 0.0 })),
                 ("memory", self.started.as_ref().map_or("–".to_owned(), |s| widgets::bytes(s.estimate.bytes()))),
                 ("left", widgets::duration(left)),
-            ] {
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                // Not behind the last, where it would widen all that is below.
+                if position > 0 {
+                    ui.add_space(8.0);
+                }
                 ui.weak(name);
                 ui.monospace(value);
-                ui.add_space(8.0);
             }
         });
     }

@@ -1,12 +1,17 @@
 //! Curves of a run.
 
 use eframe::egui;
-use egui_plot::{GridInput, GridMark, Legend, Line, Plot, PlotPoints};
+use egui_plot::{GridInput, GridMark, Legend, Line, Plot, PlotPoints, Points, log_grid_spacer};
 
 use super::compared::Compared;
 use super::ticks;
 use crate::app::history::History;
 use crate::app::theme;
+
+/// Marks at whole steps: there is nothing between two.
+fn steps(input: GridInput) -> Vec<GridMark> {
+    log_grid_spacer(10)(input).into_iter().filter(|mark| (mark.value - mark.value.round()).abs() < 1e-6).collect()
+}
 
 /// Losses over steps, on a logarithmic scale.
 pub fn losses(ui: &mut egui::Ui, history: &History, others: &[Compared], height: f32) {
@@ -17,6 +22,7 @@ pub fn losses(ui: &mut egui::Ui, history: &History, others: &[Compared], height:
         .height(height)
         .legend(Legend::default())
         .allow_scroll(false)
+        .x_grid_spacer(steps)
         .y_grid_spacer(|GridInput { bounds: (low, high), .. }: GridInput| {
             let mark = |value: f64| GridMark { value: value.log10(), step_size: (high - low) / 4.0 };
             ticks::ticks(low, high).into_iter().map(mark).collect()
@@ -31,6 +37,8 @@ pub fn losses(ui: &mut egui::Ui, history: &History, others: &[Compared], height:
             plot.line(Line::new("loss of each step", log(&history.loss)).color(theme::TRAIN.gamma_multiply(0.35)));
             plot.line(Line::new("training loss", log(&history.smooth)).color(theme::TRAIN).width(2.0));
             plot.line(Line::new("held-out loss", log(&history.held_out)).color(theme::HELD_OUT).width(2.0));
+            // A single measurement is no line yet.
+            plot.points(Points::new("held-out loss", log(&history.held_out)).color(theme::HELD_OUT).radius(2.5));
         });
 }
 
@@ -41,13 +49,16 @@ pub fn rates(ui: &mut egui::Ui, history: &History, height: f32) {
         curve.iter().map(|[x, y]| [*x, y / most]).collect()
     };
     let last = |curve: &[[f64; 2]]| curve.last().map_or(0.0, |point| point[1]);
-    Plot::new("rates").height(height).legend(Legend::default()).allow_scroll(false).show_axes([true, false]).show(
-        ui,
-        |plot| {
+    Plot::new("rates")
+        .height(height)
+        .legend(Legend::default())
+        .allow_scroll(false)
+        .show_axes([true, false])
+        .x_grid_spacer(steps)
+        .show(ui, |plot| {
             let lr = format!("learning rate {:.2e}", last(&history.lr));
             plot.line(Line::new(lr, share(&history.lr)).id("lr").color(theme::RATE).width(1.5));
             let norm = format!("gradient norm {:.2}", last(&history.norm));
             plot.line(Line::new(norm, share(&history.norm)).id("norm").color(theme::NORM).width(1.0));
-        },
-    );
+        });
 }
