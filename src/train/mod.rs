@@ -45,7 +45,7 @@ pub use profile::{OpCost, Profile, TensorBytes};
 pub use recipe::{Augment, Precision, Recipe, TrainRecipe};
 pub use recipe_presets::{RECIPES, recipe_preset};
 pub use reconstruct::{Reconstruction, Reconstructor};
-pub use run_folder::RunFolder;
+pub use run_folder::{NO_RUN, RunFolder};
 pub use runs::{RunSummary, find_runs};
 pub use schedule::Schedule;
 pub use trainer::{StepMetrics, Trainer};

@@ -12,7 +12,9 @@ use super::{Checkpoint, MetricsLine, Recipe, TrainError, read_metrics};
 use crate::platform::{UNFINISHED, write_whole};
 
 /// Name of the file of settings.
-const RECIPE: &str = "recipe.toml";
+pub(super) const RECIPE: &str = "recipe.toml";
+/// What there is to say of a folder without one.
+pub const NO_RUN: &str = "holds no run (recipe.toml is missing)";
 /// Name of the file of weights with the smallest held-out loss.
 const BEST: &str = "best.safetensors";
 
@@ -112,7 +114,7 @@ impl RunFolder {
     fn check_run(path: &Path) -> Result<(), TrainError> {
         match Self::is_run(path) {
             true => Ok(()),
-            false => Err(Self::error(path, "holds no run (recipe.toml is missing); start one without --resume")),
+            false => Err(Self::error(path, format!("{NO_RUN}; start one without --resume"))),
         }
     }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::metrics::comparable;
-use super::{MetricsLine, Recipe, read_metrics};
+use super::run_folder::RECIPE;
+use super::{MetricsLine, Recipe, RunFolder, read_metrics};
 
 /// Deepest folder below the given one that is looked into.
 const DEPTH: usize = 3;
@@ -24,9 +25,10 @@ pub struct RunSummary {
 impl RunSummary {
     /// The run in `path`; `None` where there is none, or its recipe cannot be read, which is logged.
     pub fn open(path: &Path) -> Option<RunSummary> {
-        let file = path.join("recipe.toml");
-        let text = std::fs::read_to_string(&file).ok()?;
-        match Recipe::parse(&file.display().to_string(), &text) {
+        if !RunFolder::is_run(path) {
+            return None;
+        }
+        match RunFolder::recipe(path) {
             Ok(recipe) => Some(RunSummary { path: path.to_owned(), recipe, lines: read_metrics(path) }),
             Err(error) => {
                 log::warn!("passed over: {error}");
@@ -66,6 +68,6 @@ impl RunSummary {
 /// The runs in `folder` and some levels below it, by path; `folder` itself may be one.
 pub fn find_runs(folder: &Path) -> Vec<RunSummary> {
     let entries = WalkDir::new(folder).max_depth(DEPTH).sort_by_file_name().into_iter().filter_map(Result::ok);
-    let recipes = entries.filter(|entry| entry.file_type().is_file() && entry.file_name() == "recipe.toml");
+    let recipes = entries.filter(|entry| entry.file_type().is_file() && entry.file_name() == RECIPE);
     recipes.filter_map(|entry| RunSummary::open(entry.path().parent()?)).collect()
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::app::history::History;
-use crate::train::{TrainError, find_runs};
+use crate::train::{NO_RUN, TrainError, find_runs};
 
 /// A run that is compared with.
 pub struct Compared {
@@ -22,7 +22,7 @@ pub struct Compared {
 pub fn add(others: &mut Vec<Compared>, folder: &Path) -> Result<(), TrainError> {
     let runs = find_runs(folder);
     if runs.is_empty() {
-        let reason = "holds no run (recipe.toml is missing)".to_owned();
+        let reason = NO_RUN.to_owned();
         return Err(TrainError::RunFolder { path: folder.display().to_string(), reason });
     }
     for run in runs {

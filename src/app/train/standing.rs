@@ -7,7 +7,7 @@ use super::Train;
 use crate::app::history::History;
 use crate::app::settings::TrainSettings;
 use crate::platform;
-use crate::train::{Checkpoint, Recipe, TrainError, read_metrics};
+use crate::train::{Checkpoint, NO_RUN, Recipe, RunFolder, TrainError, read_metrics};
 use crate::weights::open_weights;
 
 /// Where a run stands.
@@ -35,17 +35,13 @@ impl Standing {
     /// A folder that holds no run, or checkpoints none of which can be read.
     pub fn in_folder(folder: &Path) -> Result<(Standing, History), TrainError> {
         let fail = |reason: String| TrainError::RunFolder { path: folder.display().to_string(), reason };
-        let file = folder.join("recipe.toml");
-        if !file.exists() {
-            return Err(fail("holds no run (recipe.toml is missing)".to_owned()));
+        if !RunFolder::is_run(folder) {
+            return Err(fail(NO_RUN.to_owned()));
         }
         let files = checkpoints(folder);
         let (step, recipe) = match files.iter().find_map(|file| saved(file)) {
             Some(newest) => newest,
-            None if files.is_empty() => {
-                let text = std::fs::read_to_string(&file).map_err(|error| fail(error.to_string()))?;
-                (0, Recipe::parse(&file.display().to_string(), &text)?)
-            }
+            None if files.is_empty() => (0, RunFolder::recipe(folder)?),
             None => return Err(fail(format!("none of its {} checkpoints can be read", files.len()))),
         };
         let mut history = History::of(read_metrics(folder));
