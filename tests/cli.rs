@@ -90,6 +90,11 @@ fn info_and_selftest_speak_json() {
     assert!(info["adapters"].as_array().is_some_and(|adapters| !adapters.is_empty()), "{info}");
     assert!(info["limits"]["max_buffer_size"].as_u64().is_some_and(|bytes| bytes > 0), "{info}");
 
+    // As in a container without a desktop, of which some drivers complain.
+    let mut bare = Command::new(env!("CARGO_BIN_EXE_unmask"));
+    let bare = bare.arg("info").env_remove("XDG_RUNTIME_DIR").output().expect("the program runs");
+    assert!(bare.status.success() && !text(&bare.stderr).contains("XDG_RUNTIME_DIR"), "{}", text(&bare.stderr));
+
     let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/square32_p8.safetensors");
     let report = unmask(&["selftest", "--json", &case.display().to_string()]);
     assert!(report.status.success(), "{}", text(&report.stderr));

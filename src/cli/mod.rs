@@ -35,6 +35,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
+use crate::platform;
 use args::{Cli, Command};
 use progress::ReaderLeft;
 pub use window::Window;
@@ -50,7 +51,10 @@ fn interface() -> clap::Command {
 }
 
 /// Parses the arguments and runs the command; without one opens `window`.
+///
+/// To be called first of all, while there is one thread.
 pub fn main(window: Option<Window>) -> ExitCode {
+    platform::quiet_drivers();
     let matches = interface().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let level = if cli.common.quiet { "error" } else { "warn" };

@@ -42,6 +42,18 @@ pub fn has_display() -> bool {
     !unix || variable("DISPLAY").is_some() || variable("WAYLAND_DISPLAY").is_some()
 }
 
+/// Keeps Mesa's layer that chooses between adapters from asking a Wayland compositor where there can be none: it prints an
+/// error for every question, as in a container, and this program chooses by itself. Of those who choose by that layer it
+/// stays. To be called before there is a second thread.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn quiet_drivers() {
+    let chosen = ["XDG_RUNTIME_DIR", "NODEVICE_SELECT", "MESA_VK_DEVICE_SELECT", "DRI_PRIME"];
+    if cfg!(target_os = "linux") && chosen.into_iter().all(|name| variable(name).is_none()) {
+        // SAFETY: no other thread reads the environment meanwhile, as there is none yet.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+}
+
 /// Milliseconds on the device below which its clock tells little: browsers make it coarse on purpose.
 pub const LEAST_TIMED: f64 = if cfg!(target_arch = "wasm32") { 2.0 } else { 0.5 };
 
