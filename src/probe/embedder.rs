@@ -9,7 +9,7 @@ use crate::mae::{self, MaeConfig};
 use crate::nn::{Builder, ParamStore, State};
 use crate::ops::{self, CropMode};
 use crate::platform;
-use crate::train::{Precision, Slot, TrainError, capped, decode_limit, largest_batch};
+use crate::train::{Precision, Slot, TrainError, capped, decode_limit, largest_batch, slotted_images};
 use crate::weights::TensorSource;
 
 /// Most pictures of a batch.
@@ -60,14 +60,8 @@ pub struct Embedder {
 fn pooled(config: &MaeConfig, slot: Slot, options: EmbedOptions, batch: usize) -> Result<(Builder, Var), TrainError> {
     let patches = config.patches();
     let mut b = Builder::new().mixed(options.precision == Precision::Mixed);
-    let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot.words]));
-    let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
-    let step = b.graph.external("step", TensorType::u32(&[4]));
+    let (image, _) = slotted_images(&mut b.graph, config, batch, slot, CropMode::CentreSquare)?;
     let noise = b.graph.external("noise", TensorType::f32(&[batch, patches]));
-    let mode = CropMode::CentreSquare;
-    let boxes = ops::crop_boxes(&mut b.graph, sizes, step, mode)?;
-    let rows = mode.most_rows(slot.rows, slot.short);
-    let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, rows, config.pixel_norm())?;
     let masks = mae::given_masks(&mut b.graph, config, noise)?;
     let latent = mae::encoder(&mut b, config, image, masks)?.latent;
     let [first, count] = match options.pool {

@@ -1,8 +1,8 @@
 //! How much memory a run will take, before it takes it.
 
 use super::{Precision, Recipe, Slot, TrainError, decode_limit};
-use crate::graph::{Caps, Layout, TensorType, Var};
-use crate::mae;
+use crate::graph::{Caps, Graph, Layout, TensorType, Var};
+use crate::mae::{self, MaeConfig};
 use crate::nn::{Builder, param_bytes};
 use crate::ops::{self, CropMode};
 
@@ -69,17 +69,12 @@ impl TrainGraph {
         let batch = recipe.train.batch;
         let mut b =
             Builder::new().recomputing(recipe.train.recompute).mixed(recipe.train.precision == Precision::Mixed);
-        let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot.words]));
-        let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
-        let step = b.graph.external("step", TensorType::u32(&[4]));
         let seed = b.graph.external("loss gradient", TensorType::f32(&[1]));
         let mode = match recipe.train.augment {
             super::Augment::RandomCrop => CropMode::PAPER,
             super::Augment::CentreCrop => CropMode::CentreSquare,
         };
-        let boxes = ops::crop_boxes(&mut b.graph, sizes, step, mode)?;
-        let rows = mode.most_rows(slot.rows, slot.short);
-        let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, rows, config.pixel_norm())?;
+        let (image, step) = slotted_images(&mut b.graph, config, batch, slot, mode)?;
         let masks = mae::random_masks(&mut b.graph, config, batch, step)?;
         let loss = mae::pretraining(&mut b, config, image, masks)?;
         b.store_gradients(loss, seed)?;
@@ -103,6 +98,27 @@ impl TrainGraph {
             ..Estimate::default()
         }
     }
+}
+
+/// Pictures in slots as a model of `config` sees them, f32 `[batch, 3, S, S]`, and the random counter: the external tensors
+/// `pixels`, `sizes` and `step`.
+///
+/// # Errors
+/// Those of the shape rules.
+pub fn slotted_images(
+    graph: &mut Graph,
+    config: &MaeConfig,
+    batch: usize,
+    slot: Slot,
+    mode: CropMode,
+) -> Result<(Var, Var), TrainError> {
+    let pixels = graph.external("pixels", TensorType::u32(&[batch, slot.words]));
+    let sizes = graph.external("sizes", TensorType::u32(&[batch, 4]));
+    let step = graph.external("step", TensorType::u32(&[4]));
+    let boxes = ops::crop_boxes(graph, sizes, step, mode)?;
+    let rows = mode.most_rows(slot.rows, slot.short);
+    let image = ops::resample(graph, pixels, sizes, boxes, config.image_size, rows, config.pixel_norm())?;
+    Ok((image, step))
 }
 
 /// What `plan` makes of `most` pictures at a time, or of half as many again and again until every tensor is one that the

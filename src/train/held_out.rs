@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Estimate, Pictures, Recipe, Slot, TrainError, largest_batch};
+use super::{Estimate, Pictures, Recipe, Slot, TrainError, largest_batch, slotted_images};
 use crate::data::Picture;
 use crate::gpu::{BufferSlice, Gpu, Pace, Uploads};
-use crate::graph::{Caps, Layout, Plan, TensorType, Var};
+use crate::graph::{Caps, Layout, Plan, Var};
 use crate::mae;
 use crate::nn::{Builder, ParamStore};
 use crate::ops::{self, CropMode};
@@ -201,13 +201,7 @@ fn measuring(recipe: &Recipe, slot: Slot, batch: usize) -> Result<(Builder, [Var
     let config = &recipe.model;
     let norm = config.pixel_norm();
     let mut b = Builder::new();
-    let pixels = b.graph.external("pixels", TensorType::u32(&[batch, slot.words]));
-    let sizes = b.graph.external("sizes", TensorType::u32(&[batch, 4]));
-    let step = b.graph.external("step", TensorType::u32(&[4]));
-    let mode = CropMode::CentreSquare;
-    let boxes = ops::crop_boxes(&mut b.graph, sizes, step, mode)?;
-    let rows = mode.most_rows(slot.rows, slot.short);
-    let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, rows, norm)?;
+    let (image, step) = slotted_images(&mut b.graph, config, batch, slot, CropMode::CentreSquare)?;
     let masks = mae::random_masks(&mut b.graph, config, batch, step)?;
     let vars = mae::autoencoder(&mut b, config, image, masks)?;
     let strips = ops::preview(&mut b.graph, image, vars.pred, masks.mask, vars.patch_stats, config.patch_size, norm)?;

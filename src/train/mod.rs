@@ -31,7 +31,7 @@ mod turns;
 pub use bench::{Bench, BenchResult, OpTime, ShapeTime};
 pub use checkpoint::{Checkpoint, config_metadata, model_of};
 pub use error::TrainError;
-pub use estimate::{Estimate, estimate, largest_batch};
+pub use estimate::{Estimate, estimate, largest_batch, slotted_images};
 pub use explorer::{Explorer, Hidden, Measured, Rebuilt};
 pub use feed::{Feed, FeedOptions, Pictures, Slot, capped, decode_limit, packed};
 pub use foreign::{Hints, Opened, model_params};
