@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use common::{Random, random_input, run_bits_on};
@@ -63,18 +64,57 @@ fn attention_has_a_choice_where_registers_may_be_few() {
     });
 }
 
+/// Runs the test of this name in a process with a cache folder of its own, and returns what it remembered; none in that
+/// process.
+fn in_a_folder_of_its_own(test: &str) -> Option<String> {
+    if std::env::var(CACHE).is_ok() {
+        return None;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = std::env::current_exe().expect("this test");
+    let mut command = Command::new(program);
+    command.args(["--exact", test, "--nocapture"]).env(CACHE, folder.path());
+    let output = command.output().expect("this test, again");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    Some(std::fs::read_to_string(folder.path().join("tiles.json")).expect("what was measured"))
+}
+
+/// Its choice alters bits, so a second run, which would find the rest of the time for it, must not be the one to make it.
+#[test]
+fn attention_is_chosen_whatever_time_is_left() {
+    if in_a_folder_of_its_own("attention_is_chosen_whatever_time_is_left").is_some() {
+        return;
+    }
+    pollster::block_on(async {
+        let options = GpuOptions { processor: Some(false), few_registers: Some(true), ..GpuOptions::default() };
+        let gpu = Gpu::open(&options).await.expect("an adapter");
+        let build = || {
+            let mut graph = Graph::new();
+            let x = graph.external("x", TensorType::f32(&[2, 50, 512]));
+            let w = graph.external("w", TensorType::f32(&[3 * 128, 512]));
+            let qkv = matmul(&mut graph, Form::NT, x, w).expect("a product");
+            let o = ops::attention(&mut graph, qkv, 2).expect("attention");
+            (graph, o)
+        };
+        let (mut graph, o) = build();
+        tune_within(&gpu, &mut graph, &[o], None, 0.0).await.expect("measured");
+        let settled = graph.choices().clone();
+        assert_eq!(settled.len(), 2, "the product too, so that a resumed run keeps to it: {settled:?}");
+        let class = "attention 4 of 50x64";
+        let remembered = std::fs::read_to_string(Path::new(&std::env::var(CACHE).expect("a folder")).join("tiles.json"));
+        let remembered = remembered.expect("what was measured");
+        assert!(remembered.contains(class) && !remembered.contains("NT "), "{remembered}");
+        let (mut graph, o) = build();
+        tune_within(&gpu, &mut graph, &[o], None, 600.0).await.expect("measured");
+        assert_eq!(graph.choices()[class], settled[class], "what a second run takes");
+    });
+}
+
 /// In a folder of its own: choices are found, remembered, kept to and change no bit.
 #[test]
 fn tiles_are_measured_once_and_change_no_bit() {
-    if std::env::var(CACHE).is_err() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let program = std::env::current_exe().expect("this test");
-        let mut command = Command::new(program);
-        command.args(["--exact", "tiles_are_measured_once_and_change_no_bit", "--nocapture"]).env(CACHE, folder.path());
-        let output = command.output().expect("this test, again");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
-        let written = std::fs::read_to_string(folder.path().join("tiles.json")).expect("what was measured");
+    if let Some(written) = in_a_folder_of_its_own("tiles_are_measured_once_and_change_no_bit") {
         assert!(written.contains("NT 256x96x64") && written.contains("TN 96x64x256"), "{written}");
         return;
     }

@@ -193,7 +193,8 @@ impl Attention {
         let output = alike.output().len();
         let elements = [3 * output, output, alike.statistics().len()];
         let class = extents.class();
-        Some(Trials { class, usual: SMALL.to_owned(), launches, params, elements, flops: alike.flops(2) })
+        let (usual, flops) = (SMALL.to_owned(), alike.flops(2));
+        Some(Trials { class, usual, launches, params, elements, flops, alters_bits: true })
     }
 }
 

@@ -152,7 +152,8 @@ impl MatMul {
         let params = bytemuck::bytes_of(&params(e, splits, 1)).to_vec();
         let elements = [e.m * e.k, e.k * e.n, splits.count * e.m * e.n];
         let flops = 2 * (e.m * e.n * e.k) as u64;
-        Some(Trials { class, usual: usual.to_string(), launches, params, elements, flops })
+        let usual = usual.to_string();
+        Some(Trials { class, usual, launches, params, elements, flops, alters_bits: false })
     }
 
     /// The plain product in one tile, of operands in 16 bits or not: tile, kernel and workgroups.

@@ -16,4 +16,6 @@ pub(super) struct Trials {
     pub elements: [usize; 3],
     /// Operations of each.
     pub flops: u64,
+    /// Whether they sum in different orders, so that the choice changes bits.
+    pub alters_bits: bool,
 }

@@ -15,7 +15,7 @@ use crate::platform;
 
 /// Where choices are remembered, all adapters in one file.
 const FILE: &str = "tiles.json";
-/// Seconds that measuring one graph may take; what is left over keeps the usual tile.
+/// Seconds that measuring one graph may take; products that are left over keep the usual tile.
 const BUDGET: f64 = 1.0;
 /// Measurements of a tile of which the best counts.
 const ROUNDS: usize = 3;
@@ -88,7 +88,7 @@ fn has_halves(graph: &Graph) -> bool {
     })
 }
 
-/// What is to be tried for a plan of `graph` for `roots`, the most work first.
+/// What is to be tried for a plan of `graph` for `roots`: what alters bits first, then the most work.
 fn unknown(caps: Caps, graph: &Graph, roots: &[Var], choices: &Choices) -> Vec<Trials> {
     let mut unknown: BTreeMap<String, (Trials, u64)> = BTreeMap::new();
     for node in graph.fused(roots) {
@@ -107,7 +107,7 @@ fn unknown(caps: Caps, graph: &Graph, roots: &[Var], choices: &Choices) -> Vec<T
         }
     }
     let mut unknown: Vec<(Trials, u64)> = unknown.into_values().collect();
-    unknown.sort_by_key(|(_, flops)| std::cmp::Reverse(*flops));
+    unknown.sort_by_key(|(trials, flops)| (!trials.alters_bits, std::cmp::Reverse(*flops)));
     unknown.into_iter().map(|(trials, _)| trials).collect()
 }
 
@@ -124,8 +124,8 @@ pub struct TileTime {
     pub gflops: f64,
 }
 
-/// What every choice takes for every class of products and of attention in `graph`, on numbers without a pattern: the
-/// classes with the most work first, the fastest tile of each first. Nothing is remembered, and none are where the adapter
+/// What every choice takes for every class of attention and of products in `graph`, on numbers without a pattern: of
+/// either the classes with the most work first, the fastest tile of each first. Nothing is remembered, and none are where the adapter
 /// has no clock.
 ///
 /// # Errors
@@ -162,14 +162,15 @@ pub async fn time_tiles(gpu: &Gpu, graph: &Graph, roots: &[Var]) -> Result<Vec<T
     Ok(all)
 }
 
-/// The fastest tile of each class, of as many as `budget` seconds allow once kernels are compiled.
+/// The fastest tile of each class, of as many as `budget` seconds allow once kernels are compiled. Classes whose choice
+/// alters bits (two or three of two kernels each) do not wait for the next run: it would not repeat this one.
 async fn measure(gpu: &Gpu, unknown: &[Trials], budget: f64) -> Result<Choices, GpuError> {
     let mut choices = Choices::new();
     let buffers = prepare(gpu, unknown).await?;
     warm_up(gpu, unknown, &buffers).await?;
     let start = platform::now_seconds();
     for trials in unknown {
-        if platform::now_seconds() - start > budget {
+        if !trials.alters_bits && platform::now_seconds() - start > budget {
             break;
         }
         platform::pause().await;
