@@ -102,7 +102,8 @@ fn attention_is_chosen_whatever_time_is_left() {
         let settled = graph.choices().clone();
         assert_eq!(settled.len(), 2, "the product too, so that a resumed run keeps to it: {settled:?}");
         let class = "attention 4 of 50x64";
-        let remembered = std::fs::read_to_string(Path::new(&std::env::var(CACHE).expect("a folder")).join("tiles.json"));
+        let remembered =
+            std::fs::read_to_string(Path::new(&std::env::var(CACHE).expect("a folder")).join("tiles.json"));
         let remembered = remembered.expect("what was measured");
         assert!(remembered.contains(class) && !remembered.contains("NT "), "{remembered}");
         let (mut graph, o) = build();

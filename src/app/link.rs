@@ -8,15 +8,16 @@ const MOST: f64 = 0.95;
 
 const TABS: [(Tab, &str); 4] =
     [(Tab::Explore, "explore"), (Tab::Train, "train"), (Tab::Inspect, "inspect"), (Tab::Guide, "guide")];
-const STRATEGIES: [(MaskStrategy, &str); 3] =
-    [(MaskStrategy::Random, "random"), (MaskStrategy::Block, "block"), (MaskStrategy::Grid, "grid")];
 
 /// Sets what `query` says, as in `?ratio=0.75&seed=7&strategy=grid`; what it does not know, or cannot read, it leaves.
 pub fn apply(settings: &mut Settings, query: &str) {
     for (key, value) in query.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('=')) {
         let value = decode(value);
         match key {
-            "tab" => settings.tab = named(&TABS, &value).unwrap_or(settings.tab),
+            "tab" => {
+                let named = TABS.iter().find(|(_, name)| *name == value);
+                settings.tab = named.map_or(settings.tab, |(tab, _)| *tab);
+            }
             "ratio" => {
                 if let Ok(ratio) = value.parse::<f64>()
                     && ratio.is_finite()
@@ -26,7 +27,8 @@ pub fn apply(settings: &mut Settings, query: &str) {
             }
             "seed" => settings.explore.seed = value.parse().map_or(settings.explore.seed, |seed: u32| seed.min(9999)),
             "strategy" => {
-                settings.explore.strategy = named(&STRATEGIES, &value).unwrap_or(settings.explore.strategy);
+                let named = MaskStrategy::ALL.into_iter().find(|strategy| strategy.name() == value);
+                settings.explore.strategy = named.unwrap_or(settings.explore.strategy);
             }
             "image" => settings.explore.photo = value,
             _ => {}
@@ -37,12 +39,11 @@ pub fn apply(settings: &mut Settings, query: &str) {
 /// What is set, for [`apply`]; `photo` is the built-in photograph that is seen, if it is one.
 pub fn query(settings: &Settings, photo: Option<&str>) -> String {
     let explore = &settings.explore;
-    let name = |strategy| STRATEGIES.iter().find(|(other, _)| *other == strategy).map_or("", |(_, name)| *name);
     let mut query = format!(
         "?ratio={}&seed={}&strategy={}",
         (explore.ratio * 1e4).round() / 1e4,
         explore.seed,
-        name(explore.strategy)
+        explore.strategy.name()
     );
     if let Some(photo) = photo {
         query += &format!("&image={}", encode(photo));
@@ -52,10 +53,6 @@ pub fn query(settings: &Settings, photo: Option<&str>) -> String {
         query += &format!("&tab={tab}");
     }
     query
-}
-
-fn named<T: Copy>(names: &[(T, &str)], wanted: &str) -> Option<T> {
-    names.iter().find(|(_, name)| *name == wanted).map(|(value, _)| *value)
 }
 
 /// Percent-encodes all but what a query may hold as it is.

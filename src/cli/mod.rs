@@ -28,6 +28,7 @@ mod resume;
 mod runs;
 mod selftest;
 mod train;
+mod train_screen;
 mod weights;
 mod window;
 

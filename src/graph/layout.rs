@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::memory::{self, Assignment, Lifetime};
 use super::tensor::Origin;
-use super::{Arg, Call, Caps, DType, Graph, GraphError, Launcher, TensorType, Var, fuse};
+use super::{Arg, Call, Caps, DType, Graph, GraphError, Launcher, Node, TensorType, Var, fuse};
 use crate::gpu::{KernelKey, Work};
 
 /// Where a tensor of a layout lives.
@@ -55,79 +55,20 @@ impl Layout {
             home[node.outputs[0].0] = home[node.inputs[0].0];
         }
 
-        let mut tensors: Vec<(TensorType, Place)> =
-            graph.vars.iter().map(|info| (info.ty.clone(), Place::Nowhere)).collect();
-        for (index, info) in graph.vars.iter().enumerate() {
-            if let Origin::External(name) = &info.origin {
-                if info.ty.bytes() > caps.max_binding {
-                    let (shape, bytes, limit) = (info.ty.shape.clone(), info.ty.bytes(), caps.max_binding);
-                    return Err(GraphError::TooLarge { op: name.clone(), shape, bytes, limit });
-                }
-                tensors[index].1 = Place::External(name.clone());
-            }
-        }
-        for (var, name) in &graph.stores {
-            let tensor = home[var.0];
-            if tensors[tensor].1 != Place::Nowhere {
-                let reason = format!("\"{name}\" would be stored in two places");
-                return Err(GraphError::Shape { op: "store", reason });
-            }
-            tensors[tensor].1 = Place::External(name.clone());
-        }
-
-        let mut steps = Vec::new();
-        let mut spans: HashMap<usize, Lifetime> = HashMap::new();
-        let (mut flops, mut op_flops) = (0, HashMap::new());
+        let tensors = given(graph, &home, caps)?;
+        let mut draft = Draft {
+            graph,
+            caps,
+            home: &home,
+            tensors,
+            steps: Vec::new(),
+            spans: HashMap::new(),
+            op_flops: HashMap::new(),
+        };
         for node in nodes.iter().filter(|node| !node.op.is_alias()) {
-            let position = steps.len();
-            let side = |vars: &[Var]| -> Vec<(Arg, &TensorType)> {
-                vars.iter().map(|var| (Arg(home[var.0]), graph.ty(*var))).collect()
-            };
-            let mut launcher = Launcher {
-                caps,
-                choices: &graph.choices,
-                inputs: side(&node.inputs),
-                outputs: side(&node.outputs),
-                scratch: Vec::new(),
-                first_scratch: tensors.len(),
-                calls: Vec::new(),
-            };
-            node.op.launch(&mut launcher)?;
-            let types =
-                |side: &[(Arg, &'_ TensorType)]| -> u64 { side.iter().map(|(_, ty)| ty.bytes()).max().unwrap_or(0) };
-            debug_assert!(types(&launcher.outputs) > 0, "{} has an empty output", node.op.name());
-            let input_types: Vec<&TensorType> = launcher.inputs.iter().map(|(_, ty)| *ty).collect();
-            let output_types: Vec<&TensorType> = launcher.outputs.iter().map(|(_, ty)| *ty).collect();
-            let work = node.op.flops(&input_types, &output_types);
-            flops += work;
-            *op_flops.entry(node.op.name()).or_default() += work;
-            for ty in output_types.iter().copied().chain(&launcher.scratch) {
-                if ty.bytes() > caps.max_binding {
-                    return Err(GraphError::TooLarge {
-                        op: node.op.name().to_owned(),
-                        shape: ty.shape.clone(),
-                        bytes: ty.bytes(),
-                        limit: caps.max_binding,
-                    });
-                }
-            }
-            let shapes: Vec<String> = input_types
-                .iter()
-                .map(|ty| ty.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x"))
-                .collect();
-            let shapes = shapes.join(", ");
-            let calls = launcher.calls;
-            tensors.extend(launcher.scratch.into_iter().map(|ty| (ty, Place::Nowhere)));
-            for (_, arg) in calls.iter().flat_map(|call| &call.args) {
-                let unused = || Lifetime { bytes: tensors[arg.0].0.bytes(), used: Vec::new(), last: position };
-                let span = spans.entry(arg.0).or_insert_with(unused);
-                span.last = position;
-                if span.used.last() != Some(&position) {
-                    span.used.push(position);
-                }
-            }
-            steps.push(Step { op: node.op.name(), work: Work { shapes, flops: work }, calls });
+            draft.add(node)?;
         }
+        let Draft { mut tensors, steps, mut spans, op_flops, .. } = draft;
         for root in roots {
             if let Some(span) = spans.get_mut(&home[root.0]) {
                 span.last = steps.len();
@@ -142,6 +83,7 @@ impl Layout {
         for (tensor, (slot, offset)) in planned.into_iter().zip(place) {
             tensors[tensor].1 = Place::Slot(slot, offset);
         }
+        let flops = op_flops.values().sum();
         Ok(Layout { steps, tensors, home, slots: bytes, lower_bound, flops, op_flops })
     }
 
@@ -173,5 +115,92 @@ impl Layout {
     /// Number of kernel launches of one run.
     pub fn dispatches(&self) -> usize {
         self.steps.iter().map(|step| step.calls.len()).sum()
+    }
+}
+
+/// The tensors of `graph`: those that are given from outside, or stored there, have their place.
+fn given(graph: &Graph, home: &[usize], caps: Caps) -> Result<Vec<(TensorType, Place)>, GraphError> {
+    let mut tensors: Vec<(TensorType, Place)> =
+        graph.vars.iter().map(|info| (info.ty.clone(), Place::Nowhere)).collect();
+    for (tensor, info) in tensors.iter_mut().zip(&graph.vars) {
+        if let Origin::External(name) = &info.origin {
+            check_size(name, &info.ty, caps)?;
+            tensor.1 = Place::External(name.clone());
+        }
+    }
+    for (var, name) in &graph.stores {
+        let place = &mut tensors[home[var.0]].1;
+        if *place != Place::Nowhere {
+            let reason = format!("\"{name}\" would be stored in two places");
+            return Err(GraphError::Shape { op: "store", reason });
+        }
+        *place = Place::External(name.clone());
+    }
+    Ok(tensors)
+}
+
+/// Fails where `ty`, which belongs to `op`, is more than a kernel can bind.
+fn check_size(op: &str, ty: &TensorType, caps: Caps) -> Result<(), GraphError> {
+    if ty.bytes() <= caps.max_binding {
+        return Ok(());
+    }
+    let (shape, bytes, limit) = (ty.shape.clone(), ty.bytes(), caps.max_binding);
+    Err(GraphError::TooLarge { op: op.to_owned(), shape, bytes, limit })
+}
+
+/// A layout while ops are added in their order.
+struct Draft<'a> {
+    graph: &'a Graph,
+    caps: Caps,
+    home: &'a [usize],
+    tensors: Vec<(TensorType, Place)>,
+    steps: Vec<Step>,
+    /// When the tensors that the steps bind are in use.
+    spans: HashMap<usize, Lifetime>,
+    op_flops: HashMap<&'static str, u64>,
+}
+
+impl Draft<'_> {
+    /// Asks the op of `node` for its launches, and places them last.
+    fn add(&mut self, node: &Node) -> Result<(), GraphError> {
+        let (graph, home) = (self.graph, self.home);
+        let side = |vars: &[Var]| -> Vec<(Arg, &TensorType)> {
+            vars.iter().map(|var| (Arg(home[var.0]), graph.ty(*var))).collect()
+        };
+        let mut launcher = Launcher {
+            caps: self.caps,
+            choices: &graph.choices,
+            inputs: side(&node.inputs),
+            outputs: side(&node.outputs),
+            scratch: Vec::new(),
+            first_scratch: self.tensors.len(),
+            calls: Vec::new(),
+        };
+        node.op.launch(&mut launcher)?;
+        let Launcher { inputs, outputs, scratch, calls, .. } = launcher;
+        let inputs: Vec<&TensorType> = inputs.into_iter().map(|(_, ty)| ty).collect();
+        let outputs: Vec<&TensorType> = outputs.into_iter().map(|(_, ty)| ty).collect();
+        let op = node.op.name();
+        debug_assert!(outputs.iter().any(|ty| ty.bytes() > 0), "{op} has an empty output");
+        for ty in outputs.iter().copied().chain(&scratch) {
+            check_size(op, ty, self.caps)?;
+        }
+        let flops = node.op.flops(&inputs, &outputs);
+        *self.op_flops.entry(op).or_default() += flops;
+        let extents = |ty: &&TensorType| ty.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
+        let shapes = inputs.iter().map(extents).collect::<Vec<_>>().join(", ");
+
+        let position = self.steps.len();
+        self.tensors.extend(scratch.into_iter().map(|ty| (ty, Place::Nowhere)));
+        for (_, arg) in calls.iter().flat_map(|call| &call.args) {
+            let unused = || Lifetime { bytes: self.tensors[arg.0].0.bytes(), used: Vec::new(), last: position };
+            let span = self.spans.entry(arg.0).or_insert_with(unused);
+            span.last = position;
+            if span.used.last() != Some(&position) {
+                span.used.push(position);
+            }
+        }
+        self.steps.push(Step { op, work: Work { shapes, flops }, calls });
+        Ok(())
     }
 }

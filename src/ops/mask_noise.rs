@@ -26,6 +26,20 @@ pub enum MaskStrategy {
     Grid,
 }
 
+impl MaskStrategy {
+    /// All there are.
+    pub const ALL: [MaskStrategy; 3] = [MaskStrategy::Random, MaskStrategy::Block, MaskStrategy::Grid];
+
+    /// What it is called in recipes, addresses and menus.
+    pub fn name(self) -> &'static str {
+        match self {
+            MaskStrategy::Random => "random",
+            MaskStrategy::Block => "block",
+            MaskStrategy::Grid => "grid",
+        }
+    }
+}
+
 /// `step` u32 `[4]` (seed, step, stream, place of the first picture) to noise f32 `[batch, grid²]`, patches in raster order.
 ///
 /// The `hidden` patches of a picture with the largest noise are those to hide: see [`super::MaskRank`]. Noise depends

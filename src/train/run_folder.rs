@@ -124,16 +124,24 @@ impl RunFolder {
     /// # Errors
     /// A folder that cannot be read, or whose checkpoints are all damaged.
     pub fn newest(path: &Path) -> Result<Option<(PathBuf, Checkpoint)>, TrainError> {
-        let steps = Self::saved_steps(path)?;
-        let found = steps.iter().rev().find_map(|step| {
-            let file = Self::checkpoint_path(path, *step);
-            let read = Checkpoint::read(&file).inspect_err(|error| log::warn!("checkpoint passed over: {error}"));
-            Some((file, read.ok()?))
+        let files = Self::checkpoints(path)?;
+        let found = files.iter().find_map(|file| {
+            let read = Checkpoint::read(file).inspect_err(|error| log::warn!("checkpoint passed over: {error}"));
+            Some((file.clone(), read.ok()?))
         });
         match found {
-            None if !steps.is_empty() => Err(Self::error(path, "has no readable checkpoint")),
+            None if !files.is_empty() => Err(Self::error(path, "has no readable checkpoint")),
             found => Ok(found),
         }
+    }
+
+    /// Files of the checkpoints of the run in `path`, the newest first, whether they can be read or not.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn checkpoints(path: &Path) -> Result<Vec<PathBuf>, TrainError> {
+        let steps = Self::saved_steps(path)?;
+        Ok(steps.into_iter().rev().map(|step| Self::checkpoint_path(path, step)).collect())
     }
 
     /// Where the weights with the smallest held-out loss of the run in `path` lie; `None` where none were measured.

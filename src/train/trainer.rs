@@ -2,6 +2,7 @@
 
 mod collect;
 mod plans;
+mod prepare;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,21 +10,16 @@ use std::sync::Arc;
 use super::checkpoint::{Checkpoint, loss_scaling_metadata, tiles_metadata};
 use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
-use super::{Estimate, Feed, FeedOptions, HeldOut, Pictures, Recipe, TrainError, decode_limit, packed};
-use crate::data::{Picture, Source, Split, load_all_beside};
+use super::{Estimate, Feed, FeedOptions, HeldOut, Pictures, Recipe, TrainError, decode_limit};
+use crate::data::{Picture, Source, Split};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, MAX_SUBMIT, Mark, Pace, Slices, Uploads};
 use crate::graph::Choices;
 use crate::nn::{ParamStore, State};
-use crate::ops::{self, FIRST_SCALE, LossScaling, average_weight};
-use crate::platform;
+use crate::ops::{self, LossScaling, average_weight};
 use crate::weights::Tensors;
 pub use collect::StepMetrics;
 use plans::{Running, is_mixed, optimiser_lists, run_plan};
 
-/// Most held-out pictures that are measured.
-const MAX_HELD_OUT: usize = 512;
-/// Held-out pictures that are rebuilt while the model learns.
-const PROBES: usize = 4;
 /// Micro-batches that are submitted before the device has done the first of them.
 const MOST_BEHIND: usize = 2;
 /// Steps whose losses may wait on the device before they are read.
@@ -104,44 +100,29 @@ impl Trainer {
         let limit = decode_limit(recipe.model.image_size);
         let t = &recipe.train;
         let samples = checkpoint.map_or(0, |checkpoint| checkpoint.samples);
-        let held = split.measured(MAX_HELD_OUT);
-        let loaded = load_all_beside(source.as_ref(), &held, Some(limit), platform::threads()).await;
-        let mut skipped: Vec<String> = loaded.skipped.iter().map(|(name, _)| name.clone()).collect();
-        let held = packed(loaded);
         let budget = t.pixel_budget << 20;
-        let (held, taken) = HeldOut::within(held, budget);
-        let probes = held.len().min(PROBES);
-        let probe_pictures = (0..probes).map(|place| held[place * held.len() / probes].clone()).collect();
+        let kept = prepare::held_out(source.as_ref(), split, limit, budget).await;
         let options = FeedOptions {
             batch: t.batch,
             seed: t.seed,
             samples,
-            budget: budget.saturating_sub(taken),
+            budget: budget.saturating_sub(kept.bytes),
             limit,
             max_unreadable: t.max_unreadable,
         };
         let feed = Feed::open(&gpu, source, &split.train, options).await?;
+        let mut skipped = kept.skipped;
         skipped.extend_from_slice(feed.skipped());
 
         let mut graph = TrainGraph::build(&recipe, feed.slot())?;
         let pinned = checkpoint.map(Checkpoint::tiles).transpose()?;
         let roots = graph.roots();
         ops::tune(&gpu, &mut graph.builder.graph, &roots, pinned).await?;
-        let mut store = ParamStore::new(&gpu, graph.builder.params(), true).await?;
-        if t.ema_decay > 0.0 {
-            store.keep_average(&gpu).await?;
-        }
-        match checkpoint {
-            Some(checkpoint) => checkpoint.restore(&gpu, &store)?,
-            None => {
-                store.initialise(&gpu, t.seed);
-                store.begin_average(&gpu);
-            }
-        }
-        let held_out = match held.is_empty() {
+        let store = prepare::parameters(&gpu, &recipe, &graph, checkpoint).await?;
+        let held_out = match kept.pictures.is_empty() {
             true => None,
             false => {
-                let pictures = Pictures::upload(&gpu, held).await?;
+                let pictures = Pictures::upload(&gpu, kept.pictures).await?;
                 Some(HeldOut::new(&gpu, &recipe, &store, pictures).await?)
             }
         };
@@ -152,21 +133,8 @@ impl Trainer {
             gpu.buffer("sizes", t.batch as u64 * 16).await?,
             gpu.buffer("step", 16).await?,
         ];
-        let step = checkpoint.map_or(0, |checkpoint| checkpoint.step);
         let schedule = gpu.buffer("schedule", 16).await?;
-        let scaling = LossScaling {
-            state: gpu.buffer("loss scaling", 16).await?,
-            schedule: schedule.clone(),
-            adamw: recipe.optimiser(),
-            micro_batches: t.accumulate,
-        };
-        let first = if is_mixed(&recipe) { FIRST_SCALE } else { 1.0 };
-        let state = match checkpoint {
-            Some(checkpoint) => checkpoint.loss_scaling()?,
-            None => None,
-        };
-        let begun = LossScaling::state_at(first, t.accumulate, &scaling.adamw, step);
-        gpu.upload(&scaling.state, &state.unwrap_or(begun));
+        let scaling = prepare::loss_scaling(&gpu, &recipe, &schedule, checkpoint).await?;
         let running = run_plan(&gpu, &recipe, &graph, &store, &inputs, &scaling).await?;
         let norm = gpu.buffer("norm", 16).await?;
         let ring = gpu.buffer("losses", (RING * (t.accumulate + 4)) as u64 * 4).await?;
@@ -181,7 +149,7 @@ impl Trainer {
             held_out,
             kept_back: split.held_out.len(),
             skipped,
-            probe_pictures,
+            probe_pictures: kept.probes,
             running,
             inputs,
             scaling,
@@ -191,7 +159,7 @@ impl Trainer {
             add_first,
             add_next,
             update,
-            step,
+            step: checkpoint.map_or(0, |checkpoint| checkpoint.step),
             drawn: samples,
             stage: Stage::default(),
             behind: VecDeque::new(),

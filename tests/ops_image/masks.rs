@@ -21,7 +21,7 @@ fn masks(op: MaskNoise, at: Data) -> (Vec<f32>, Vec<Vec<bool>>) {
 
 #[test]
 fn every_strategy_hides_as_many_as_asked_for() {
-    for strategy in [MaskStrategy::Random, MaskStrategy::Block, MaskStrategy::Grid] {
+    for strategy in MaskStrategy::ALL {
         for (grid, hidden) in [(14, 147), (14, 98), (16, 192), (7, 36), (5, 1), (3, 8), (2, 3), (1, 0), (20, 380)] {
             let op = MaskNoise { strategy, batch: 9, grid, hidden };
             let (noise, masks) = masks(op, step(11, 5));
@@ -37,7 +37,7 @@ fn every_strategy_hides_as_many_as_asked_for() {
         assert_ne!(first, masks(op, step(2, 1)).0, "another seed");
         assert_ne!(first[..196], first[196..392], "another picture");
     }
-    for strategy in [MaskStrategy::Random, MaskStrategy::Block, MaskStrategy::Grid] {
+    for strategy in MaskStrategy::ALL {
         let op = |batch| MaskNoise { strategy, batch, grid: 7, hidden: 36 };
         let (whole, part) = (masks(op(5), step(1, 1)).0, masks(op(2), Data::U32(vec![1, 1, 0, 3])).0);
         assert_eq!(whole[3 * 49..], part, "a batch in parts");

@@ -45,11 +45,11 @@ impl Explore {
 
         egui::Grid::new("masking").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
             ui.label("Strategy").on_hover_text("how hidden patches are chosen; click or drag over a picture to paint");
-            let chosen = if self.painted.is_some() { "painted" } else { strategy_name(settings.strategy) };
+            let chosen = if self.painted.is_some() { "painted" } else { settings.strategy.name() };
             egui::ComboBox::from_id_salt("strategy").selected_text(chosen).show_ui(ui, |ui| {
-                for strategy in [MaskStrategy::Random, MaskStrategy::Block, MaskStrategy::Grid] {
+                for strategy in MaskStrategy::ALL {
                     let selected = self.painted.is_none() && settings.strategy == strategy;
-                    if ui.selectable_label(selected, strategy_name(strategy)).clicked() {
+                    if ui.selectable_label(selected, strategy.name()).clicked() {
                         settings.strategy = strategy;
                         self.painted = None;
                     }
@@ -138,13 +138,5 @@ impl Explore {
             }
             None => "loading…".to_owned(),
         }
-    }
-}
-
-fn strategy_name(strategy: MaskStrategy) -> &'static str {
-    match strategy {
-        MaskStrategy::Random => "random",
-        MaskStrategy::Block => "block",
-        MaskStrategy::Grid => "grid",
     }
 }

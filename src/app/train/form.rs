@@ -154,14 +154,9 @@ fn training(ui: &mut egui::Ui, recipe: &mut Recipe, base: &Recipe) {
     set(ui, "Mask ratio", hint, &mut recipe.model.mask_ratio, &base.model.mask_ratio, number(0.01..=0.999, 0.01));
     let hint = "how hidden patches are chosen";
     set(ui, "Mask strategy", hint, &mut recipe.model.mask_strategy, &base.model.mask_strategy, |ui, value| {
-        let text = |strategy| match strategy {
-            MaskStrategy::Random => "random",
-            MaskStrategy::Block => "block",
-            MaskStrategy::Grid => "grid",
-        };
-        let combo = egui::ComboBox::from_id_salt("train strategy").selected_text(text(*value)).show_ui(ui, |ui| {
-            for strategy in [MaskStrategy::Random, MaskStrategy::Block, MaskStrategy::Grid] {
-                ui.selectable_value(value, strategy, text(strategy));
+        let combo = egui::ComboBox::from_id_salt("train strategy").selected_text(value.name()).show_ui(ui, |ui| {
+            for strategy in MaskStrategy::ALL {
+                ui.selectable_value(value, strategy, strategy.name());
             }
         });
         combo.response

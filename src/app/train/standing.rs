@@ -38,7 +38,7 @@ impl Standing {
         if !RunFolder::is_run(folder) {
             return Err(fail(NO_RUN.to_owned()));
         }
-        let files = checkpoints(folder);
+        let files = RunFolder::checkpoints(folder).unwrap_or_default();
         let (step, recipe) = match files.iter().find_map(|file| saved(file)) {
             Some(newest) => newest,
             None if files.is_empty() => (0, RunFolder::recipe(folder)?),
@@ -103,19 +103,9 @@ impl Train {
     }
 }
 
-/// Files of the checkpoints of the run in `folder`, the newest first.
-fn checkpoints(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder.join("checkpoints")).into_iter().flatten().flatten();
-    let step = |name: &str| name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse::<u64>().ok();
-    let mut files: Vec<(u64, PathBuf)> =
-        entries.filter_map(|entry| Some((step(entry.file_name().to_str()?)?, entry.path()))).collect();
-    files.sort_unstable();
-    files.into_iter().rev().map(|(_, file)| file).collect()
-}
-
 /// The newest checkpoint of the run in `folder` that can be read.
 pub fn newest(folder: &Path) -> Option<PathBuf> {
-    checkpoints(folder).into_iter().find(|file| saved(file).is_some())
+    RunFolder::checkpoints(folder).ok()?.into_iter().find(|file| saved(file).is_some())
 }
 
 /// Step and settings of a checkpoint, by its header alone: whether its numbers are whole is seen when the run goes on.

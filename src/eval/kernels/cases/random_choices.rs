@@ -13,7 +13,7 @@ pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
     for (name, mode) in [("random", CropMode::PAPER), ("centre", CropMode::CentreSquare), ("whole", CropMode::Whole)] {
         cases.push(crops(name, mode)?);
     }
-    for strategy in [MaskStrategy::Random, MaskStrategy::Block, MaskStrategy::Grid] {
+    for strategy in MaskStrategy::ALL {
         for (grid, hidden) in [(14, 147), (5, 11)] {
             cases.push(noise(MaskNoise { strategy, batch: 3, grid, hidden })?);
         }

@@ -1,0 +1,126 @@
+//! What a run says on the terminal: lines and a progress bar, or lines of JSON.
+
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use super::args::Common;
+use super::compile_bar::CompileBar;
+use super::progress::{bar, json_line, say};
+use crate::session::{Event, Started};
+use crate::train::MetricsLine;
+
+/// The lines and bars of one run.
+pub struct TrainScreen<'a> {
+    common: &'a Common,
+    compiling: Option<CompileBar>,
+    progress: Option<ProgressBar>,
+    held_out: Option<f64>,
+}
+
+impl<'a> TrainScreen<'a> {
+    /// Before anything is said.
+    pub fn new(common: &'a Common) -> TrainScreen<'a> {
+        TrainScreen { common, compiling: None, progress: None, held_out: None }
+    }
+
+    /// Says what `event` tells, of a run that was `stopped` by its user or not.
+    pub fn show(&mut self, event: &Event, stopped: bool) {
+        match event {
+            Event::Opened(kernels) => self.compiling = Some(CompileBar::watch(self.common, kernels.clone())),
+            Event::Started(start) => self.started(start),
+            Event::Step(line) => self.step(line),
+            Event::HeldOut { step, loss } => {
+                self.held_out = Some(*loss);
+                if let Some(bar) = &self.progress {
+                    bar.suspend(|| say(self.common, format_args!("step {step}: held-out loss {loss:.4}")));
+                }
+            }
+            Event::Saved(path) | Event::Preview(path) => log::info!("wrote {}", path.display()),
+            Event::Warning(text) | Event::Refused(text) => log::warn!("{text}"),
+            Event::Finished { step, waited } => {
+                if let Some(bar) = self.progress.take() {
+                    bar.finish_and_clear();
+                }
+                let how = if stopped { "stopped" } else { "done" };
+                let steps = if *step == 1 { "step" } else { "steps" };
+                let idle = match *waited > 0.0 {
+                    true => format!("; the adapter waited for pictures {:.1} % of the time", waited * 100.0),
+                    false => String::new(),
+                };
+                say(self.common, format_args!("{how} after {step} {steps}, everything saved{idle}"));
+            }
+            Event::Failed(_) => {
+                self.compiling = None;
+                if let Some(bar) = self.progress.take() {
+                    bar.abandon();
+                }
+            }
+            Event::Cancelled => {
+                self.compiling = None;
+                say(self.common, "stopped before it began; nothing was written");
+            }
+            // Nothing is explored or watched here.
+            _ => {}
+        }
+    }
+
+    fn started(&mut self, start: &Started) {
+        self.compiling = None;
+        let adapter = &start.adapter;
+        say(self.common, format_args!("adapter   {} ({}, {})", adapter.name, adapter.backend, adapter.driver));
+        let skipped = match start.skipped.len() {
+            0 => String::new(),
+            count => format!(", {count} unreadable"),
+        };
+        say(
+            self.common,
+            format_args!(
+                "pictures  {} to train on, {} held out, {} of them measured{skipped}",
+                start.pictures, start.held_out, start.measured
+            ),
+        );
+        say(self.common, format_args!("memory    {} estimated", start.estimate));
+        if let Some(out) = &start.out {
+            say(self.common, format_args!("run       {}", out.display()));
+        }
+        self.progress = Some(bar(self.common, start.steps, start.step));
+    }
+
+    fn step(&self, line: &MetricsLine) {
+        let Some(bar) = &self.progress else { return };
+        bar.set_position(line.step);
+        let held = self.held_out.map(|loss| format!(" (held out {loss:.4})")).unwrap_or_default();
+        let (loss, speed) = (line.loss.unwrap_or_default(), line.images_per_s.unwrap_or_default());
+        bar.set_message(format!("loss {loss:.4}{held} {speed:.0} images/s"));
+    }
+}
+
+/// Prints `event` as a line of JSON, if it is one that programs are told.
+///
+/// # Errors
+/// Those of standard output, such as that nobody reads it any more.
+pub fn report_json(event: &Event) -> anyhow::Result<()> {
+    match event {
+        Event::Started(start) => json_line(&json!({
+            "event": "started", "adapter": start.adapter.name, "pictures": start.pictures, "held_out": start.held_out,
+            "measured": start.measured, "skipped": start.skipped.len(), "estimated_bytes": start.estimate.bytes(),
+            "step": start.step, "steps": start.steps, "out": start.out,
+        })),
+        Event::Step(line) => {
+            let mut line = serde_json::to_value(line)?;
+            line["event"] = "step".into();
+            json_line(&line)
+        }
+        Event::HeldOut { step, loss } => json_line(&json!({"event": "held_out", "step": step, "held_out_loss": loss})),
+        Event::Saved(path) => json_line(&json!({"event": "saved", "path": path})),
+        Event::Preview(path) => json_line(&json!({"event": "preview", "path": path})),
+        Event::Warning(text) | Event::Refused(text) => json_line(&json!({"event": "warning", "text": text})),
+        Event::Finished { step, waited } => {
+            json_line(&json!({"event": "finished", "step": step, "waited_share": waited}))
+        }
+        Event::Cancelled => json_line(&json!({"event": "cancelled"})),
+        Event::Failed(error) => json_line(&json!({"event": "failed", "error": error.to_string()})),
+        Event::Lost(reason) => json_line(&json!({"event": "failed", "error": reason})),
+        _ => Ok(()),
+    }
+}
