@@ -2,17 +2,19 @@
 //
 // With SQUARES: partial[workgroup] = sum of squares of a strip of gradients [length / 4] vec4f; invocations stride over
 // the strip, then sum up in workgroup memory; length and strip count vectors. Without (one workgroup): norm =
-// (sqrt(sum of partials), clip factor, 1 if finite).
+// (sqrt(sum of partials), clip factor, 1 if finite, scale of the loss or 1).
 // With SCALED, gradients are those of the loss times `scale` = scaling[0] * micro_batches, where scaling is (gradient
 // of one loss, steps since the last change, beta1^t, beta2^t): the norm is that of the unscaled ones, the factor undoes
-// the scale as well, norm[3] is the scale, and the next scale is half of it where the norm is not finite, and twice of it
-// after a while. AdamW's corrections, schedule[1] and [2], then count in t only the steps that were not skipped.
+// the scale as well, and the next scale is half of it where the norm is not finite, and twice of it after a while.
+// AdamW's corrections, schedule[1] and [2], then count in t only the steps that were not skipped.
 // Fixed order throughout, so the same bits every time.
 // one of: - | SQUARES | SCALED
 
 import package::lib::rows::{WORKGROUP, workgroup_sums};
 
 const EXPONENT: u32 = 0x7f800000u;
+// Added to the norm before dividing by it, as PyTorch's clip_grad_norm_ does.
+const GUARD: f32 = 1e-6;
 // Steps in a row with finite gradients after which the scale grows, and its bounds.
 const PATIENCE: f32 = 500.0;
 const LEAST: f32 = 1.0;
@@ -31,24 +33,34 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @if(SQUARES) @group(0) @binding(1) var<storage, read> gradients: array<vec4f>;
 @if(SQUARES) @group(0) @binding(2) var<storage, read_write> partial: array<f32>;
-@if(!SQUARES) @group(0) @binding(1) var<storage, read> partial: array<f32>;
+// As bits: what a compiler knows to come from arithmetic it may assume to be no NaN and no infinity.
+@if(!SQUARES) @group(0) @binding(1) var<storage, read> partial: array<u32>;
 @if(!SQUARES) @group(0) @binding(2) var<storage, read_write> norm: array<f32>;
 @if(SCALED) @group(0) @binding(3) var<storage, read_write> scaling: array<f32>;
 @if(SCALED) @group(0) @binding(4) var<storage, read_write> schedule: array<f32>;
 
+// Whether a number with these bits is a NaN or an infinity.
+fn is_lost(bits: u32) -> bool {
+    return (bits & EXPONENT) == EXPONENT;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     var sum = 0.0;
+    // How many partial sums are not finite.
+    var lost = 0.0;
     let end = min(params.length, (group.x + 1u) * params.strip);
     for (var i = group.x * params.strip + thread; i < end; i += WORKGROUP) {
         @if(SQUARES) {
             sum += dot(gradients[i], gradients[i]);
         }
         @if(!SQUARES) {
-            sum += partial[i];
+            sum += bitcast<f32>(partial[i]);
+            lost += select(0.0, 1.0, is_lost(partial[i]));
         }
     }
-    let all = workgroup_sums(vec2f(sum, 0.0), thread).x;
+    let sums = workgroup_sums(vec2f(sum, lost), thread);
+    let all = sums.x;
     if (thread == 0u) {
         @if(SQUARES) {
             partial[params.offset + group.x] = all;
@@ -57,10 +69,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             @if(SCALED) let scale = scaling[0] * params.micro_batches;
             @if(!SCALED) let scale = 1.0;
             let total = sqrt(all) / scale;
-            // Bits, not comparisons: shaders may assume that there is no NaN or infinity.
-            let finite = (bitcast<u32>(all) & EXPONENT) != EXPONENT;
+            let finite = sums.y == 0.0 && !is_lost(bitcast<u32>(all));
             norm[0] = total;
-            norm[1] = select(1.0, min(1.0, params.max_norm / (total + 1e-6)), params.max_norm > 0.0) / scale;
+            norm[1] = select(1.0, min(1.0, params.max_norm / (total + GUARD)), params.max_norm > 0.0) / scale;
             norm[2] = select(0.0, 1.0, finite);
             norm[3] = scale;
             @if(SCALED) {
