@@ -23,6 +23,10 @@ pub fn generate(shaders: &Path, out: &Path, browser: bool) -> io::Result<()> {
         .filter_map(|name| name.strip_suffix(".wgsl").map(str::to_owned))
         .collect();
     names.sort();
+    for entry in fs::read_dir(shaders.join("lib"))? {
+        let file = entry?.path();
+        check_loops(&file.display().to_string(), &fs::read_to_string(&file)?)?;
+    }
 
     // Linkers are built without optimisation, and take seconds together.
     let linked: Vec<io::Result<String>> = thread::scope(|scope| {

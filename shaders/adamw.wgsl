@@ -1,10 +1,12 @@
 // One AdamW step (Loshchilov and Hutter 2019) over a flat shard of weights.
 //
 // weights, gradients, first, second [length / 4] vec4f; decays: a flag for every BLOCK elements; schedule f32:
-// (lr, 1 - beta1^t, 1 - beta2^t, weight of the average); norm f32: (norm, clip factor, 1 if finite, loss scale). A gradient that is not finite leaves
-// everything as it was. With HALVES, halves [length / 4] vec4f, in 16 bits, is what the weights become, for products.
-// One invocation VECTORS of them, one after the other.
+// (lr, 1 - beta1^t, 1 - beta2^t, weight of the average); norm f32: (norm, clip factor, 1 if finite, loss scale). A
+// gradient that is not finite leaves everything as it was. With HALVES, halves [length / 4] vec4f, in 16 bits, is what
+// the weights become, for products. One invocation VECTORS of them, one after the other.
 // conditions: HALVES
+
+import package::lib::spread::element;
 
 const WORKGROUP: u32 = 256u;
 const BLOCK: u32 = 64u;
@@ -13,7 +15,7 @@ const VECTORS: u32 = 1u;
 
 struct Params {
     length: u32,
-    row: u32,
+    across: u32,
     beta1: f32,
     beta2: f32,
     eps: f32,
@@ -32,9 +34,9 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let begin = (id.y * params.row + id.x) * VECTORS;
+    let begin = (element(id, params.across)) * VECTORS;
     let end = min(begin + VECTORS, params.length / 4u);
-    if (id.x >= params.row || begin >= end || norm[2] == 0.0) {
+    if (id.x >= params.across || begin >= end || norm[2] == 0.0) {
         return;
     }
     let clip = norm[1];

@@ -4,13 +4,14 @@
 // conditions: SCALAR
 
 import package::lib::vector::Vector;
+import package::lib::spread::element;
 
 const WORKGROUP: u32 = 256u;
 
 // Length and period count vectors.
 struct Params {
     length: u32,
-    row: u32,
+    across: u32,
     period: u32,
 }
 
@@ -21,8 +22,8 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let i = id.y * params.row + id.x;
-    if (id.x < params.row && i < params.length) {
+    let i = element(id, params.across);
+    if (id.x < params.across && i < params.length) {
         y[i] = a[i] + b[i % params.period];
     }
 }

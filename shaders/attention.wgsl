@@ -16,6 +16,7 @@ import package::lib::grid::{row_of, column_of};
 import package::lib::heads_tiled::{
     TEAM, WIDE, CHUNK, OTHER, THREADS_M, PITCH, near_place, far_place, add_dot
 };
+import package::lib::logits::LOWEST;
 
 // Queries of an invocation in products along a head, and in sums over tokens.
 const ROWS: u32 = 4u;
@@ -36,9 +37,6 @@ const OWN: u32 = SUM_ROWS * SUM_THREADS_M;
 const SPAN: u32 = ROWS * THREADS_M;
 // Zero where chunks make up a head, else one.
 const CUT: u32 = min(D4 % CHUNK, 1u);
-// Below any logit, and exp(LOWEST - logit) is zero without overflow on the way.
-const LOWEST: f32 = -1.0e30;
-
 @group(0) @binding(2) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;
 
@@ -122,7 +120,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             workgroupBarrier();
             for (var step = 0u; step < CHUNK; step += STEPS) {
                 for (var d = 0u; d < STEPS; d++) { // unrolled
-                    if (CUT * (chunk + step + d) < D4) {
+                    if (CUT == 0u || chunk + step + d < D4) {
                         var a = array<vec4f, ROWS>();
                         var b = array<vec4f, 4>();
                         for (var i = 0u; i < ROWS; i++) { // unrolled

@@ -8,12 +8,10 @@
 // one of: SUBGROUPS
 
 import package::lib::heads::{params, qkv, D4, place, place_out};
+import package::lib::logits::LOWEST;
 
 const LANES: u32 = 8u;
 const OWN: u32 = 4u;
-
-// Below any logit, and exp(LOWEST - logit) is zero without overflow on the way.
-const LOWEST: f32 = -1.0e30;
 
 @group(0) @binding(2) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;

@@ -2,7 +2,8 @@
 // Multi-head attention without its matrix (FlashAttention-2, Dao 2023) on matrix units, as attention.wgsl:
 // o = softmax(scale q kᵀ) v, and the logarithm of the normaliser, lse = ln Σ exp(scale q kᵀ).
 //
-// qkv, o: 16-bit floats, lse [batch, heads, tokens]: f32. A workgroup owns OWN queries of one head, SIDE a subgroup,
+// qkv, o: 16-bit floats, here as f32 where they are widened or rounded on the way (see src/shaders/half.rs); lse [batch,
+// heads, tokens]: f32. A workgroup owns OWN queries of one head, SIDE a subgroup,
 // whose q stay in matrices, and goes over tiles of TILE keys twice, reading one ahead: first for the maximum and the
 // sum of exponentials of every row of logits, then for the probabilities, which need no correction any more and are
 // rounded to 16 bits, times the values. Matrices give no access to their elements, so logits go through workgroup
@@ -17,12 +18,10 @@ import package::lib::matrices::{
     PITCH_WEIGHTS, SHARERS,
 };
 import package::lib::matrix_units::{SIDE, Left, Right, Sum};
+import package::lib::logits::LOWEST;
 
 enable f16;
 enable wgpu_cooperative_matrix;
-
-// Below any logit, and exp(LOWEST - logit) is zero without overflow on the way.
-const LOWEST: f32 = -1.0e30;
 
 @group(0) @binding(2) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;

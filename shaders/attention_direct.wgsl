@@ -7,9 +7,7 @@
 // writes. Tokens along x, LANES * OWN a workgroup, heads along y, batch along z.
 
 import package::lib::heads_direct::{params, qkv, LANES, OWN, GROUP, four, places, places_out, load};
-
-// Below any logit, and exp(LOWEST - logit) is zero without overflow on the way.
-const LOWEST: f32 = -1.0e30;
+import package::lib::logits::LOWEST;
 
 @group(0) @binding(2) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;

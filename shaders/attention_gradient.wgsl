@@ -206,7 +206,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             workgroupBarrier();
             for (var step = 0u; step < CHUNK; step += STEPS) {
                 for (var d = 0u; d < STEPS; d++) { // unrolled
-                    if (CUT * (chunk + step + d) < D4) {
+                    if (CUT == 0u || chunk + step + d < D4) {
                         var a = array<vec4f, ROWS>();
                         var b = array<vec4f, 4>();
                         for (var i = 0u; i < ROWS; i++) { // unrolled

@@ -4,7 +4,8 @@
 // QUERIES: dq = scale Σ t k over the keys, and delta for the other launch;
 // otherwise dk = scale Σ t q and dv = Σ p do over the queries.
 //
-// qkv, dqkv, o, dout: 16-bit floats, lse, delta [batch, heads, tokens]: f32. A workgroup owns OWN queries, or keys, of
+// qkv, dqkv, o, dout: 16-bit floats, here as f32 where they are widened or rounded on the way (see src/shaders/half.rs);
+// lse, delta [batch, heads, tokens]: f32. A workgroup owns OWN queries, or keys, of
 // one head, SIDE a subgroup, whose vectors and sums stay in matrices, and goes over tiles of TILE tokens of the other
 // side, reading one ahead. Matrices give no access to their elements, so logits, then slopes (do · v), go through
 // workgroup memory that is the subgroup's own, where SHARERS invocations share a row, and come back as p and t, rounded

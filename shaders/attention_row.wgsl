@@ -4,11 +4,13 @@
 // query [1] u32, the token that looks; probabilities [heads, tokens] f32, each row of which adds up to 1.
 // One invocation a head and key.
 
+import package::lib::spread::element;
+
 const WORKGROUP: u32 = 64u;
 
 struct Params {
     length: u32,
-    row: u32,
+    across: u32,
     tokens: u32,
     heads: u32,
     vectors: u32,
@@ -23,8 +25,8 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let at = id.y * params.row + id.x;
-    if (id.x >= params.row || at >= params.length) {
+    let at = element(id, params.across);
+    if (id.x >= params.across || at >= params.length) {
         return;
     }
     let head = at / params.tokens;

@@ -3,13 +3,15 @@
 // x [rows, width] f32; query [1] u32, the row that the others are compared with; cosines [rows] f32, from -1 to 1.
 // One invocation a row.
 
+import package::lib::spread::element;
+
 const WORKGROUP: u32 = 64u;
 // Keeps a row of zeros from dividing by zero: it is like nothing.
 const SMALLEST: f32 = 1.0e-20;
 
 struct Params {
     rows: u32,
-    row: u32,
+    across: u32,
     width: u32,
 }
 
@@ -20,8 +22,8 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let at = id.y * params.row + id.x;
-    if (id.x >= params.row || at >= params.rows) {
+    let at = element(id, params.across);
+    if (id.x >= params.across || at >= params.rows) {
         return;
     }
     let own = at * params.width;

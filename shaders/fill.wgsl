@@ -2,11 +2,13 @@
 //
 // y [length] f32. One invocation an element.
 
+import package::lib::spread::element;
+
 const WORKGROUP: u32 = 256u;
 
 struct Params {
     length: u32,
-    row: u32,
+    across: u32,
     value: f32,
 }
 
@@ -15,8 +17,8 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let i = id.y * params.row + id.x;
-    if (id.x < params.row && i < params.length) {
+    let i = element(id, params.across);
+    if (id.x < params.across && i < params.length) {
         y[i] = params.value;
     }
 }

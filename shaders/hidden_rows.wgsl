@@ -5,11 +5,13 @@
 // each token went among them, `hidden` or more where it did not; one [batch, hidden] f32, 1 everywhere.
 // One invocation a token.
 
+import package::lib::spread::element;
+
 const WORKGROUP: u32 = 64u;
 
 struct Params {
     length: u32,
-    row: u32,
+    across: u32,
     tokens: u32,
     visible: u32,
     hidden: u32,
@@ -24,8 +26,8 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let i = id.y * params.row + id.x;
-    if (id.x >= params.row || i >= params.length) {
+    let i = element(id, params.across);
+    if (id.x >= params.across || i >= params.length) {
         return;
     }
     let b = i / params.tokens;

@@ -15,6 +15,7 @@ import package::lib::random::unit;
 import package::lib::draw::draw;
 @if(BLOCK) import package::lib::draw::below;
 @if(BLOCK) import package::lib::draw::rectangle;
+import package::lib::spread::element;
 
 const WORKGROUP: u32 = 64u;
 // What random bits are drawn for.
@@ -28,7 +29,7 @@ const NOISE: u32 = 0x4e4f4953u;
 
 struct Params {
     length: u32,
-    row: u32,
+    across: u32,
     grid: u32,
     hidden: u32,
     least: u32,
@@ -45,8 +46,8 @@ fn uniform_noise(i: u32) -> f32 {
 @if(!BLOCK)
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let i = id.y * params.row + id.x;
-    if (id.x >= params.row || i >= params.length) {
+    let i = element(id, params.across);
+    if (id.x >= params.across || i >= params.length) {
         return;
     }
     let patches = params.grid * params.grid;
@@ -67,7 +68,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 @if(BLOCK)
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let b = group.y * params.row + group.x;
+    let b = element(group, params.across);
     if (b >= params.length) {
         return;
     }

@@ -4,11 +4,13 @@
 // ranks below `visible`; mask [batch, patches] f32 = 1 where hidden.
 // One invocation a patch: it counts the patches that come before its own.
 
+import package::lib::spread::element;
+
 const WORKGROUP: u32 = 64u;
 
 struct Params {
     length: u32,
-    row: u32,
+    across: u32,
     patches: u32,
     visible: u32,
 }
@@ -21,8 +23,8 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let i = id.y * params.row + id.x;
-    if (id.x >= params.row || i >= params.length) {
+    let i = element(id, params.across);
+    if (id.x >= params.across || i >= params.length) {
         return;
     }
     let own = noise[i];

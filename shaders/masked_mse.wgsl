@@ -1,8 +1,9 @@
 // Mean square error of each row, with a sum over the rows that the mask selects.
 //
-// pred, target, dpred [rows, width] in vectors, mask, per_row [rows], all f32. With ROWS (first launch): per_row[r] = mean
-// over the width of (pred - target)^2, LANES invocations a row, or with DIRECT one. Without (second launch, one
-// workgroup): loss[0] = sum(mask per_row) / max(sum(mask), 1), count[0] = sum(mask), in a fixed order.
+// pred, dpred and the target, called `truth` as WGSL reserves that word, [rows, width] in vectors, mask, per_row [rows],
+// all f32. With ROWS (first launch): per_row[r] = mean over the width of (pred - target)^2, LANES invocations a row, or
+// with DIRECT one. Without (second launch, one workgroup): loss[0] = sum(mask per_row) / max(sum(mask), 1), count[0] =
+// sum(mask), in a fixed order.
 // With GRADIENT: dpred = 2 (pred - target) mask dloss / (width max(count, 1)), LANES invocations a row, or one.
 // one of: ROWS | ROWS+SCALAR | ROWS+DIRECT | ROWS+DIRECT+SCALAR | - | GRADIENT | GRADIENT+SCALAR | GRADIENT+DIRECT | GRADIENT+DIRECT+SCALAR
 

@@ -1,6 +1,7 @@
 // Matrix product C = A B, tiled through workgroup memory.
 //
-// NN: A [m, k], B [k, n]; NT: A [m, k], B [n, k]; TN: A [k, m], B [k, n]; C [m, n], all f32, row-major, batched.
+// NN: A [m, k], B [k, n]; NT: A [m, k], B [n, k]; TN: A [k, m], B [k, n]; C [m, n], row-major, batched; all
+// f32, as the launch may have what is stored in 16 bits widened and rounded (see src/shaders/half.rs).
 // A workgroup computes a TILE_M x TILE_N tile of C in steps of TILE_K along k. Its invocations load blocks of 4 x 4
 // (vec4 along the contiguous axis, turned in registers where that axis is k), TURNS each and one step ahead, so that
 // both tiles lie k-major in workgroup memory, BUFFERS times; then each multiplies QUADS_M x QUADS_N quads of 4 x 4,

@@ -82,6 +82,7 @@ const EIGHTH: u32 = 0u;
 @if(WIDE) const UNIT: u32 = 1u;
 @if(!WIDE) const UNIT: u32 = 4u;
 
+// In place of `a` and `b` of `product`, which nothing here uses: matrices are of 16 bits.
 @group(0) @binding(1) var<storage, read> halves_a: array<vec4<f16>>;
 @group(0) @binding(2) var<storage, read> halves_b: array<vec4<f16>>;
 

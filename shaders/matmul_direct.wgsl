@@ -2,9 +2,9 @@
 //
 // NN: A [m, k], B [k, n]; NT: A [m, k], B [n, k]; TN: A [k, m], B [k, n]; C [m, n], all f32, row-major, batched.
 // One invocation computes ROWS rows of 4 columns, in QUADS quads of rows; loops over them are written out, which keeps
-// the sums in registers. The invocations of a workgroup share their rows of A, whose loads
-// are then uniform, and lie side by side along n. Workgroup z runs over batches and, within a batch, over `splits`
-// parts of k, whose partial products a later launch adds up in order.
+// the sums in registers. The invocations of a workgroup share their rows of A, whose loads are then uniform, and lie side
+// by side along n. Workgroup z runs over batches and, within a batch, over `splits` parts of k, whose partial products a
+// later launch adds up in order.
 //
 // Epilogue: BIAS adds bias [n]; RESIDUAL adds residual [residual_rows, n], repeated over rows; GELU applies the exact
 // GELU (SLOPE also writes its slope to `slopes`); GELU_GRADIENT multiplies by such slopes [m, n].
@@ -89,7 +89,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
                 if (r < rows) {
                     let x = a4(line + r, rows - r);
                     @if(SUMS) {
-                        sum_a[q] += x;
+                        if (sums_a) {
+                            sum_a[q] += x;
+                        }
                     }
                     sum[q * 4u] += x.x * y;
                     sum[q * 4u + 1u] += x.y * y;

@@ -1,4 +1,5 @@
-// Mean over the rows of each batch element: y[b] = mean of x[b, r] over r; with SPREAD its gradient, dx[b, r] = dy[b] / rows.
+// Mean over the rows of each batch element: y[b] = mean of x[b, r] over r; with SPREAD its gradient,
+// dx[b, r] = dy[b] / rows.
 //
 // x, dx [batches, rows, width], y, dy [batches, width], f32, in vectors. An invocation a vector of what is written: 32
 // columns of 8 batch elements a workgroup, each adding up its rows in order; with SPREAD 32 columns of 8 rows, batch

@@ -6,11 +6,13 @@
 // One invocation a patch.
 // conditions: DENORMALISE
 
+import package::lib::spread::element;
+
 const WORKGROUP: u32 = 64u;
 
 struct Params {
     length: u32,
-    row: u32,
+    across: u32,
     side: u32,
     patch_side: u32,
     deviation_red: f32,
@@ -26,8 +28,8 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let number = id.y * params.row + id.x;
-    if (id.x >= params.row || number >= params.length) {
+    let number = element(id, params.across);
+    if (id.x >= params.across || number >= params.length) {
         return;
     }
     let side = params.side;

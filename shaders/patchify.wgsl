@@ -7,13 +7,14 @@
 // conditions: BACK CHANNELS_FIRST SCALAR
 
 import package::lib::vector::Vector;
+import package::lib::spread::element;
 
 const WORKGROUP: u32 = 256u;
 
 // The length counts invocations.
 struct Params {
     length: u32,
-    row: u32,
+    across: u32,
     channels: u32,
     height: u32,
     width: u32,
@@ -26,8 +27,8 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let i = id.y * params.row + id.x;
-    if (id.x >= params.row || i >= params.length) {
+    let i = element(id, params.across);
+    if (id.x >= params.across || i >= params.length) {
         return;
     }
     let side = params.side;

@@ -4,6 +4,8 @@
 // out [length] f32: the sum over the components of both chains after 8 * rounds steps. Chains begin at 0, 1, 2, 3 and
 // their opposites, plus i mod 64 for invocation i. One invocation an element; 128 * rounds operations each.
 
+import package::lib::spread::element;
+
 const WORKGROUP: u32 = 64u;
 // Below 1, so that chains of any length stay finite, and without denormals.
 const FACTOR: vec4f = vec4f(0.999, 0.998, 0.997, 0.996);
@@ -11,7 +13,7 @@ const SUMMAND: vec4f = vec4f(0.001, 0.002, 0.003, 0.004);
 
 struct Params {
     length: u32,
-    row: u32,
+    across: u32,
     rounds: u32,
 }
 
@@ -24,8 +26,8 @@ fn advance(x: vec4f) -> vec4f {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let i = id.y * params.row + id.x;
-    if (id.x >= params.row || i >= params.length) {
+    let i = element(id, params.across);
+    if (id.x >= params.across || i >= params.length) {
         return;
     }
     let start = vec4f(0.0, 1.0, 2.0, 3.0);

@@ -6,12 +6,14 @@
 // One invocation a pixel of the picture, four pixels of the strip.
 // conditions: DENORMALISE
 
+import package::lib::spread::element;
+
 const WORKGROUP: u32 = 64u;
 const GREY: u32 = 0xff808080u;
 
 struct Params {
     length: u32,
-    row: u32,
+    across: u32,
     side: u32,
     patch_side: u32,
     mean_red: f32,
@@ -39,8 +41,8 @@ fn packed(colour: vec3f) -> u32 {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let i = id.y * params.row + id.x;
-    if (id.x >= params.row || i >= params.length) {
+    let i = element(id, params.across);
+    if (id.x >= params.across || i >= params.length) {
         return;
     }
     let side = params.side;

@@ -10,13 +10,15 @@
 // picture to its slot.
 // conditions: VERTICAL
 
+import package::lib::spread::element;
+
 const WORKGROUP: u32 = 64u;
 // Half the width of the kernel, in pixels of the coarser grid.
 const SUPPORT: f32 = 2.0;
 
 struct Params {
     length: u32,
-    row: u32,
+    across: u32,
     slot: u32,
     side: u32,
     max_height: u32,
@@ -49,8 +51,8 @@ fn cubic(distance: f32) -> f32 {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let i = id.y * params.row + id.x;
-    if (id.x >= params.row || i >= params.length) {
+    let i = element(id, params.across);
+    if (id.x >= params.across || i >= params.length) {
         return;
     }
     @if(!VERTICAL) let height = params.max_height;

@@ -1,8 +1,9 @@
 // Softmax of each row, y = exp(x - max x) / Σ exp(x - max x), or with GRADIENT dx = y (dy - Σ y dy).
 //
 // x, y, dy, dx [rows, columns] f32. LANES invocations a row: they take every LANES-th element, keep a running maximum and
-// sum, and merge them in a tree; with GRADIENT each adds up the sums of all. So the order is fixed. With DIRECT, for short rows and processors, an invocation a
-// row. Rows run over workgroups in x and y, `groups` of them along x.
+// sum, and merge them in a tree; with GRADIENT each adds up the sums of all. So the order is fixed. With DIRECT, for short
+// rows and processors, an invocation a row. Rows run over workgroups in x and y, `groups` of them along x.
+// The models here do without: attention and cross-entropy have their softmax within.
 // conditions: GRADIENT DIRECT
 
 @if(!GRADIENT) import package::lib::log_sum::{LOWEST, merge, merge_row};

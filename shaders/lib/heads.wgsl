@@ -1,4 +1,5 @@
-// What most attention kernels share, all but the *_direct ones: their uniform, queries, keys and values, and where a token's vectors lie.
+// What the attention kernels share that tile workgroup memory or broadcast: their uniform, queries, keys and values, and
+// where a token's vectors lie.
 //
 // qkv [batch, tokens, 3, heads, 4 D4], o and dout [batch, tokens, heads, 4 D4], f32.
 

@@ -1,5 +1,6 @@
-// What the attention kernels for processors without subgroups of 8 share: their shape, their uniform, queries, keys and values, and where the
-// vectors of four tokens lie. Four tokens are handled together as a matrix, a column each.
+// What the attention kernels share for processors without subgroups of 8, or with heads too large to broadcast: their
+// shape, their uniform, queries, keys and values, and where the vectors of four tokens lie. Four tokens are handled
+// together as a matrix, a column each.
 //
 // qkv [batch, tokens, 3, heads, 4 vectors], o and dout [batch, tokens, heads, 4 vectors], f32.
 

@@ -9,11 +9,15 @@ struct Params {
     m: u32,
     n: u32,
     k: u32,
+    // Length of a part of k, and how many parts there are.
     k_split: u32,
     splits: u32,
+    // Elements from one matrix of a batch to the next.
     a_stride: u32,
     b_stride: u32,
+    // Rows after which the residual begins anew.
     residual_rows: u32,
+    // Rows of tiles that are gone through together, in the kernels that tile workgroup memory.
     strip: u32,
 }
 
@@ -34,7 +38,7 @@ struct Params {
 @if(SCALAR && GELU_GRADIENT) @group(0) @binding(7) var<storage, read> slope: array<f32>;
 @if(SUMS) @group(0) @binding(8) var<storage, read_write> column_sums: array<f32>;
 
-// Elements i .. i + 3 of A; those from `valid` on are zero.
+// Elements i .. i + 3 of A; those from `valid` on are zero, which only SCALAR has to see to: vectors are whole.
 fn a4(i: u32, valid: u32) -> vec4f {
     @if(!SCALAR) {
         return a[i / 4u];

@@ -1,5 +1,6 @@
 // Rows and their sums: LANES invocations a row, which take every LANES-th element and add up what they have in workgroup
-// memory, all in the same order; several rows a workgroup. With DIRECT, for processors, an invocation a row, no barriers.
+// memory, all in the same order; several rows a workgroup. With DIRECT, for processors and for short rows, an
+// invocation a row, no barriers.
 // With COLUMNS, sums over the rows of a workgroup too.
 
 @if(COLUMNS) import package::lib::vector::Vector;
@@ -8,9 +9,9 @@
 @if(DIRECT) const WORKGROUP: u32 = 64u;
 @if(!DIRECT) const LANES: u32 = 32u;
 @if(DIRECT) const LANES: u32 = 1u;
-// LANES / 4 and LANES / 2.
-@if(!DIRECT) const ROW_QUARTERS: u32 = 8u;
-@if(!DIRECT) const ROW_HALVES: u32 = 16u;
+// Fours and pairs of the invocations of a row.
+@if(!DIRECT) const ROW_FOURS: u32 = 8u;
+@if(!DIRECT) const ROW_PAIRS: u32 = 16u;
 
 @if(!DIRECT) var<workgroup> partial_sums: array<f32, WORKGROUP>;
 @if(!DIRECT) var<workgroup> partial_pairs: array<vec2f, WORKGROUP>;
@@ -37,7 +38,7 @@ fn row_sum(value: f32, thread: u32) -> f32 {
         let first = thread / LANES * LANES;
         // Each adds up all of them: that takes one barrier, where a tree would take one a level.
         var sum = vec4f();
-        for (var q = 0u; q < ROW_QUARTERS; q++) { // unrolled
+        for (var q = 0u; q < ROW_FOURS; q++) { // unrolled
             let at = first + 4u * q;
             sum += vec4f(partial_sums[at], partial_sums[at + 1u], partial_sums[at + 2u], partial_sums[at + 3u]);
         }
@@ -56,7 +57,7 @@ fn row_sums(values: vec2f, thread: u32) -> vec2f {
         workgroupBarrier();
         let first = thread / LANES * LANES;
         var sums = vec4f();
-        for (var q = 0u; q < ROW_HALVES; q++) { // unrolled
+        for (var q = 0u; q < ROW_PAIRS; q++) { // unrolled
             sums += vec4f(partial_pairs[first + 2u * q], partial_pairs[first + 2u * q + 1u]);
         }
         return sums.xy + sums.zw;

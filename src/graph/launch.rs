@@ -150,7 +150,7 @@ impl Launcher<'_> {
 
     /// Workgroups for `length` invocations in groups of `size`, spread over x and y, and the invocations of one row.
     ///
-    /// A kernel finds its element at `id.y * row + id.x`.
+    /// A kernel finds its element by `element` of `shaders/lib/spread.wgsl`.
     pub fn spread(&self, length: usize, size: u32) -> ([u32; 3], u32) {
         let groups = (length as u64).div_ceil(u64::from(size));
         let x = groups.min(u64::from(self.caps.max_workgroups));

@@ -5,7 +5,7 @@ use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "adamw" { length: u32, row: u32, beta1: f32, beta2: f32, eps: f32, weight_decay: f32 }
+    Params in "adamw" { length: u32, across: u32, beta1: f32, beta2: f32, eps: f32, weight_decay: f32 }
 );
 
 /// Elements that share one decay flag; parameters start at multiples of it.
@@ -89,10 +89,10 @@ impl AdamW {
     ) -> Result<(), GpuError> {
         let length = (shard.weights.bytes / 4) as usize;
         let vectors = if gpu.is_cpu() { PROCESSOR_VECTORS } else { GPU_VECTORS };
-        let (workgroups, row) = spread(gpu, (length / 4).div_ceil(vectors as usize), 256);
+        let (workgroups, across) = spread(gpu, (length / 4).div_ceil(vectors as usize), 256);
         let params = Params {
             length: length as u32,
-            row,
+            across,
             beta1: self.beta1,
             beta2: self.beta2,
             eps: self.eps,

@@ -7,7 +7,7 @@ use crate::graph::{DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "add" { length: u32, row: u32, period: u32 }
+    Params in "add" { length: u32, across: u32, period: u32 }
 );
 
 /// `a + b`, in the element type of `a`, where the shape of `b` is that of the last axes of `a` (leading ones aside).
@@ -57,8 +57,8 @@ impl Op for Add {
         let numbers = launcher.input_type(1).len();
         let (period, scalar) = vectors(numbers);
         let length = launcher.output_type(0).len() / numbers.max(1) * period;
-        let (workgroups, row) = launcher.spread(length, 256);
-        let params = Params { length: length as u32, row, period: period as u32 };
+        let (workgroups, across) = launcher.spread(length, 256);
+        let params = Params { length: length as u32, across, period: period as u32 };
         let args = [launcher.input(0), launcher.input(1), launcher.output(0)];
         launcher.call(KernelKey::new("add").when("SCALAR", scalar), &params, &args, workgroups)
     }

@@ -5,7 +5,7 @@ use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel; `vectors` is the head size in vectors of 4.
-    Params in "attention_row" { length: u32, row: u32, tokens: u32, heads: u32, vectors: u32, scale: f32 }
+    Params in "attention_row" { length: u32, across: u32, tokens: u32, heads: u32, vectors: u32, scale: f32 }
 );
 
 /// `qkv` f32 `[1, N, 3 D]` and `lse` f32 `[1, heads, N]`, input and output of [`super::Attention`], and `query` u32
@@ -43,11 +43,11 @@ impl Op for AttentionRow {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let length = launcher.output_type(0).len();
-        let (workgroups, row) = launcher.spread(length, 64);
+        let (workgroups, across) = launcher.spread(length, 64);
         let head_size = launcher.input_type(0).last() / (3 * self.heads);
         let params = Params {
             length: length as u32,
-            row,
+            across,
             tokens: launcher.output_type(0).last() as u32,
             heads: self.heads as u32,
             vectors: head_size as u32 / 4,

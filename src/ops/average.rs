@@ -6,7 +6,7 @@ use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "average" { length: u32, row: u32 }
+    Params in "average" { length: u32, across: u32 }
 );
 
 /// What the average so far weighs at step `t` (from 1) where it decays by `decay`: less in the first steps, so that
@@ -24,8 +24,8 @@ pub fn push_average(
     schedule: &BufferSlice,
 ) -> Result<(), GpuError> {
     let (length, scalar) = vectors((weights.bytes / 4) as usize);
-    let (workgroups, row) = spread(gpu, length, 256);
-    let params = Params { length: length as u32, row };
+    let (workgroups, across) = spread(gpu, length, 256);
+    let params = Params { length: length as u32, across };
     let buffers = [(1, weights.clone()), (2, average.clone()), (3, schedule.clone())];
     let key = KernelKey::new("average").when("SCALAR", scalar);
     list.push(gpu, "average", &key, bytemuck::bytes_of(&params), &buffers, workgroups)

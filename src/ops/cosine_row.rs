@@ -5,7 +5,7 @@ use crate::graph::{DType, Graph, GraphError, Launcher, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "cosine_row" { rows: u32, row: u32, width: u32 }
+    Params in "cosine_row" { rows: u32, across: u32, width: u32 }
 );
 
 /// `x` f32 `[..., D]` of N rows and `query` u32 `[1]` to f32 `[N]`: the cosine of the angle between row `query` and each
@@ -31,8 +31,8 @@ impl Op for CosineRow {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let rows = launcher.output_type(0).len();
-        let (workgroups, row) = launcher.spread(rows, 64);
-        let params = Params { rows: rows as u32, row, width: launcher.input_type(0).last() as u32 };
+        let (workgroups, across) = launcher.spread(rows, 64);
+        let params = Params { rows: rows as u32, across, width: launcher.input_type(0).last() as u32 };
         let args = [launcher.input(0), launcher.input(1), launcher.output(0)];
         launcher.call(KernelKey::new("cosine_row"), &params, &args, workgroups)
     }

@@ -5,7 +5,7 @@ use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "fill" { length: u32, row: u32, value: f32 }
+    Params in "fill" { length: u32, across: u32, value: f32 }
 );
 
 /// A tensor of type `ty` with every element `value`.
@@ -28,8 +28,8 @@ impl Op for Fill {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let length = self.ty.len();
-        let (workgroups, row) = launcher.spread(length, 256);
-        let params = Params { length: length as u32, row, value: self.value };
+        let (workgroups, across) = launcher.spread(length, 256);
+        let params = Params { length: length as u32, across, value: self.value };
         launcher.call(KernelKey::new("fill"), &params, &[launcher.output(0)], workgroups)
     }
 }

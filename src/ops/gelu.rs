@@ -5,7 +5,7 @@ use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "gelu" { length: u32, row: u32 }
+    Params in "gelu" { length: u32, across: u32 }
 );
 
 /// `y = x Φ(x)`, element by element.
@@ -78,16 +78,16 @@ impl Op for GeluGradient {
         if inputs[0] == inputs[1] {
             Ok(vec![inputs[0].clone()])
         } else {
-            Err(format!("slope has shape {:?}, dy {:?}; expected the same", inputs[0].shape, inputs[1].shape))
+            Err(format!("slope is {:?}, dy {:?}; expected the same", inputs[0], inputs[1]))
         }
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let length = launcher.input_type(0).len();
-        let (workgroups, row) = launcher.spread(length, 256);
+        let (workgroups, across) = launcher.spread(length, 256);
         let args = [launcher.input(0), launcher.output(0), launcher.input(1)];
         let key = KernelKey::new("gelu").when("GRADIENT", true);
-        launcher.call(key, &Params { length: length as u32, row }, &args, workgroups)
+        launcher.call(key, &Params { length: length as u32, across }, &args, workgroups)
     }
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
@@ -98,9 +98,9 @@ impl Op for GeluGradient {
 /// One input to one output, element by element.
 fn launch(launcher: &mut Launcher<'_>, key: KernelKey) -> Result<(), GraphError> {
     let length = launcher.input_type(0).len();
-    let (workgroups, row) = launcher.spread(length, 256);
+    let (workgroups, across) = launcher.spread(length, 256);
     let args = [launcher.input(0), launcher.output(0)];
-    launcher.call(key, &Params { length: length as u32, row }, &args, workgroups)
+    launcher.call(key, &Params { length: length as u32, across }, &args, workgroups)
 }
 
 /// `x Φ(x)`.

@@ -5,7 +5,7 @@ use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "hidden_rows" { length: u32, row: u32, tokens: u32, visible: u32, hidden: u32 }
+    Params in "hidden_rows" { length: u32, across: u32, tokens: u32, visible: u32, hidden: u32 }
 );
 
 /// `ids_restore` u32 `[B, L]` to `rows`, `patches` and `one` `[B, H]` and `inverse` `[B, 1 + L]`, with `H = L - visible`.
@@ -56,10 +56,10 @@ impl Op for HiddenRows {
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let tokens = launcher.output_type(2).last();
         let length = launcher.output_type(2).len();
-        let (workgroups, row) = launcher.spread(length, 64);
+        let (workgroups, across) = launcher.spread(length, 64);
         let params = Params {
             length: length as u32,
-            row,
+            across,
             tokens: tokens as u32,
             visible: self.visible as u32,
             hidden: launcher.output_type(0).last() as u32,

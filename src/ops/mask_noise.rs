@@ -7,7 +7,7 @@ use crate::graph::{GraphError, Launcher, Op, TensorType};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "mask_noise" { length: u32, row: u32, grid: u32, hidden: u32, least: u32 }
+    Params in "mask_noise" { length: u32, across: u32, grid: u32, hidden: u32, least: u32 }
 );
 
 /// Longest side of a grid of patches: noise of rectangles counts in whole numbers, exact in f32 up to 2^24.
@@ -76,10 +76,10 @@ impl Op for MaskNoise {
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let block = self.strategy == MaskStrategy::Block;
         let (length, size) = if block { (self.batch, 1) } else { (launcher.output_type(0).len(), 64) };
-        let (workgroups, row) = launcher.spread(length, size);
+        let (workgroups, across) = launcher.spread(length, size);
         let params = Params {
             length: length as u32,
-            row,
+            across,
             grid: self.grid as u32,
             hidden: self.hidden as u32,
             // 16 patches of BEiT's 14 x 14.

@@ -5,7 +5,7 @@ use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "mask_rank" { length: u32, row: u32, patches: u32, visible: u32 }
+    Params in "mask_rank" { length: u32, across: u32, patches: u32, visible: u32 }
 );
 
 /// `noise` f32 `[B, L]` to `ids_restore` u32 `[B, L]`, `ids_keep` u32 `[B, visible]` and `mask` f32 `[B, L]`.
@@ -34,8 +34,8 @@ impl Op for MaskRank {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let (length, patches) = (launcher.input_type(0).len(), launcher.input_type(0).last());
-        let (workgroups, row) = launcher.spread(length, 64);
-        let params = Params { length: length as u32, row, patches: patches as u32, visible: self.visible as u32 };
+        let (workgroups, across) = launcher.spread(length, 64);
+        let params = Params { length: length as u32, across, patches: patches as u32, visible: self.visible as u32 };
         let args = [launcher.input(0), launcher.output(0), launcher.output(1), launcher.output(2)];
         launcher.call(KernelKey::new("mask_rank"), &params, &args, workgroups)
     }

@@ -7,7 +7,7 @@ use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
 uniform!(
     /// Uniform of the kernel.
     Params in "patch_error" {
-        length: u32, row: u32, side: u32, patch_side: u32,
+        length: u32, across: u32, side: u32, patch_side: u32,
         deviation_red: f32, deviation_green: f32, deviation_blue: f32,
     }
 );
@@ -53,10 +53,10 @@ impl Op for PatchError {
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let length = launcher.output_type(0).len() / 2;
-        let (workgroups, row) = launcher.spread(length, 64);
+        let (workgroups, across) = launcher.spread(length, 64);
         let params = Params {
             length: length as u32,
-            row,
+            across,
             side: launcher.input_type(0).last() as u32,
             patch_side: self.patch as u32,
             deviation_red: self.std[0],

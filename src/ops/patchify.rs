@@ -5,7 +5,7 @@ use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "patchify" { length: u32, row: u32, channels: u32, height: u32, width: u32, side: u32 }
+    Params in "patchify" { length: u32, across: u32, channels: u32, height: u32, width: u32, side: u32 }
 );
 
 /// In which order a patch's numbers lie. The reference code of He et al. (2021) uses both.
@@ -60,10 +60,10 @@ impl Patchify {
             (false, false) => 4 * channels,
         };
         let length = launcher.output_type(0).len() / at_once;
-        let (workgroups, row) = launcher.spread(length, 256);
+        let (workgroups, across) = launcher.spread(length, 256);
         let params = Params {
             length: length as u32,
-            row,
+            across,
             channels: channels as u32,
             height: height as u32,
             width: width as u32,

@@ -8,11 +8,11 @@ use crate::platform;
 
 uniform!(
     /// Uniform of the arithmetic kernel.
-    FmaParams in "peak_fma" { length: u32, row: u32, rounds: u32 }
+    FmaParams in "peak_fma" { length: u32, across: u32, rounds: u32 }
 );
 uniform!(
     /// Uniform of the memory kernel.
-    CopyParams in "peak_copy" { length: u32, row: u32 }
+    CopyParams in "peak_copy" { length: u32, across: u32 }
 );
 
 /// Operations of one invocation of the arithmetic kernel in one round.
@@ -69,8 +69,8 @@ impl Peak {
 /// Adds the arithmetic kernel to `list`: `rounds` rounds for each f32 of `out`.
 pub fn push_peak_fma(gpu: &Gpu, list: &mut DispatchList, out: &BufferSlice, rounds: u32) -> Result<(), GpuError> {
     let length = (out.bytes / 4) as usize;
-    let (workgroups, row) = spread(gpu, length, 64);
-    let params = FmaParams { length: length as u32, row, rounds };
+    let (workgroups, across) = spread(gpu, length, 64);
+    let params = FmaParams { length: length as u32, across, rounds };
     let buffers = [(1, out.clone())];
     list.push(gpu, "peak_fma", &KernelKey::new("peak_fma"), bytemuck::bytes_of(&params), &buffers, workgroups)
 }
@@ -83,8 +83,8 @@ pub fn push_peak_copy(
     to: &BufferSlice,
 ) -> Result<(), GpuError> {
     let length = (from.bytes.min(to.bytes) / 16) as usize;
-    let (workgroups, row) = spread(gpu, length, 256);
-    let params = CopyParams { length: length as u32, row };
+    let (workgroups, across) = spread(gpu, length, 256);
+    let params = CopyParams { length: length as u32, across };
     let buffers = [(1, from.clone()), (2, to.clone())];
     list.push(gpu, "peak_copy", &KernelKey::new("peak_copy"), bytemuck::bytes_of(&params), &buffers, workgroups)
 }

@@ -6,7 +6,7 @@ use crate::graph::{Arg, Graph, GraphError, Launcher, Op, TensorType, Var};
 uniform!(
     /// Uniform of both launches.
     Params in "resample" {
-        length: u32, row: u32, slot: u32, side: u32, max_height: u32,
+        length: u32, across: u32, slot: u32, side: u32, max_height: u32,
         mean_red: f32, mean_green: f32, mean_blue: f32,
         deviation_red: f32, deviation_green: f32, deviation_blue: f32,
     }
@@ -86,7 +86,7 @@ impl Op for Resample {
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
         // About four taps a pixel and pass, each a weight of ten operations and six for the colours.
-        (inputs[0].rows() * self.side * (self.side + self.max_height)) as u64 * 4 * 16
+        inputs[0].rows() as u64 * (self.side * (self.side + self.max_height)) as u64 * 4 * 16
     }
 }
 
@@ -100,10 +100,10 @@ impl Resample {
         vertical: bool,
     ) -> Result<(), GraphError> {
         let length = rows * self.side;
-        let (workgroups, row) = launcher.spread(length, 64);
+        let (workgroups, across) = launcher.spread(length, 64);
         let params = Params {
             length: length as u32,
-            row,
+            across,
             slot: slot as u32,
             side: self.side as u32,
             max_height: self.max_height as u32,
