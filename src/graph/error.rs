@@ -21,6 +21,14 @@ pub enum GraphError {
         /// Index of the input.
         input: usize,
     },
+    /// A gradient that comes in where an op lets none through.
+    #[error("{op} lets no gradient through its output {output}")]
+    NoGradientThrough {
+        /// Name of the op.
+        op: &'static str,
+        /// Name of the output.
+        output: &'static str,
+    },
     /// A tensor larger than one binding.
     #[error(
         "a tensor of {op}, shape {shape:?}, takes {bytes} bytes, but the adapter binds at most {limit} bytes at once"

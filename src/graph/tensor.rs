@@ -129,7 +129,11 @@ impl Graph {
     /// [`GraphError::Shape`] where the op's shape rule refuses the inputs.
     pub fn add(&mut self, op: impl Op, inputs: &[Var]) -> Result<Vec<Var>, GraphError> {
         let types: Vec<&TensorType> = inputs.iter().map(|var| &self.vars[var.0].ty).collect();
-        let outputs = op.output_types(&types).map_err(|reason| GraphError::Shape { op: op.name(), reason })?;
+        let fail = |reason| GraphError::Shape { op: op.name(), reason };
+        if let Some(ty) = types.iter().find(|ty| ty.is_empty()) {
+            return Err(fail(format!("an input of shape {:?} is empty", ty.shape)));
+        }
+        let outputs = op.output_types(&types).map_err(fail)?;
         let node = self.nodes.len();
         let outputs: Vec<Var> = outputs
             .into_iter()

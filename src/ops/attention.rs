@@ -284,8 +284,7 @@ impl Op for Attention {
         _wants: &[bool],
     ) -> Result<Vec<Option<Var>>, GraphError> {
         if grads[1].is_some() {
-            let reason = "no gradient passes through lse, which is there for the gradient of o alone".to_owned();
-            return Err(GraphError::Shape { op: self.name(), reason });
+            return Err(GraphError::NoGradientThrough { op: self.name(), output: "lse" });
         }
         let Some(dout) = grads[0] else { return Ok(vec![None]) };
         let op = AttentionGradient { heads: self.heads, variant: self.variant };

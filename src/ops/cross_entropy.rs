@@ -59,7 +59,10 @@ impl Op for CrossEntropy {
         grads: &[Option<Var>],
         wants: &[bool],
     ) -> Result<Vec<Option<Var>>, GraphError> {
-        if grads[0].is_some() || wants[1] {
+        if grads[0].is_some() {
+            return Err(GraphError::NoGradientThrough { op: self.name(), output: "per_row" });
+        }
+        if wants[1] {
             return Err(GraphError::NoGradient { op: self.name(), input: 1 });
         }
         let Some(dloss) = grads[1] else { return Ok(vec![None; 2]) };

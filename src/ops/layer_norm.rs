@@ -103,6 +103,9 @@ impl Op for LayerNorm {
         grads: &[Option<Var>],
         wants: &[bool],
     ) -> Result<Vec<Option<Var>>, GraphError> {
+        if grads[1].is_some() {
+            return Err(GraphError::NoGradientThrough { op: self.name(), output: "stats" });
+        }
         let Some(dy) = grads[0] else { return Ok(vec![None; 3]) };
         let (x, gamma, stats) = (node.inputs[0], node.inputs[1], node.outputs[1]);
         let columns = wants[1] || wants[2];

@@ -52,6 +52,9 @@ impl Op for MaskedMse {
         grads: &[Option<Var>],
         wants: &[bool],
     ) -> Result<Vec<Option<Var>>, GraphError> {
+        if let Some(output) = grads.iter().zip(["loss", "per_row", "count"]).skip(1).find(|(grad, _)| grad.is_some()) {
+            return Err(GraphError::NoGradientThrough { op: self.name(), output: output.1 });
+        }
         let mut found = vec![None; 3];
         if let Some(input) = [1, 2].into_iter().find(|input| wants[*input]) {
             return Err(GraphError::NoGradient { op: self.name(), input });

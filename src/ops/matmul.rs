@@ -72,6 +72,14 @@ struct Extents {
     k: usize,
 }
 
+impl Extents {
+    /// Operations of one of the products; in a page `usize` is too small for it.
+    fn flops(&self) -> u64 {
+        let [m, n, k] = [self.m, self.n, self.k].map(|extent| extent as u64);
+        2 * m * n * k
+    }
+}
+
 impl MatMul {
     /// A plain product.
     pub fn new(form: Form, batched: bool) -> Self {
@@ -151,7 +159,7 @@ impl MatMul {
         let launches = tiles.map(|tile| self.trial(caps, tile, e, splits, halves)).collect();
         let params = bytemuck::bytes_of(&params(e, splits, 1)).to_vec();
         let elements = [e.m * e.k, e.k * e.n, splits.count * e.m * e.n];
-        let flops = 2 * (e.m * e.n * e.k) as u64;
+        let flops = e.flops();
         let usual = usual.to_string();
         Some(Trials { class, usual, launches, params, elements, flops, alters_bits: false })
     }
@@ -447,7 +455,7 @@ impl Op for MatMul {
     }
 
     fn flops(&self, inputs: &[&TensorType], _outputs: &[&TensorType]) -> u64 {
-        self.extents(inputs[0], inputs[1]).map_or(0, |e| 2 * (e.batch * e.m * e.n * e.k) as u64)
+        self.extents(inputs[0], inputs[1]).map_or(0, |e| e.batch as u64 * e.flops())
     }
 }
 
