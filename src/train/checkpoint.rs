@@ -8,7 +8,9 @@ use crate::gpu::Gpu;
 use crate::graph::Choices;
 use crate::mae::MaeConfig;
 use crate::nn::{ParamStore, State};
-use crate::weights::{TensorSource, Tensors, WeightsError, open_weights, parts_bytes, read_tensors, write_parts};
+use crate::weights::{
+    Storage, TensorSource, Tensors, WeightsError, open_weights, parts_bytes, read_tensors, write_parts,
+};
 
 /// Prefixes of the names of what is kept beside weights.
 const FIRST: &str = "adamw.first.";
@@ -138,7 +140,7 @@ impl Checkpoint {
     /// # Errors
     /// The system's, such as a full disk, naming the file; what stood there before stays whole.
     pub fn write(&self, path: &Path) -> Result<(), TrainError> {
-        Ok(write_parts(path, &self.parts(), self.metadata()?)?)
+        Ok(write_parts(path, &self.parts(), self.metadata()?, Storage::F32)?)
     }
 
     /// The bytes of its file.
@@ -146,7 +148,7 @@ impl Checkpoint {
     /// # Errors
     /// A recipe that cannot be written as TOML.
     pub fn to_bytes(&self) -> Result<Vec<u8>, TrainError> {
-        Ok(parts_bytes(Path::new("a checkpoint"), &self.parts(), self.metadata()?)?)
+        Ok(parts_bytes(Path::new("a checkpoint"), &self.parts(), self.metadata()?, Storage::F32)?)
     }
 
     /// Reads a checkpoint from the bytes of its file; `name` names it in messages.

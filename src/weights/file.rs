@@ -1,16 +1,13 @@
 //! Safetensors files.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use half::f16;
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::SafeTensors;
 
 use super::open::element;
+use super::save::{parts_bytes, write_parts};
 use super::{Storage, Tensor, Tensors, WeightsError};
-use crate::platform::write_whole;
 
 /// Reads a safetensors file from `bytes`; `path` names it in messages.
 ///
@@ -37,29 +34,9 @@ pub fn read_tensors(path: &str, bytes: &[u8]) -> Result<Tensors, WeightsError> {
 /// The bytes of a safetensors file of `tensors`.
 ///
 /// # Errors
-/// [`WeightsError::Format`] where a shape does not go with its data.
+/// [`WeightsError::Io`] where they cannot be laid out.
 pub fn tensor_bytes(tensors: &Tensors, storage: Storage) -> Result<Vec<u8>, WeightsError> {
-    let format = |reason: String| WeightsError::Format { path: tensors.path.clone(), reason };
-    let stored: Vec<(&str, Dtype, &[usize], Vec<u8>)> = tensors
-        .tensors
-        .iter()
-        .map(|(name, tensor)| {
-            let (dtype, bytes) = match storage {
-                Storage::F32 => (Dtype::F32, tensor.data.iter().flat_map(|x| x.to_le_bytes()).collect()),
-                Storage::F16 => {
-                    (Dtype::F16, tensor.data.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect())
-                }
-            };
-            (name.as_str(), dtype, tensor.shape.as_slice(), bytes)
-        })
-        .collect();
-    let mut views = Vec::with_capacity(stored.len());
-    for (name, dtype, shape, bytes) in &stored {
-        let view = TensorView::new(*dtype, shape.to_vec(), bytes).map_err(|error| format(error.to_string()))?;
-        views.push((*name, view));
-    }
-    let metadata: HashMap<String, String> = tensors.metadata.clone().into_iter().collect();
-    safetensors::serialize(views, Some(metadata)).map_err(|error| format(error.to_string()))
+    parts_bytes(Path::new(&tensors.path), &[("", tensors)], tensors.metadata.clone(), storage)
 }
 
 /// Writes `tensors` to `path`: into a file beside it, synced, then renamed, so that no torn file bears the name.
@@ -67,8 +44,7 @@ pub fn tensor_bytes(tensors: &Tensors, storage: Storage) -> Result<Vec<u8>, Weig
 /// # Errors
 /// [`WeightsError::Io`] naming the file; what stood at `path` before stays whole.
 pub fn write_tensors(path: &Path, tensors: &Tensors, storage: Storage) -> Result<(), WeightsError> {
-    let bytes = tensor_bytes(tensors, storage)?;
-    write_whole(path, &bytes).map_err(|source| WeightsError::Io { path: path.display().to_string(), source })
+    write_parts(path, &[("", tensors)], tensors.metadata.clone(), storage)
 }
 
 impl Tensors {

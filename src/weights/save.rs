@@ -66,13 +66,25 @@ impl Output {
     pub fn bytes(&self, source: &dyn TensorSource, storage: Storage) -> Result<Vec<u8>, WeightsError> {
         let mut bytes = Vec::with_capacity(self.len() * storage.size());
         for part in &self.parts {
-            let numbers = source.read(part)?.data;
-            match storage {
-                Storage::F32 => bytes.extend(numbers.iter().flat_map(|x| x.to_le_bytes())),
-                Storage::F16 => bytes.extend(numbers.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes())),
-            }
+            bytes.extend_from_slice(&stored(&source.read(part)?.data, storage));
         }
         Ok(bytes)
+    }
+}
+
+/// The bytes of `numbers`, little-endian.
+fn stored(numbers: &[f32], storage: Storage) -> Cow<'_, [u8]> {
+    match storage {
+        Storage::F32 if cfg!(target_endian = "little") => Cow::Borrowed(bytemuck::cast_slice(numbers)),
+        Storage::F32 => Cow::Owned(numbers.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Storage::F16 => Cow::Owned(numbers.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect()),
+    }
+}
+
+fn dtype(storage: Storage) -> Dtype {
+    match storage {
+        Storage::F32 => Dtype::F32,
+        Storage::F16 => Dtype::F16,
     }
 }
 
@@ -86,10 +98,7 @@ struct Lazy<'a> {
 
 impl View for Lazy<'_> {
     fn dtype(&self) -> Dtype {
-        match self.storage {
-            Storage::F32 => Dtype::F32,
-            Storage::F16 => Dtype::F16,
-        }
+        dtype(self.storage)
     }
 
     fn shape(&self) -> &[usize] {
@@ -139,11 +148,11 @@ pub(super) fn beside(path: &Path, write: impl FnOnce(&Path) -> Result<(), Weight
 }
 
 /// A tensor in memory as the library that writes it wants to see it.
-struct Borrowed<'a>(&'a Tensor);
+struct Borrowed<'a>(&'a Tensor, Storage);
 
 impl View for Borrowed<'_> {
     fn dtype(&self) -> Dtype {
-        Dtype::F32
+        dtype(self.1)
     }
 
     fn shape(&self) -> &[usize] {
@@ -151,24 +160,21 @@ impl View for Borrowed<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        match cfg!(target_endian = "little") {
-            true => Cow::Borrowed(bytemuck::cast_slice(&self.0.data)),
-            false => Cow::Owned(self.0.data.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        }
+        stored(&self.0.data, self.1)
     }
 
     fn data_len(&self) -> usize {
-        self.0.data.len() * 4
+        self.0.data.len() * self.1.size()
     }
 }
 
 /// Tensors under prefixed names, for one file.
 pub type Parts<'a> = [(&'a str, &'a Tensors)];
 
-fn views<'a>(parts: &Parts<'a>) -> Vec<(String, Borrowed<'a>)> {
+fn views<'a>(parts: &Parts<'a>, storage: Storage) -> Vec<(String, Borrowed<'a>)> {
     let named = |(prefix, tensors): &(&str, &'a Tensors)| -> Vec<(String, Borrowed<'a>)> {
         let prefix = (*prefix).to_owned();
-        tensors.tensors.iter().map(|(name, tensor)| (format!("{prefix}{name}"), Borrowed(tensor))).collect()
+        tensors.tensors.iter().map(|(name, tensor)| (format!("{prefix}{name}"), Borrowed(tensor, storage))).collect()
     };
     parts.iter().flat_map(named).collect()
 }
@@ -178,10 +184,15 @@ fn views<'a>(parts: &Parts<'a>) -> Vec<(String, Borrowed<'a>)> {
 ///
 /// # Errors
 /// [`WeightsError::Io`] naming the file.
-pub fn write_parts(path: &Path, parts: &Parts<'_>, metadata: BTreeMap<String, String>) -> Result<(), WeightsError> {
+pub fn write_parts(
+    path: &Path,
+    parts: &Parts<'_>,
+    metadata: BTreeMap<String, String>,
+    storage: Storage,
+) -> Result<(), WeightsError> {
     let metadata: HashMap<String, String> = metadata.into_iter().collect();
     beside(path, |file| {
-        safetensors::serialize_to_file(views(parts), Some(metadata), file).map_err(|error| io(path, error))
+        safetensors::serialize_to_file(views(parts, storage), Some(metadata), file).map_err(|error| io(path, error))
     })
 }
 
@@ -193,9 +204,10 @@ pub fn parts_bytes(
     path: &Path,
     parts: &Parts<'_>,
     metadata: BTreeMap<String, String>,
+    storage: Storage,
 ) -> Result<Vec<u8>, WeightsError> {
     let metadata: HashMap<String, String> = metadata.into_iter().collect();
-    safetensors::serialize(views(parts), Some(metadata)).map_err(|error| io(path, error))
+    safetensors::serialize(views(parts, storage), Some(metadata)).map_err(|error| io(path, error))
 }
 
 fn io(path: &Path, error: safetensors::SafeTensorError) -> WeightsError {
