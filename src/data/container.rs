@@ -18,14 +18,14 @@ pub const NO_PICTURE: &str = "holds no picture";
 /// First bytes of a gzip file.
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// Extensions of files that are taken for containers where a folder has no picture files.
-const EXTENSIONS: [&str; 8] = ["tar", "tgz", "tar.gz", "zip", "npy", "npz", "idx", "parquet"];
+/// How names of files end that are taken for containers where a folder has no picture files.
+pub const CONTAINERS: [&str; 8] = ["tar", "tgz", "tar.gz", "zip", "npy", "npz", "idx", "parquet"];
 
 /// Whether a file called `name` is likely to be a container.
 pub fn is_container(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     // MNIST's files are called train-images-idx3-ubyte, with or without .gz.
-    name.contains("-idx3-ubyte") || EXTENSIONS.iter().any(|extension| name.ends_with(&format!(".{extension}")))
+    name.contains("-idx3-ubyte") || CONTAINERS.iter().any(|extension| name.ends_with(&format!(".{extension}")))
 }
 
 /// Opens the container at `path`, called `name` in the names of its pictures: a tar archive, plain or compressed by

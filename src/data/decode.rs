@@ -1,6 +1,7 @@
 //! From the bytes of a picture file to pixels.
 
 use std::io::Cursor;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbaImage};
 
@@ -34,7 +35,9 @@ pub fn decode(name: &str, bytes: &[u8], limit: Option<u32>) -> Result<Picture, D
     // Metadata beyond repair says nothing of the pixels.
     let orientation = decoder.orientation().ok();
 
-    let mut opaque = flatten(DynamicImage::from_decoder(decoder).map_err(undecodable)?);
+    let decoded = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
+    warn_of_dark(name, &decoded);
+    let mut opaque = flatten(decoded);
     if let Some(limit) = limit {
         opaque = limited(opaque, limit);
     }
@@ -105,6 +108,31 @@ pub(super) fn first_bytes(bytes: &[u8]) -> String {
     format!("the bytes {}", hex.join(" "))
 }
 
+/// Says, once, where a picture of 16 bits uses so little of them that few levels are left in 8: cameras of 10 or 12
+/// bits write such.
+fn warn_of_dark(name: &str, decoded: &DynamicImage) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    let Some(most) = dark(decoded) else { return };
+    if !SAID.swap(true, Ordering::Relaxed) {
+        log::warn!(
+            "{name}: the largest of its 16-bit values is {most}, so {} levels are left of it in 8 bits; expected values \
+             that fill the range up to 65535 (said once)",
+            most / 256 + 1
+        );
+    }
+}
+
+/// The largest value of a picture of 16 bits, where it is less than an eighth of what there is room for.
+fn dark(decoded: &DynamicImage) -> Option<u16> {
+    let most = match decoded {
+        DynamicImage::ImageLuma16(image) => image.as_raw().iter().copied().max(),
+        DynamicImage::ImageRgb16(image) => image.as_raw().iter().copied().max(),
+        // Alpha fills the range whatever the colours do.
+        _ => None,
+    };
+    most.filter(|most| *most < u16::MAX / 8)
+}
+
 /// Converts to 8 bit RGB on an opaque background.
 fn flatten(decoded: DynamicImage) -> RgbaImage {
     let transparent = decoded.color().has_alpha();
@@ -145,4 +173,21 @@ fn limited(image: RgbaImage, limit: u32) -> RgbaImage {
     }
     let pixels = shrink(image.as_raw(), old, new);
     RgbaImage::from_raw(new.0, new.1, pixels).unwrap_or(image)
+}
+
+#[cfg(test)]
+mod tests {
+    use image::ImageBuffer;
+
+    use super::*;
+
+    #[test]
+    fn pictures_of_twelve_bits_are_told_from_those_of_sixteen() {
+        let grey = |values: Vec<u16>| ImageBuffer::from_raw(values.len() as u32, 1, values).expect("a picture");
+        assert_eq!(dark(&DynamicImage::ImageLuma16(grey(vec![0, 4095, 17]))), Some(4095));
+        assert_eq!(dark(&DynamicImage::ImageLuma16(grey(vec![0, 4095, 60_000]))), None);
+        let colour = ImageBuffer::from_raw(1, 1, vec![9, 1023, 0u16]).expect("a picture");
+        assert_eq!(dark(&DynamicImage::ImageRgb16(colour)), Some(1023));
+        assert_eq!(dark(&DynamicImage::new_luma8(3, 3)), None);
+    }
 }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::archive::unique;
 use super::places::once;
@@ -145,10 +145,22 @@ fn check_folder(dir: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Each wanted file under `dir`, once, by its relative name; sorted by it.
+/// Whether a folder was made by a training run: what lies in there are pictures that were made of others.
+fn is_run(folder: &Path) -> bool {
+    folder.join("recipe.toml").is_file() && folder.join("checkpoints").is_dir()
+}
+
+/// Each wanted file under `dir`, once, by its relative name; sorted by it. Runs below it are passed over.
 pub fn list(dir: &Path, wanted: impl Fn(&Path) -> bool) -> Vec<Entry> {
     let (mut files, mut linked) = (Vec::new(), false);
-    for entry in WalkDir::new(dir).follow_links(true) {
+    let entered = |entry: &DirEntry| {
+        let is_run = entry.depth() > 0 && entry.file_type().is_dir() && is_run(entry.path());
+        if is_run {
+            log::info!("left out of {}: the run in {}", dir.display(), entry.path().display());
+        }
+        !is_run
+    };
+    for entry in WalkDir::new(dir).follow_links(true).into_iter().filter_entry(entered) {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
@@ -211,5 +223,23 @@ mod tests {
     fn what_macos_keeps_beside_pictures_is_none() {
         assert!(has_extension(Path::new("a/x.JPG")) && has_extension(Path::new("._a/x.jpg")));
         assert!(!has_extension(Path::new("a/._x.jpg")) && !has_extension(Path::new("a/x.txt")));
+    }
+
+    #[test]
+    fn what_a_run_wrote_is_not_trained_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str| {
+            let file = folder.path().join(name);
+            fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+            fs::write(file, "").expect("written");
+        };
+        for name in ["a.png", "runs/x/previews/step-5.png", "runs/x/checkpoints/step-5.safetensors", "runs/b.png"] {
+            write(name);
+        }
+        let names = |dir: &Path| list(dir, has_extension).into_iter().map(|entry| entry.name).collect::<Vec<_>>();
+        assert_eq!(names(folder.path()), ["a.png", "runs/b.png", "runs/x/previews/step-5.png"], "no run yet");
+        write("runs/x/recipe.toml");
+        assert_eq!(names(folder.path()), ["a.png", "runs/b.png"]);
+        assert_eq!(names(&folder.path().join("runs/x")), ["previews/step-5.png"], "asked for by its name");
     }
 }

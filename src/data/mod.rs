@@ -40,7 +40,7 @@ mod zip;
 
 pub use beside::load_all_beside;
 pub use census::{Census, PixelStats, census};
-pub use container::{is_container, open_container, open_file, open_given};
+pub use container::{CONTAINERS, is_container, open_container, open_file, open_given};
 pub use decode::{MAX_PIXELS, decode};
 pub use error::{DataError, few};
 pub use folder::{EXTENSIONS, FolderSource, MAX_FILE_BYTES};
@@ -48,7 +48,7 @@ pub use given::GivenSource;
 pub use joined::open_all;
 pub use labels::Labels;
 pub use loader::{Loaded, load_all};
-pub use open::{SAMPLE, choose, open};
+pub use open::{SAMPLE, absolute, choose, open};
 pub use picture::Picture;
 pub use prefetch::Prefetch;
 pub use sample::SampleSource;

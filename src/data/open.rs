@@ -12,6 +12,15 @@ use super::{DataError, FolderSource, SampleSource, Source};
 /// The word that stands for the built-in photographs.
 pub const SAMPLE: &str = "sample";
 
+/// What a user wrote, so that it means the same in any working folder.
+pub fn absolute(spec: &str) -> String {
+    if spec == SAMPLE {
+        return spec.to_owned();
+    }
+    // What cannot be told in full, or written down, stays as it is.
+    std::path::absolute(spec).ok().and_then(|path| path.into_os_string().into_string().ok()).unwrap_or(spec.to_owned())
+}
+
 /// Opens a data set: the built-in photographs for [`SAMPLE`], a folder of pictures or of containers, a text file that
 /// lists pictures, or a container (see [`open_file`]).
 ///
@@ -71,6 +80,15 @@ fn containers(folder: &Path) -> Result<Arc<dyn Source>, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_are_told_in_full() {
+        let here = std::env::current_dir().expect("a folder");
+        assert_eq!(Path::new(&absolute("a/b.txt")), here.join("a").join("b.txt"));
+        assert_eq!(absolute(SAMPLE), SAMPLE);
+        let full = here.display().to_string();
+        assert_eq!(absolute(&full), full);
+    }
 
     #[test]
     fn pictures_come_before_containers() {
