@@ -50,10 +50,13 @@ pub use surface::setup;
 /// Seconds between copies of a run's state to main memory.
 const SNAPSHOT_EVERY: f64 = 20.0;
 
+/// Extensions of files of weights.
+const WEIGHTS: [&str; 4] = ["safetensors", "pth", "pt", "bin"];
+
 /// Whether a file of this name holds weights, of this program or another.
 fn is_weights(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    [".safetensors", ".pth", ".pt", ".bin"].iter().any(|ending| name.ends_with(ending))
+    WEIGHTS.iter().any(|extension| name.ends_with(&format!(".{extension}")))
 }
 
 /// Whether a file of this name is read where it lies, where that can be: it may be large.
@@ -270,8 +273,9 @@ impl App {
 
     fn pick_files(&self, ctx: &egui::Context, title: &str, message: fn(Vec<Incoming>) -> Inbox) {
         let (outside, ctx) = (self.outside.clone(), ctx.clone());
-        let containers = ["tar", "tgz", "gz", "zip", "npy", "npz", "idx", "parquet"];
-        let kinds = [&data::EXTENSIONS[..], &["safetensors", "pth", "bin"], &containers].concat();
+        // Of `tar.gz`, dialogs know the last part.
+        let containers = data::CONTAINERS.map(|ending| ending.rsplit('.').next().unwrap_or(ending));
+        let kinds = [&data::EXTENSIONS[..], &WEIGHTS, &containers].concat();
         platform::pick_files(title, &kinds, stays_there, move |files| {
             let _ = outside.send(message(files));
             ctx.request_repaint();

@@ -113,10 +113,15 @@ impl TrainSettings {
 /// The recipe of the preset `name`, as the command line has it but for how often it measures and saves.
 pub fn preset(name: &str) -> Recipe {
     // Names come from the table of presets itself.
-    let mut recipe = Recipe::load(name).unwrap_or_default();
+    named(name).unwrap_or_default()
+}
+
+/// As [`preset`], of what may be no preset: a run can be called by any name.
+pub fn named(name: &str) -> Option<Recipe> {
+    let mut recipe = Recipe::named(name).ok()?;
     recipe.train.eval_every = 50;
     recipe.train.checkpoint_every = 250;
-    recipe
+    Some(recipe)
 }
 
 /// Everything.

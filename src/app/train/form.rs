@@ -58,7 +58,7 @@ impl Form {
         }
         ui.separator();
         let ask = data(ui, settings, given);
-        let base = settings::preset(&settings.recipe.name);
+        let base = settings::named(&settings.recipe.name).unwrap_or_else(|| settings.recipe.clone());
         egui::Grid::new("model").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
             ui.label("Model").on_hover_text("a named shape; the larger, the slower and the better");
             let mut chosen = settings.recipe.name.clone();
