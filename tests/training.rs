@@ -11,7 +11,7 @@ use unmask::gpu::{AdapterRequest, Gpu, GpuOptions};
 use unmask::graph::Caps;
 use unmask::mae::MaeConfig;
 use unmask::session::{Command, Event, Job, JobError, Session};
-use unmask::train::{Checkpoint, MetricsLine, Precision, Recipe, RunFolder, Trainer, estimate};
+use unmask::train::{Checkpoint, MetricsLine, Precision, Recipe, RunFolder, Trainer, estimate, read_metrics};
 
 /// A model small enough to train in seconds on a software adapter.
 fn nano() -> Recipe {
@@ -276,7 +276,8 @@ fn losses_at_another_mask_ratio_begin_anew() {
     assert_eq!(RunFolder::recipe(&out).expect("a recipe"), recipe);
     let best = Checkpoint::read(&RunFolder::best(&out).expect("saved")).expect("whole");
     assert_eq!((best.held_out_loss, best.recipe.model.mask_ratio), (Some(loss), ratio));
-    run_folder.set_recipe(&recipe, None).expect("written");
+    let measured = read_metrics(&out).last().and_then(|line| line.measured);
+    run_folder.compare_at(recipe.model.mask_ratio, measured).expect("read");
     assert!(run_folder.is_best(3, (better + loss) / 2.0) && !run_folder.is_best(3, loss * 1.01));
     drop(run_folder);
 
@@ -311,7 +312,7 @@ fn what_was_learnt_before_the_pictures_went_away_is_saved() {
     let told = |event: &Event| matches!(event, Event::Warning(text) if text.contains("the newest checkpoint"));
     assert!(events.iter().any(told), "{events:?}");
 
-    let steps = unmask::train::read_metrics(&out).iter().filter_map(|line| line.loss.map(|_| line.step)).max();
+    let steps = read_metrics(&out).iter().filter_map(|line| line.loss.map(|_| line.step)).max();
     let (_, _, checkpoint) = RunFolder::resume(&out).expect("a run");
     let checkpoint = checkpoint.expect("a checkpoint");
     assert_eq!(Some(checkpoint.step), steps);
@@ -452,7 +453,7 @@ fn a_run_that_cannot_be_saved_waits_for_whoever_watches() {
     assert!(matches!(events.last(), Some(Event::Finished { step: 6, .. })), "{events:?}");
     let (_, _, checkpoint) = RunFolder::resume(&out).expect("a run");
     assert_eq!(checkpoint.map(|checkpoint| checkpoint.step), Some(6));
-    assert_eq!(unmask::train::read_metrics(&out).iter().filter(|line| line.loss.is_some()).count(), 6);
+    assert_eq!(read_metrics(&out).iter().filter(|line| line.loss.is_some()).count(), 6);
 }
 
 #[test]

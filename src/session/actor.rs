@@ -198,9 +198,10 @@ impl Actor {
         }
     }
 
-    /// Why the device that the session shares is gone, if it is.
+    /// Why the device is gone that the session shares, or that its run has, if it is.
     fn lost(&self) -> Option<String> {
-        self.gpu.as_ref().and_then(|gpu| gpu.lost()).map(str::to_owned)
+        let own = || self.training.as_ref().map(|training| training.trainer().gpu());
+        self.gpu.as_ref().or_else(own).and_then(|gpu| gpu.lost()).map(str::to_owned)
     }
 
     async fn train(&mut self, job: &Job) {

@@ -117,15 +117,23 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
         }
         (_, false) => None,
     };
+    let mut wanted = job.recipe.clone();
+    if job.pictures.is_none() {
+        // A run may go on from another working folder.
+        wanted.train.data = wanted.train.data.iter().map(|spec| data::absolute(spec)).collect();
+    }
     let recipe = match &resumed {
-        Some((_, run, _)) => run.resumed(&job.recipe)?,
-        None => job.recipe.clone(),
+        Some((_, run, _)) => run.resumed(&wanted)?,
+        None => wanted,
     };
     recipe.check()?;
     let init = job.init.as_deref().map(|path| Opened::open(path, &Hints::default())).transpose()?;
     let (source, split) = match &job.pictures {
         Some(source) => (source.clone(), data::split(source.as_ref())),
-        None => data::open_all(&recipe.train.data).map_err(TrainError::from)?,
+        None => data::open_all(&recipe.train.data).map_err(|error| match resumed {
+            Some(_) => TrainError::DataGone(error),
+            None => error.into(),
+        })?,
     };
 
     let gpu = match gpu {
@@ -166,7 +174,8 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
         (None, None) => None,
     };
     if let Some(folder) = &mut folder {
-        folder.set_recipe(&recipe, trainer.measured_set())?;
+        folder.set_recipe(&recipe)?;
+        folder.compare_at(recipe.model.mask_ratio, trainer.measured_set())?;
     }
     Ok(Prepared { trainer, folder, estimate })
 }
@@ -188,6 +197,18 @@ fn check_init(model: &Opened, recipe: &Recipe) -> Result<(), TrainError> {
     if made.layer_norm_eps != asked.layer_norm_eps {
         let (made, asked) = (made.layer_norm_eps, asked.layer_norm_eps);
         log::warn!("{path} was made with layer_norm_eps = {made:e}, and is trained on with {asked:e} of the recipe");
+    }
+    let [pixels, wanted] = [made, asked].map(|config| (config.pixel_mean, config.pixel_std));
+    if pixels != wanted {
+        let ((mean, std), (new_mean, new_std)) = (pixels, wanted);
+        log::warn!(
+            "{path} was made with pixels of mean {mean:?} and deviation {std:?}, and is trained on with {new_mean:?} and \
+             {new_std:?} of the recipe (--mean, --std)"
+        );
+    }
+    if decoder && made.norm_pix_loss != asked.norm_pix_loss {
+        let [made, asked] = [made, asked].map(|config| if config.norm_pix_loss { "normalised" } else { "raw" });
+        log::warn!("{path} predicts {made} patches, and is trained on to predict {asked} ones, as the recipe has it");
     }
     Ok(())
 }

@@ -84,6 +84,8 @@ pub struct Started {
     pub step: u64,
     /// Steps in all.
     pub steps: u64,
+    /// Pictures a step, all micro-batches together.
+    pub batch: usize,
     /// The run folder, if there is one.
     pub out: Option<PathBuf>,
 }

@@ -24,6 +24,8 @@ const PROBE_SHARE: f64 = 0.1;
 const SNAPSHOT_SHARE: f64 = 0.05;
 /// Largest state that is saved again for the loss that was measured after it was saved, bytes.
 const SAVED_TWICE: u64 = 1 << 30;
+/// Longest time without a checkpoint, seconds, however many steps there are from one to the next.
+const MOST_UNSAVED: f64 = 1800.0;
 /// Events that may wait for whoever watches before pictures are left out.
 const MOST_WAITING: usize = 100;
 
@@ -60,6 +62,8 @@ pub struct Training {
     /// The folder's recipe is not yet what the user changed.
     recipe_changed: bool,
     saved_at: Option<u64>,
+    /// When a checkpoint was last written, or paused for want of room; at first, when the run began.
+    written_at: f64,
     snapshot_every: Option<f64>,
     snapshot_at: f64,
     snapshot_took: f64,
@@ -94,12 +98,13 @@ impl Training {
         outbox.send(Event::Started(Box::new(Started {
             adapter: trainer.gpu().summary(),
             estimate,
-            pictures: trainer.feed().pictures(),
+            pictures: trainer.feed().pictures().count,
             held_out: trainer.held_out(),
             measured: trainer.measured(),
             skipped: trainer.skipped().to_vec(),
             step: trainer.step(),
             steps,
+            batch: trainer.recipe().effective_batch(),
             out: folder.as_ref().map(|folder| folder.path().to_owned()),
         })));
         if trainer.measured() == 0 {
@@ -108,6 +113,14 @@ impl Training {
                 count => format!("none of the {count} held-out pictures can be read"),
             };
             outbox.send(Event::Warning(format!("{why}: there is no held-out loss, and no best checkpoint")));
+        }
+        if let Some(former) = trainer.former_pictures() {
+            let (then, now) = (former.count, trainer.feed().pictures().count);
+            let what = if then == now { "others of the same number".to_owned() } else { format!("{now} pictures") };
+            outbox.send(Event::Warning(format!(
+                "the run has trained on {then} pictures so far and goes on with {what}: their order is a new one, and what \
+                 it learns is not what it would have learnt"
+            )));
         }
         let warmup = trainer.recipe().train.warmup_steps;
         if warmup >= steps && trainer.step() == 0 {
@@ -142,6 +155,7 @@ impl Training {
             stale: 0,
             recipe_changed: false,
             saved_at: None,
+            written_at: platform::now_seconds(),
             snapshot_every,
             snapshot_at: platform::now_seconds(),
             snapshot_took: 0.0,
@@ -206,13 +220,16 @@ impl Training {
             self.report(outbox).await?;
         }
         let step = self.trainer.step();
-        let train = self.trainer.recipe().train.clone();
-        let every = |interval: u64| interval > 0 && step.is_multiple_of(interval);
-        if every(train.eval_every) || every(train.preview_every) {
+        let train = &self.trainer.recipe().train;
+        let due = |interval: u64| interval > 0 && step.is_multiple_of(interval);
+        let [measured, shown, mut saved] = [train.eval_every, train.preview_every, train.checkpoint_every].map(due);
+        let long = platform::now_seconds() - self.written_at >= MOST_UNSAVED;
+        saved |= long && train.checkpoint_every > 0 && self.folder.is_some();
+        if measured || shown {
             self.report(outbox).await?;
-            self.measure(every(train.preview_every), pace, outbox).await?;
+            self.measure(shown, pace, outbox).await?;
         }
-        if every(train.checkpoint_every) {
+        if saved {
             self.report(outbox).await?;
             if !self.save_due(outbox).await? {
                 self.paused = true;
@@ -284,6 +301,10 @@ impl Training {
     async fn mask_ratio_changed(&mut self, outbox: &Outbox) {
         (self.measured_at, self.last_held_out, self.best_held_out, self.stale) = (None, None, None, 0);
         self.recipe_changed = true;
+        if let Some(folder) = &mut self.folder {
+            let compared = folder.compare_at(self.trainer.recipe().model.mask_ratio, self.trainer.measured_set());
+            self.note_written(compared, outbox);
+        }
         let Some(probes) = &mut self.probes else { return };
         match self.trainer.probes().await {
             Ok(Some(pictures)) => (probes.pictures, probes.step) = (pictures, None),
@@ -299,7 +320,7 @@ impl Training {
     /// Writes down what the user changed, and reads the metrics of submitted steps, logs and reports them.
     async fn report(&mut self, outbox: &Outbox) -> Result<(), JobError> {
         if let (true, Some(folder)) = (self.recipe_changed, &mut self.folder) {
-            let written = folder.set_recipe(self.trainer.recipe(), self.trainer.measured_set());
+            let written = folder.set_recipe(self.trainer.recipe());
             self.recipe_changed = written.is_err();
             self.note_written(written, outbox);
         }

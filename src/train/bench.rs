@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Estimate, Precision, Recipe, TrainError};
+use super::{Estimate, Recipe, TrainError};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, Timestamps, TimestampsReading, Uploads};
 use crate::graph::{Caps, GraphError, Layout, Plan, TensorType, Var};
 use crate::mae;
@@ -101,7 +101,7 @@ impl Bench {
     fn graph(recipe: &Recipe) -> Result<(Builder, Var), TrainError> {
         let config = &recipe.model;
         let (batch, side) = (recipe.train.batch, config.image_size);
-        let mixed = recipe.train.precision == Precision::Mixed;
+        let mixed = recipe.is_mixed();
         let mut b = Builder::new().recomputing(recipe.train.recompute).mixed(mixed);
         let image = b.graph.external("image", TensorType::f32(&[batch, 3, side, side]));
         let noise = b.graph.external("noise", TensorType::f32(&[batch, config.patches()]));
@@ -122,7 +122,7 @@ impl Bench {
     pub async fn new(gpu: Arc<Gpu>, recipe: &Recipe) -> Result<Bench, TrainError> {
         let config = &recipe.model;
         let (batch, side) = (recipe.train.batch, config.image_size);
-        let mixed = recipe.train.precision == Precision::Mixed;
+        let mixed = recipe.is_mixed();
         let (mut b, loss) = Bench::graph(recipe)?;
         let roots = [loss];
         ops::tune(&gpu, &mut b.graph, &roots, None).await?;

@@ -63,7 +63,11 @@ pub enum TrainError {
         checkpoint: String,
     },
     /// A model that does not fit the adapter.
-    #[error("model \"{model}\" at batch {batch} does not fit: {source}; estimated memory: {estimate}")]
+    #[error(
+        "model \"{model}\" at batch {batch} does not fit: {source}; estimated memory: {estimate}. Less takes a smaller \
+         batch (with accumulate as many times larger the result is the same), recompute = true, or precision = \"mixed\" \
+         where the adapter has 16-bit floats"
+    )]
     DoesNotFit {
         /// Preset or recipe.
         model: String,
@@ -99,6 +103,9 @@ pub enum TrainError {
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The data of a run that goes on.
+    #[error("{0}; the run has trained on it: if it lies elsewhere now, say where (--data)")]
+    DataGone(#[source] DataError),
     /// The model.
     #[error(transparent)]
     Model(#[from] MaeError),

@@ -1,6 +1,6 @@
 //! How much memory a run will take, before it takes it.
 
-use super::{Precision, Recipe, Slot, TrainError, decode_limit};
+use super::{Recipe, Slot, TrainError, decode_limit};
 use crate::graph::{Caps, Graph, Layout, TensorType, Var};
 use crate::mae::{self, MaeConfig};
 use crate::nn::{Builder, param_bytes};
@@ -67,8 +67,7 @@ impl TrainGraph {
     pub fn build(recipe: &Recipe, slot: Slot) -> Result<TrainGraph, TrainError> {
         let config = &recipe.model;
         let batch = recipe.train.batch;
-        let mut b =
-            Builder::new().recomputing(recipe.train.recompute).mixed(recipe.train.precision == Precision::Mixed);
+        let mut b = Builder::new().recomputing(recipe.train.recompute).mixed(recipe.is_mixed());
         let seed = b.graph.external("loss gradient", TensorType::f32(&[1]));
         let mode = match recipe.train.augment {
             super::Augment::RandomCrop => CropMode::PAPER,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Opened, Pictures, Profile, Slot, TrainError, capped};
+use super::{Opened, Pictures, Profile, Slot, TrainError, capped, slotted_images};
 use crate::data::Picture;
 use crate::eval::psnr_db;
 use crate::gpu::{BufferSlice, Gpu, Uploads};
@@ -77,7 +77,7 @@ pub struct Explorer {
     config: MaeConfig,
     store: Arc<ParamStore>,
     inputs: Externals,
-    slot: (usize, usize),
+    slot: Option<Slot>,
     plans: HashMap<usize, Prepared>,
     /// Visible counts of `plans`, the latest last.
     recent: Vec<usize>,
@@ -93,7 +93,7 @@ impl Explorer {
         model.need_decoder()?;
         let config = model.config.clone();
         let mut b = Builder::new();
-        model_graph(&mut b, &config, (1, 1))?;
+        model_graph(&mut b, &config, Slot::LEAST)?;
         let store = ParamStore::new(&gpu, b.params(), false).await?;
         store.load(&gpu, State::Weights, &model.weights)?;
         Explorer::new(gpu, config, Arc::new(store)).await
@@ -110,7 +110,7 @@ impl Explorer {
             config,
             store,
             inputs,
-            slot: (0, 0),
+            slot: None,
             plans: HashMap::new(),
             recent: Vec::new(),
             noises: HashMap::new(),
@@ -131,18 +131,24 @@ impl Explorer {
     pub async fn set_picture(&mut self, picture: Picture) -> Result<(), TrainError> {
         let pictures = Pictures::upload(&self.gpu, vec![capped(picture)]).await?;
         let Slot { words, rows, short } = pictures.slot();
-        let rows = CropMode::CentreSquare.most_rows(rows, short);
-        if words > self.slot.0 || rows > self.slot.1 {
-            // Larger than any before: a power of two, so that pictures of like size do not plan anew.
-            let slot = (words.next_power_of_two().max(self.slot.0), rows.next_power_of_two().max(self.slot.1));
-            let pixels = self.gpu.buffer("pixels", slot.0 as u64 * 4).await?;
-            // Nothing can go wrong any more: after a picture that is too large the next one finds all as it was.
-            self.inputs.insert("pixels", pixels);
-            self.slot = slot;
-            self.plans.clear();
-            self.recent.clear();
-        }
-        pictures.fill(&self.gpu, &[0], self.slot.0, &self.input("pixels")?, &self.input("sizes")?);
+        let side = CropMode::CentreSquare.most_rows(rows, short);
+        let slot = match self.slot {
+            Some(slot) if words <= slot.words && side <= slot.short => slot,
+            before => {
+                // Larger than any before: a power of two, so that pictures of like size do not plan anew.
+                let least = before.unwrap_or(Slot::LEAST);
+                let side = side.next_power_of_two().max(least.short);
+                let slot = Slot { words: words.next_power_of_two().max(least.words), rows: side, short: side };
+                let pixels = self.gpu.buffer("pixels", slot.words as u64 * 4).await?;
+                // Nothing can go wrong any more: after a picture that is too large the next one finds all as it was.
+                self.inputs.insert("pixels", pixels);
+                self.slot = Some(slot);
+                self.plans.clear();
+                self.recent.clear();
+                slot
+            }
+        };
+        pictures.fill(&self.gpu, &[0], slot.words, &self.input("pixels")?, &self.input("sizes")?);
         Ok(())
     }
 
@@ -153,11 +159,11 @@ impl Explorer {
     /// Submits one reconstruction of the picture.
     ///
     /// # Errors
-    /// [`TrainError::Mask`] for a mask that does not go with the model, or where there is no picture yet.
+    /// [`TrainError::Mask`] for a mask that does not go with the model, [`TrainError::NoPictures`] before there is one.
     pub async fn run(&mut self, hidden: &Hidden) -> Result<Rebuilt, TrainError> {
-        if self.slot.0 == 0 {
-            return Err(TrainError::Mask("there is no picture to hide patches of".to_owned()));
-        }
+        let Some(slot) = self.slot else {
+            return Err(TrainError::NoPictures("there is none to hide patches of yet".to_owned()));
+        };
         let visible = match hidden {
             Hidden::Ratio { strategy, ratio, seed } => {
                 let config = MaeConfig { mask_ratio: *ratio, ..self.config.clone() };
@@ -176,7 +182,7 @@ impl Explorer {
         // Pictures of one's own choice are not cropped at random: the counter only has to be there.
         let step = if let Hidden::Ratio { seed, .. } = hidden { [*seed, 0, 2, 0] } else { [0; 4] };
         self.gpu.upload(&self.input("step")?, &step);
-        self.prepare(visible).await?;
+        self.prepare(slot, visible).await?;
         let prepared = &self.plans[&visible];
         let submitted = platform::now_seconds();
         prepared.plan.run(&self.gpu);
@@ -202,8 +208,8 @@ impl Explorer {
         Ok(())
     }
 
-    /// Makes the plan of `visible` patches, if it is not kept.
-    async fn prepare(&mut self, visible: usize) -> Result<(), TrainError> {
+    /// Makes the plan of `visible` patches of a picture in `slot`, if it is not kept.
+    async fn prepare(&mut self, slot: Slot, visible: usize) -> Result<(), TrainError> {
         self.recent.retain(|count| *count != visible);
         self.recent.push(visible);
         if self.plans.contains_key(&visible) {
@@ -217,7 +223,7 @@ impl Explorer {
         // A ratio in the middle of those that leave this count, so that rounding leaves it.
         let ratio = (1.0 - (visible as f64 + 0.5) / patches as f64).max(0.0);
         let config = MaeConfig { mask_ratio: ratio, ..self.config.clone() };
-        let vars = model_graph(&mut b, &config, self.slot)?;
+        let vars = model_graph(&mut b, &config, slot)?;
         let roots: Vec<_> = vars.vars.iter().copied().chain(vars.stats).collect();
         let plan = Plan::build(&self.gpu, &b.graph, &roots, &mut self.inputs).await?;
         let slice = |index: usize| -> Result<BufferSlice, TrainError> {
@@ -286,14 +292,10 @@ struct ModelVars {
     stats: Option<crate::graph::Var>,
 }
 
-fn model_graph(b: &mut Builder, config: &MaeConfig, slot: (usize, usize)) -> Result<ModelVars, TrainError> {
+fn model_graph(b: &mut Builder, config: &MaeConfig, slot: Slot) -> Result<ModelVars, TrainError> {
     let norm = config.pixel_norm();
-    let pixels = b.graph.external("pixels", TensorType::u32(&[1, slot.0]));
-    let sizes = b.graph.external("sizes", TensorType::u32(&[1, 4]));
-    let step = b.graph.external("step", TensorType::u32(&[4]));
+    let (image, _) = slotted_images(&mut b.graph, config, 1, slot, CropMode::CentreSquare)?;
     let noise = b.graph.external("noise", TensorType::f32(&[1, config.patches()]));
-    let boxes = ops::crop_boxes(&mut b.graph, sizes, step, CropMode::CentreSquare)?;
-    let image = ops::resample(&mut b.graph, pixels, sizes, boxes, config.image_size, slot.1, norm)?;
     let masks = mae::given_masks(&mut b.graph, config, noise)?;
     let out = mae::autoencoder(b, config, image, masks)?;
     let (stats, patch) = (out.patch_stats, config.patch_size);

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::TrainError;
+use super::{PictureSet, TrainError};
 use crate::data::{Loaded, Picture, Prefetch, Sampler, Source, load_all_beside};
 use crate::gpu::{BufferSlice, Gpu, GpuError, Uploads};
 use crate::platform;
@@ -24,8 +24,6 @@ pub fn decode_limit(image_size: usize) -> u32 {
     (image_size as u32 * 2).max(160)
 }
 
-/// Unreadable files that are remembered by name.
-const MOST_NAMED: usize = 1000;
 /// Unreadable files that an error names.
 const MOST_TOLD: usize = 5;
 /// Unreadable files that are no matter, whatever their share.
@@ -257,12 +255,15 @@ pub struct Feed {
     max_unreadable: f64,
     /// Seconds spent waiting for pictures.
     waited: f64,
-    pictures: usize,
+    pictures: PictureSet,
 }
 
 impl std::fmt::Debug for Feed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Feed").field("pictures", &self.pictures).field("samples", &self.samples).finish_non_exhaustive()
+        f.debug_struct("Feed")
+            .field("pictures", &self.pictures.count)
+            .field("samples", &self.samples)
+            .finish_non_exhaustive()
     }
 }
 
@@ -299,10 +300,10 @@ impl Feed {
         }
         if fits {
             check_set(pictures.len(), &skipped, max_unreadable)?;
-            let count = pictures.len();
+            let set = PictureSet::of(pictures.iter().map(|picture| picture.name.as_str()));
             let pictures = Pictures::upload(gpu, pictures).await?;
             let slot = pictures.slot();
-            let sampler = Sampler::new(count, seed);
+            let sampler = Sampler::new(set.count, seed);
             let supply = Supply::Resident { pictures, sampler };
             return Ok(Feed {
                 supply,
@@ -313,11 +314,12 @@ impl Feed {
                 failures: Failures::default(),
                 max_unreadable,
                 waited: 0.0,
-                pictures: count,
+                pictures: set,
             });
         }
         log::info!("pictures exceed the budget of {} MiB and are streamed", budget >> 20);
-        let sampler = Sampler::new(indices.len(), seed);
+        let set = PictureSet::of(indices.iter().map(|index| source.name(*index)));
+        let sampler = Sampler::new(set.count, seed);
         let (order, mut next) = (indices.to_vec(), samples);
         let order = move || {
             next += 1;
@@ -333,7 +335,7 @@ impl Feed {
             failures: Failures::default(),
             max_unreadable,
             waited: 0.0,
-            pictures: indices.len(),
+            pictures: set,
         })
     }
 
@@ -342,8 +344,8 @@ impl Feed {
         self.slot
     }
 
-    /// Number of pictures.
-    pub fn pictures(&self) -> usize {
+    /// The pictures; of those that stream, whether they can be read or not.
+    pub fn pictures(&self) -> PictureSet {
         self.pictures
     }
 
@@ -355,7 +357,7 @@ impl Feed {
         }
     }
 
-    /// Names of files that could not be decoded.
+    /// Names of files that could not be decoded, where all were decoded to stay on the device.
     pub fn skipped(&self) -> &[String] {
         &self.skipped
     }
@@ -409,9 +411,6 @@ impl Feed {
                         }
                         Some(Err(error)) => {
                             log::warn!("skipped: {error}");
-                            if self.skipped.len() < MOST_NAMED {
-                                self.skipped.push(error.to_string());
-                            }
                             let name = error.picture().unwrap_or_default();
                             self.failures.note(Some(name), self.max_unreadable)?;
                         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Estimate, Pictures, Recipe, Slot, TrainError, largest_batch, slotted_images};
+use super::{Estimate, PictureSet, Pictures, Recipe, Slot, TrainError, largest_batch, slotted_images};
 use crate::data::Picture;
 use crate::gpu::{BufferSlice, Gpu, Pace, Uploads};
 use crate::graph::{Caps, Layout, Plan, Var};
@@ -187,7 +187,7 @@ impl HeldOut {
 
     /// A checksum of the pictures' names.
     pub fn fingerprint(&self) -> u32 {
-        crc32c::crc32c(self.pictures.names().join("\n").as_bytes())
+        PictureSet::of(self.pictures.names().iter().map(String::as_str)).names
     }
 
     /// Number of held-out pictures.

@@ -178,13 +178,17 @@ pub fn hub_config(config: &MaeConfig, decoder: bool) -> Value {
     })
 }
 
-/// The `preprocessor_config.json` of a model: pictures are resized to a square and normalised.
+/// The `preprocessor_config.json` of a model: the largest centred square of a picture, bicubic, normalised, as held-out
+/// pictures are seen here.
 pub fn hub_preprocessor(config: &MaeConfig) -> Value {
     json!({
-        "image_processor_type": "ViTImageProcessor",
+        "image_processor_type": "BitImageProcessor",
+        "do_convert_rgb": true,
         "do_resize": true,
-        "size": { "height": config.image_size, "width": config.image_size },
+        "size": { "shortest_edge": config.image_size },
         "resample": 3,
+        "do_center_crop": true,
+        "crop_size": { "height": config.image_size, "width": config.image_size },
         "do_rescale": true,
         "rescale_factor": 1.0 / 255.0,
         "do_normalize": true,

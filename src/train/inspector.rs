@@ -129,10 +129,10 @@ impl Inspector {
     /// Looks at the picture encoded last; layers and tokens beyond the last stand for the last.
     ///
     /// # Errors
-    /// [`TrainError::Mask`] where no picture was encoded, and the device's own.
+    /// [`TrainError::NoPictures`] where none was encoded, and the device's own.
     pub async fn look(&mut self, look: Look) -> Result<Looked, TrainError> {
         if !self.encoded {
-            return Err(TrainError::Mask("there is no picture to look into yet".to_owned()));
+            return Err(TrainError::NoPictures("there is none to look into yet".to_owned()));
         }
         let tokens = 1 + self.config.patches();
         let look = Look { layer: look.layer.min(self.blocks.len() - 1), token: look.token.min(tokens - 1) };

@@ -1,5 +1,6 @@
 //! What a run writes down of every step.
 
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -55,23 +56,40 @@ pub fn comparable(lines: &[MetricsLine], mask_ratio: f64, measured: Option<u32>)
     found
 }
 
-fn text(folder: &Path) -> String {
-    let bytes = std::fs::read(folder.join(METRICS)).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
+fn text(folder: &Path) -> io::Result<String> {
+    match std::fs::read(folder.join(METRICS)) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The lines `wanted` of those that the run in `folder` has written, as they are written.
-pub(super) fn metrics_text(folder: &Path, wanted: impl Fn(&MetricsLine) -> bool) -> String {
-    let text = text(folder);
+///
+/// # Errors
+/// The system's: what cannot be read now may be there all the same.
+pub(super) fn metrics_text(folder: &Path, wanted: impl Fn(&MetricsLine) -> bool) -> io::Result<String> {
+    let text = text(folder)?;
     let kept = text.lines().filter(|line| serde_json::from_str(line).is_ok_and(|line| wanted(&line)));
-    kept.map(|line| format!("{line}\n")).collect()
+    Ok(kept.map(|line| format!("{line}\n")).collect())
 }
 
 /// The lines that the run in `folder` has written; none where there is no file.
 ///
 /// A line that was cut short by a crash tells nothing and is passed over.
+///
+/// # Errors
+/// As for [`metrics_text`].
+pub(super) fn metrics_lines(folder: &Path) -> io::Result<Vec<MetricsLine>> {
+    Ok(text(folder)?.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// The lines that the run in `folder` has written, to be looked at: none, and a warning, where the file cannot be read.
 pub fn read_metrics(folder: &Path) -> Vec<MetricsLine> {
-    text(folder).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    metrics_lines(folder).unwrap_or_else(|error| {
+        log::warn!("{}: {error}", folder.join(METRICS).display());
+        Vec::new()
+    })
 }
 
 #[cfg(test)]

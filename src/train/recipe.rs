@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::recipe_presets::{RECIPES, recipe_preset};
 use super::recipe_text::{check_names, with_notes};
 use super::{Schedule, TrainError};
-use crate::data::read_text;
+use crate::data::{SAMPLE, read_text};
 use crate::mae::{self, MaeConfig, MaeError};
 use crate::ops::AdamW;
 
@@ -90,7 +90,7 @@ pub struct TrainRecipe {
 impl Default for TrainRecipe {
     fn default() -> Self {
         TrainRecipe {
-            data: vec!["sample".to_owned()],
+            data: vec![SAMPLE.to_owned()],
             steps: 1000,
             batch: 32,
             accumulate: 1,
@@ -140,25 +140,38 @@ impl Default for Recipe {
 }
 
 impl Recipe {
+    /// Whether it computes in 16 bits where it may.
+    pub fn is_mixed(&self) -> bool {
+        self.train.precision == Precision::Mixed
+    }
+
+    /// Of a recipe's or a preset's name.
+    ///
+    /// # Errors
+    /// An unknown one, with those that there are.
+    pub fn named(name: &str) -> Result<Recipe, TrainError> {
+        if let Some(recipe) = recipe_preset(name)? {
+            return Ok(recipe);
+        }
+        let model = mae::preset(name).map_err(|error| match error {
+            MaeError::UnknownPreset { name, known } => {
+                let recipes = RECIPES.map(|(name, ..)| name).join(", ");
+                TrainError::Model(MaeError::UnknownPreset { name, known: format!("{known}, {recipes}") })
+            }
+            other => other.into(),
+        })?;
+        // Narrow models learn from small batches at rates that wide ones would not survive.
+        let blr = if model.width < 256 && model.image_size < 224 { 1e-2 } else { TrainRecipe::default().blr };
+        Ok(Recipe { name: name.to_owned(), model, train: TrainRecipe { blr, ..TrainRecipe::default() } })
+    }
+
     /// Of a recipe's or a preset's name, or of a TOML file where `spec` ends in `.toml`.
     ///
     /// # Errors
     /// An unknown preset, an unreadable file, an unknown or missing key: each by name.
     pub fn load(spec: &str) -> Result<Recipe, TrainError> {
-        if let Some(recipe) = recipe_preset(spec)? {
-            return Ok(recipe);
-        }
         if !spec.ends_with(".toml") {
-            let model = mae::preset(spec).map_err(|error| match error {
-                MaeError::UnknownPreset { name, known } => {
-                    let recipes = RECIPES.map(|(name, ..)| name).join(", ");
-                    TrainError::Model(MaeError::UnknownPreset { name, known: format!("{known}, {recipes}") })
-                }
-                other => other.into(),
-            })?;
-            // Narrow models learn from small batches at rates that wide ones would not survive.
-            let blr = if model.width < 256 && model.image_size < 224 { 1e-2 } else { TrainRecipe::default().blr };
-            return Ok(Recipe { name: spec.to_owned(), model, train: TrainRecipe { blr, ..TrainRecipe::default() } });
+            return Recipe::named(spec);
         }
         let text = read_text(Path::new(spec))
             .map_err(|error| TrainError::Recipe { path: spec.to_owned(), reason: error.to_string() })?;

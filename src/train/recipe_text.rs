@@ -43,7 +43,10 @@ const NOTES: [(&str, &str); 43] = [
     ("train.recompute", "compute a block's inside again for its gradients: the same result, slower, far less memory"),
     ("train.eval_every", "steps between measurements on held-out pictures; 0 for none but at start and end"),
     ("train.early_stop", "measurements without a new best after which the run ends; 0 for never"),
-    ("train.checkpoint_every", "steps between checkpoints; 0 for one at the end alone"),
+    (
+        "train.checkpoint_every",
+        "steps between checkpoints, or half an hour where they take longer; 0 for one at the end alone",
+    ),
     ("train.keep", "checkpoints kept beside the best"),
     ("train.preview_every", "steps between preview pictures; 0 for start and end alone"),
     ("train.pixel_budget", "MiB of GPU memory for pixels; data that needs more streams"),

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::appended::Appended;
 use super::events::EventFile;
-use super::metrics::{METRICS, comparable, metrics_text};
+use super::metrics::{METRICS, comparable, metrics_lines, metrics_text};
 use super::run_lock::RunLock;
-use super::{Checkpoint, MetricsLine, Recipe, TrainError, read_metrics};
+use super::{Checkpoint, MetricsLine, Recipe, TrainError};
 use crate::platform::{UNFINISHED, write_whole};
+use crate::weights::open_weights;
 
 /// Name of the file of settings.
 pub(super) const RECIPE: &str = "recipe.toml";
@@ -208,28 +209,53 @@ impl RunFolder {
         }
         // Without a checkpoint all is made again, the line of step 0 too.
         let begun = step > 0;
-        let kept = metrics_text(path, |line| begun && line.step <= step);
         let file = path.join(METRICS);
+        let unread = |error| Self::error(path, format!("{METRICS} cannot be read: {error}"));
+        let kept = metrics_text(path, |line| begun && line.step <= step).map_err(unread)?;
         write_whole(&file, kept.as_bytes()).map_err(io)?;
         let metrics = File::options().write(true).open(&file).and_then(Appended::new).map_err(io)?;
         let events = EventFile::create(path, step).map_err(io)?;
         Ok(RunFolder { path: path.to_owned(), metrics, events, best: None, _lock: lock })
     }
 
-    /// Writes down the settings that the run has from now on, and finds what its best loss was at their mask ratio on
-    /// the held-out pictures `measured`, see [`MetricsLine::measured`].
+    /// Writes down the settings that the run has from now on.
     ///
     /// # Errors
     /// The system's, such as a full disk.
-    pub fn set_recipe(&mut self, recipe: &Recipe, measured: Option<u32>) -> Result<(), TrainError> {
+    pub fn set_recipe(&mut self, recipe: &Recipe) -> Result<(), TrainError> {
         let file = self.path.join(RECIPE);
         let text = recipe.to_toml_with_notes()?;
         if fs::read_to_string(&file).ok().as_deref() != Some(text.as_str()) {
             write_whole(&file, text.as_bytes()).map_err(|error| Self::error(&self.path, error))?;
         }
-        let losses = comparable(&read_metrics(&self.path), recipe.model.mask_ratio, measured);
+        Ok(())
+    }
+
+    /// Finds what the best loss was at `mask_ratio` on the held-out pictures `measured`, see [`MetricsLine::measured`].
+    /// Where none compares, the best weights of before are set aside, as `best-step-N.safetensors`.
+    ///
+    /// # Errors
+    /// The system's, such as that metrics cannot be read.
+    pub fn compare_at(&mut self, mask_ratio: f64, measured: Option<u32>) -> Result<(), TrainError> {
+        let lines = metrics_lines(&self.path).map_err(|error| Self::error(&self.path, error))?;
+        let losses = comparable(&lines, mask_ratio, measured);
         // An untrained model is no result, whatever its loss.
         self.best = losses.into_iter().filter(|(step, _)| *step > 0).map(|(_, loss)| loss).min_by(f64::total_cmp);
+        match (self.best, Self::best(&self.path)) {
+            (None, Some(former)) => self.set_aside(&former, &lines),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives the best weights of before a name of their own: what is measured from now on does not compare with them.
+    /// Those of a step that `lines` do not tell of stay: that step will be made again.
+    fn set_aside(&self, former: &Path, lines: &[MetricsLine]) -> Result<(), TrainError> {
+        let step = open_weights(former).ok().and_then(|weights| weights.text("step").ok()?.parse().ok());
+        let told = |step: &u64| lines.iter().any(|line| line.step == *step && line.held_out_loss.is_some());
+        let Some(step) = step.filter(told) else { return Ok(()) };
+        let name = format!("best-step-{step}.safetensors");
+        fs::rename(former, former.with_file_name(&name)).map_err(|error| Self::error(&self.path, error))?;
+        log::warn!("other pictures or another mask ratio are measured from now on: the best so far is kept as {name}");
         Ok(())
     }
 

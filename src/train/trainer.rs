@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::checkpoint::{Checkpoint, loss_scaling_metadata, tiles_metadata};
 use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
-use super::{Estimate, Feed, FeedOptions, HeldOut, Pictures, Recipe, TrainError, decode_limit};
+use super::{Estimate, Feed, FeedOptions, HeldOut, PictureSet, Pictures, Recipe, TrainError, decode_limit};
 use crate::data::{Picture, Source, Split};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, MAX_SUBMIT, Mark, Pace, Slices, Uploads};
 use crate::graph::Choices;
@@ -18,7 +18,7 @@ use crate::nn::{ParamStore, State};
 use crate::ops::{self, LossScaling, average_weight};
 use crate::weights::Tensors;
 pub use collect::StepMetrics;
-use plans::{Running, is_mixed, optimiser_lists, run_plan};
+use plans::{Running, optimiser_lists, run_plan};
 
 /// Micro-batches that are submitted before the device has done the first of them.
 const MOST_BEHIND: usize = 2;
@@ -56,6 +56,8 @@ pub struct Trainer {
     kept_back: usize,
     /// Files that could not be decoded when it was made.
     skipped: Vec<String>,
+    /// What it was trained on before, where that was something else.
+    former: Option<PictureSet>,
     probe_pictures: Vec<Picture>,
     running: Running,
     inputs: [BufferSlice; 3],
@@ -111,6 +113,8 @@ impl Trainer {
             max_unreadable: t.max_unreadable,
         };
         let feed = Feed::open(&gpu, source, &split.train, options).await?;
+        let former = checkpoint.map(|checkpoint| PictureSet::in_checkpoint(&checkpoint.weights)).transpose()?.flatten();
+        let former = former.filter(|former| *former != feed.pictures());
         let mut skipped = kept.skipped;
         skipped.extend_from_slice(feed.skipped());
 
@@ -149,6 +153,7 @@ impl Trainer {
             held_out,
             kept_back: split.held_out.len(),
             skipped,
+            former,
             probe_pictures: kept.probes,
             running,
             inputs,
@@ -297,7 +302,8 @@ impl Trainer {
     pub async fn weights(&self) -> Result<Checkpoint, TrainError> {
         let mut weights = self.store.save(&self.gpu, State::Weights).await?;
         weights.metadata.extend(tiles_metadata(&self.tiles));
-        if is_mixed(&self.recipe) {
+        weights.metadata.extend([self.feed.pictures().metadata()]);
+        if self.recipe.is_mixed() {
             let state: Vec<f32> = self.gpu.read_one("loss scaling", &self.scaling.state).await?;
             weights.metadata.extend([loss_scaling_metadata(&state)]);
         }
@@ -397,6 +403,11 @@ impl Trainer {
     /// Which they are, see [`super::MetricsLine::measured`].
     pub fn measured_set(&self) -> Option<u32> {
         self.held_out.as_ref().map(HeldOut::fingerprint)
+    }
+
+    /// The pictures that it was trained on before, where these were others than now: its order is another one since.
+    pub fn former_pictures(&self) -> Option<PictureSet> {
+        self.former
     }
 
     /// Names of files, to train on and held out, that could not be decoded when it was made.

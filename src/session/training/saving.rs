@@ -64,6 +64,7 @@ impl Training {
         checkpoint.held_out_loss = self.last_held_out.filter(|_| self.measured_at == Some(checkpoint.step));
         let path = folder.save(&checkpoint)?;
         self.saved_at = Some(checkpoint.step);
+        self.written_at = platform::now_seconds();
         outbox.send(Event::Saved(path));
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What steps report, read several steps late.
 
-use super::{Trainer, is_mixed};
+use super::Trainer;
 use crate::train::TrainError;
 
 /// What one step reports.
@@ -40,7 +40,7 @@ impl Trainer {
             let losses = &numbers[..stride - 4];
             let loss = losses.iter().map(|loss| f64::from(*loss)).sum::<f64>() / losses.len() as f64;
             let norm = &numbers[stride - 4..];
-            let mixed = is_mixed(&self.recipe);
+            let mixed = self.recipe.is_mixed();
             // A scale that can fall further is not to blame on the run: the optimiser skips the step.
             let (finite, hopeful) = (norm[2] != 0.0, mixed && norm[3] > 1.0);
             let wrong = [("the loss", !loss.is_finite()), ("the gradient norm", !finite && !hopeful)];

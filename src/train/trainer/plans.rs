@@ -5,7 +5,7 @@ use crate::graph::{Caps, DType, GraphError, Layout, Plan, ShardLayout, Shards};
 use crate::nn::ParamStore;
 use crate::ops::{LossScaling, global_norm_partials, push_accumulate, push_average, push_global_norm};
 use crate::train::estimate::TrainGraph;
-use crate::train::{Estimate, Precision, Recipe, TrainError};
+use crate::train::{Estimate, Recipe, TrainError};
 
 /// A plan with the buffers that feed it.
 #[derive(Debug)]
@@ -13,11 +13,6 @@ pub(super) struct Running {
     pub plan: Plan,
     pub loss: BufferSlice,
     pub estimate: Estimate,
-}
-
-/// Whether a run computes in 16 bits where it may.
-pub(super) fn is_mixed(recipe: &Recipe) -> bool {
-    recipe.train.precision == Precision::Mixed
 }
 
 /// Plans `graph` with `inputs` in the order pixels, sizes, step.
@@ -67,7 +62,7 @@ pub(super) async fn optimiser_lists(
     }
     let partials = gpu.buffer("partial norms", global_norm_partials(store.shard_lengths()) as u64 * 4).await?;
     let gradients: Vec<BufferSlice> = shards.iter().map(|shard| shard.gradients.clone()).collect();
-    let scaling = is_mixed(recipe).then_some(scaling);
+    let scaling = recipe.is_mixed().then_some(scaling);
     push_global_norm(gpu, &mut update, &gradients, &partials, norm, recipe.train.clip_grad, scaling)?;
     for shard in &shards {
         recipe.optimiser().push(gpu, &mut update, shard, schedule, norm)?;

@@ -8,8 +8,6 @@ use crate::platform;
 use crate::train::estimate::TrainGraph;
 use crate::train::{Checkpoint, HeldOut, Recipe, TrainError, packed};
 
-use super::plans::is_mixed;
-
 /// Most held-out pictures that are measured.
 const MAX_HELD_OUT: usize = 512;
 /// Held-out pictures that are rebuilt while the model learns.
@@ -72,7 +70,7 @@ pub(super) async fn loss_scaling(
         adamw: recipe.optimiser(),
         micro_batches: recipe.train.accumulate,
     };
-    let first = if is_mixed(recipe) { FIRST_SCALE } else { 1.0 };
+    let first = if recipe.is_mixed() { FIRST_SCALE } else { 1.0 };
     let step = checkpoint.map_or(0, |checkpoint| checkpoint.step);
     let begun = LossScaling::state_at(first, scaling.micro_batches, &scaling.adamw, step);
     let saved = checkpoint.map(Checkpoint::loss_scaling).transpose()?.flatten();
