@@ -182,7 +182,8 @@ pub struct TrainArgs {
     /// Optimiser steps in all
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
     pub steps: Option<u64>,
-    /// Passes over the pictures, instead of steps
+    /// Passes over the pictures, instead of steps; warm-up takes the same share of them as in the recipe, unless
+    /// --warmup-steps is given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub epochs: Option<u64>,
     /// Pictures per micro-batch
@@ -263,7 +264,7 @@ pub struct TrainArgs {
     /// Steps between measurements on held-out pictures
     #[arg(long, value_name = "N")]
     pub eval_every: Option<u64>,
-    /// Steps between checkpoints
+    /// Steps between checkpoints, or half an hour where they take longer; 0 for one at the end alone
     #[arg(long, value_name = "N")]
     pub checkpoint_every: Option<u64>,
     /// Steps between preview pictures; 0 for start and end alone

@@ -81,7 +81,7 @@ pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
         To::Original => Layout::Original,
         To::Timm => Layout::Timm,
     };
-    if model.config.encoder_sees_masks && matches!(args.to, To::Original | To::Timm) {
+    if model.config.encoder_sees_masks && args.to != To::Native {
         bail!("{}: an encoder that sees mask tokens has no place in that layout", args.input.display());
     }
     let (outputs, dropped) = outputs(layout, &model.weights);

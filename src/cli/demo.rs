@@ -1,12 +1,14 @@
 //! The main job in a terminal: a small model learns for a minute, with pictures before and after.
 
-use anyhow::Context as _;
+use anyhow::bail;
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::args::{Common, DemoArgs};
 use super::compile_bar::CompileBar;
 use super::demo_folder;
 use super::progress::{bar, json_line, out, say};
+use super::train::{Ended, Interrupt, watch};
 use crate::platform;
 use crate::session::{Command, Event, Job, Session};
 use crate::train::Recipe;
@@ -28,67 +30,19 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
         say(common, format_args!("{taken} holds a run that is more than a demo and stays; this one goes to {folder}"));
     }
     let job = Job { out: Some(folder.clone()), adapter: common.request(), ..Job::new(recipe) };
+    let interrupt = Interrupt::catch(common, &ENDING)?;
     let session = Session::start(job)?;
-    let commands = session.commands();
-    ctrlc::set_handler(move || {
-        for command in [Command::Measure, Command::Stop] {
-            // The session may have ended already.
-            let _ = commands.try_send(command);
+    interrupt.reaches(&session);
+    let mut demo = Demo::new(common, args.seconds);
+    match watch(session, |session, event| demo.see(session, event))? {
+        Ended::Finished => {}
+        Ended::Cancelled => {
+            say(common, "stopped before it began; nothing was written");
+            return Ok(());
         }
-    })
-    .context("Ctrl-C cannot be caught")?;
-
-    let mut compiling = None;
-    let mut over = false;
-    let (mut progress, mut first, mut last, mut started, mut steps) = (None, None, None, 0.0, 0);
-    while let Some(event) = session.wait() {
-        match event {
-            Event::Opened(kernels) => compiling = Some(CompileBar::watch(common, kernels)),
-            Event::Started(start) => {
-                compiling = None;
-                say(common, format_args!("adapter   {} ({})", start.adapter.name, start.adapter.backend));
-                say(common, format_args!("pictures  {} to train on, {} held out", start.pictures, start.held_out));
-                started = platform::now_seconds();
-                progress = Some(bar(common, args.seconds.ceil() as u64, 0));
-            }
-            Event::Step(line) => {
-                let elapsed = platform::now_seconds() - started;
-                if let Some(bar) = &progress {
-                    bar.set_position((elapsed as u64).min(args.seconds as u64));
-                    bar.set_message(format!(
-                        "s  step {} loss {:.3} {:.0} images/s",
-                        line.step,
-                        line.loss.unwrap_or_default(),
-                        line.images_per_s.unwrap_or_default()
-                    ));
-                }
-                // Steps that were under way may still be told of.
-                if elapsed >= args.seconds && !std::mem::replace(&mut over, true) {
-                    session.send(Command::Measure);
-                    session.send(Command::Stop);
-                }
-            }
-            Event::HeldOut { loss, .. } => {
-                first.get_or_insert(loss);
-                last = Some(loss);
-            }
-            Event::Failed(error) => {
-                drop(compiling);
-                session.join();
-                return Err(error.into());
-            }
-            Event::Warning(text) | Event::Refused(text) => log::warn!("{text}"),
-            Event::Finished { step, .. } => {
-                if let Some(bar) = progress.take() {
-                    bar.finish_and_clear();
-                }
-                steps = step;
-                say(common, format_args!("{step} steps done"));
-            }
-            // Nothing is explored or watched here.
-            _ => {}
-        }
+        Ended::Lost(reason) => bail!("{reason}"),
     }
+    let Demo { first, last, steps, .. } = demo;
     demo_folder::mark(&folder)?;
     if common.json {
         return json_line(&json!({
@@ -107,4 +61,80 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
     out!(
         "run            {run} (continue it with `unmask train --resume --out {run}`, until Ctrl-C or --stop-after N steps)"
     )
+}
+
+/// What ends a demo.
+const ENDING: [Command; 2] = [Command::Measure, Command::Stop];
+
+/// A demo as it goes on.
+struct Demo<'a> {
+    common: &'a Common,
+    /// How long it is to train.
+    seconds: f64,
+    compiling: Option<CompileBar>,
+    progress: Option<ProgressBar>,
+    /// When it began to train.
+    started: f64,
+    over: bool,
+    /// Held-out losses before and after.
+    first: Option<f64>,
+    last: Option<f64>,
+    /// Steps done, at the end.
+    steps: u64,
+}
+
+impl<'a> Demo<'a> {
+    fn new(common: &'a Common, seconds: f64) -> Demo<'a> {
+        let (compiling, progress, first, last) = (None, None, None, None);
+        Demo { common, seconds, compiling, progress, started: 0.0, over: false, first, last, steps: 0 }
+    }
+
+    /// Says what `event` tells, and ends the run when its time is over.
+    fn see(&mut self, session: &Session, event: &Event) {
+        let common = self.common;
+        match event {
+            Event::Opened(kernels) => self.compiling = Some(CompileBar::watch(common, kernels.clone())),
+            Event::Started(start) => {
+                self.compiling = None;
+                say(common, format_args!("adapter   {} ({})", start.adapter.name, start.adapter.backend));
+                say(common, format_args!("pictures  {} to train on, {} held out", start.pictures, start.held_out));
+                self.started = platform::now_seconds();
+                self.progress = Some(bar(common, self.seconds.ceil() as u64, 0));
+            }
+            Event::Step(line) => {
+                let elapsed = platform::now_seconds() - self.started;
+                if let Some(bar) = &self.progress {
+                    let (loss, speed) = (line.loss.unwrap_or_default(), line.images_per_s.unwrap_or_default());
+                    bar.set_position((elapsed as u64).min(self.seconds as u64));
+                    bar.set_message(format!("s  step {} loss {loss:.3} {speed:.0} images/s", line.step));
+                }
+                // Steps that were under way may still be told of.
+                if elapsed >= self.seconds && !std::mem::replace(&mut self.over, true) {
+                    for command in ENDING {
+                        session.send(command);
+                    }
+                }
+            }
+            Event::HeldOut { loss, .. } => {
+                self.first.get_or_insert(*loss);
+                self.last = Some(*loss);
+            }
+            Event::Warning(text) | Event::Refused(text) => log::warn!("{text}"),
+            Event::Finished { step, .. } => {
+                if let Some(bar) = self.progress.take() {
+                    bar.finish_and_clear();
+                }
+                self.steps = *step;
+                say(common, format_args!("{step} steps done"));
+            }
+            Event::Failed(_) | Event::Lost(_) | Event::Cancelled => {
+                self.compiling = None;
+                if let Some(bar) = self.progress.take() {
+                    bar.abandon();
+                }
+            }
+            // Nothing is explored or watched here.
+            _ => {}
+        }
+    }
 }

@@ -26,6 +26,8 @@ pub fn run(common: &Common, args: &EmbedArgs) -> anyhow::Result<()> {
     if path.extension().is_none_or(|extension| extension != "npy") {
         bail!("--out {}: expected a name that ends in .npy", path.display());
     }
+    let names = path.with_extension("tsv");
+    check_free(&names, args)?;
     let model = args.encoder.model.open(common)?;
     let (source, _) = data::open_all(&args.data)?;
     let embedder = pollster::block_on(async {
@@ -45,7 +47,6 @@ pub fn run(common: &Common, args: &EmbedArgs) -> anyhow::Result<()> {
         })?;
         Ok(())
     })?;
-    let names = path.with_extension("tsv");
     let lines: String = written.pictures.iter().map(|index| line(source.as_ref(), *index)).collect();
     write_whole(&names, lines.as_bytes()).with_context(|| format!("{} cannot be written", names.display()))?;
     let (count, width) = (written.pictures.len(), embedder.width());
@@ -55,6 +56,19 @@ pub fn run(common: &Common, args: &EmbedArgs) -> anyhow::Result<()> {
         }));
     }
     out!("{count} pictures, {width} numbers each -> {}, names -> {}", path.display(), names.display())
+}
+
+/// Fails where the file of names would replace one that was given.
+fn check_free(names: &Path, args: &EmbedArgs) -> anyhow::Result<()> {
+    let is_names =
+        |given: &Path| given.canonicalize().is_ok_and(|given| names.canonicalize().is_ok_and(|names| names == given));
+    match args.data.iter().find(|data| is_names(data.as_ref())) {
+        Some(data) => bail!(
+            "--out {}: {data} is to be read, and names of pictures would be written there; choose another --out",
+            args.out.display()
+        ),
+        None => Ok(()),
+    }
 }
 
 /// What was written.

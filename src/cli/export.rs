@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 
 use super::args::{Common, ExportArgs};
 use super::progress::{json_line, say};
-use crate::train::{Checkpoint, RunFolder, config_metadata};
+use crate::train::{Checkpoint, NO_RUN, RunFolder, config_metadata};
 use crate::weights::{Storage, write_tensors};
 
 /// Runs `unmask export`.
@@ -12,6 +12,9 @@ pub fn run(common: &Common, args: &ExportArgs) -> anyhow::Result<()> {
     let run = &args.run;
     if !run.exists() {
         bail!("{}: no such file or folder; expected a checkpoint or a run folder", run.display());
+    }
+    if run.is_dir() && !RunFolder::is_run(run) {
+        bail!("{}: {NO_RUN}", run.display());
     }
     let best = RunFolder::best(run);
     let (what, (path, checkpoint)) = match (run.is_dir(), best) {

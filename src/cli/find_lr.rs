@@ -3,7 +3,7 @@
 use anyhow::bail;
 use serde_json::json;
 
-use super::args::{Common, FindLrArgs};
+use super::args::{Common, FindLrArgs, TrainArgs};
 use super::compile_bar::CompileBar;
 use super::progress::{bar, json_line, out, say};
 use super::train::data_stats;
@@ -12,42 +12,29 @@ use crate::gpu::Gpu;
 use crate::session::{Job, start_trainer};
 use crate::train::{suggested_rate, try_rates};
 
+/// Whether an option was given.
+type Given = fn(&TrainArgs) -> bool;
+
 /// Options of training that have no effect here.
-pub const IDLE: [&str; 13] = [
-    "steps",
-    "epochs",
-    "blr",
-    "min_lr",
-    "warmup_steps",
-    "early_stop",
-    "out",
-    "resume",
-    "eval_every",
-    "checkpoint_every",
-    "preview_every",
-    "keep",
-    "stop_after",
+pub const IDLE: [(&str, Given); 13] = [
+    ("steps", |t| t.steps.is_some()),
+    ("epochs", |t| t.epochs.is_some()),
+    ("blr", |t| t.blr.is_some()),
+    ("min_lr", |t| t.min_lr.is_some()),
+    ("warmup_steps", |t| t.warmup_steps.is_some()),
+    ("early_stop", |t| t.early_stop.is_some()),
+    ("out", |t| t.out.is_some()),
+    ("resume", |t| t.resume),
+    ("eval_every", |t| t.eval_every.is_some()),
+    ("checkpoint_every", |t| t.checkpoint_every.is_some()),
+    ("preview_every", |t| t.preview_every.is_some()),
+    ("keep", |t| t.keep.is_some()),
+    ("stop_after", |t| t.stop_after.is_some()),
 ];
 
 /// Refuses what would have no effect, and ranges that are none.
 fn check(args: &FindLrArgs) -> anyhow::Result<()> {
-    let t = &args.train;
-    let given = [
-        t.steps.is_some(),
-        t.epochs.is_some(),
-        t.blr.is_some(),
-        t.min_lr.is_some(),
-        t.warmup_steps.is_some(),
-        t.early_stop.is_some(),
-        t.out.is_some(),
-        t.resume,
-        t.eval_every.is_some(),
-        t.checkpoint_every.is_some(),
-        t.preview_every.is_some(),
-        t.keep.is_some(),
-        t.stop_after.is_some(),
-    ];
-    if let Some((name, _)) = IDLE.iter().zip(given).find(|(_, given)| *given) {
+    if let Some((name, _)) = IDLE.iter().find(|(_, is_given)| is_given(&args.train)) {
         let name = name.replace('_', "-");
         bail!("--{name} has no effect on find-lr, which tries --tries rates from --from to --to and writes nothing");
     }

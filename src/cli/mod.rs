@@ -44,7 +44,7 @@ pub use window::Window;
 /// What can be asked, as help and completions have it: of the options that find-lr shares with training only those that it
 /// takes.
 fn interface() -> clap::Command {
-    let idle = |arg: clap::Arg| match find_lr::IDLE.contains(&arg.get_id().as_str()) {
+    let idle = |arg: clap::Arg| match find_lr::IDLE.iter().any(|(name, _)| arg.get_id() == name) {
         true => arg.hide(true),
         false => arg,
     };

@@ -1,5 +1,7 @@
 //! `unmask runs`: lists and compares runs.
 
+use std::path::Path;
+
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
@@ -47,7 +49,7 @@ fn table(runs: &[RunSummary]) -> anyhow::Result<()> {
         let (best, train) = (run.best(), &run.recipe.train);
         [
             run.path.display().to_string(),
-            run.recipe.name.rsplit('/').next().unwrap_or_default().to_owned(),
+            Path::new(&run.recipe.name).file_name().unwrap_or_default().to_string_lossy().into_owned(),
             run.step().to_string(),
             train.steps.to_string(),
             number(run.loss()),

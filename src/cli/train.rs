@@ -1,10 +1,12 @@
 //! `unmask train`: a session with a progress bar.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use async_channel::Sender;
 
 use super::args::{Common, TrainArgs};
 use super::progress::{complain, say};
@@ -18,7 +20,9 @@ use crate::train::RunFolder;
 /// Runs `unmask train`.
 pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
     let mut recipe = args.recipe()?;
-    let name = recipe.name.rsplit('/').next().unwrap_or("run").trim_end_matches(".toml");
+    // A recipe without a name is called by its file.
+    let name = Path::new(&recipe.name).file_name().unwrap_or("run".as_ref()).to_string_lossy();
+    let name = name.trim_end_matches(".toml");
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("runs/{name}-{}", recipe.train.seed)));
     let run = args.resume.then(|| RunFolder::recipe(&out)).transpose()?;
     if let Some(run) = &run {
@@ -29,8 +33,13 @@ pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
     }
     if let Some(epochs) = args.epochs {
         let pictures = data::open_all(&recipe.train.data)?.1.train.len();
-        recipe.train.steps =
-            epochs.saturating_mul(pictures as u64).div_ceil(recipe.effective_batch().max(1) as u64).max(1);
+        let steps = epochs.saturating_mul(pictures as u64).div_ceil(recipe.effective_batch().max(1) as u64).max(1);
+        if run.is_none() && args.warmup_steps.is_none() {
+            // The recipe's share of all steps, for which it was made.
+            let share = recipe.train.warmup_steps as f64 / recipe.train.steps.max(1) as f64;
+            recipe.train.warmup_steps = (share * steps as f64).round() as u64;
+        }
+        recipe.train.steps = steps;
     }
     if let Some(run) = &run {
         resume::check_steps(run, &recipe)?;
@@ -65,49 +74,162 @@ pub fn data_stats(common: &Common, specs: &[String]) -> anyhow::Result<([f64; 3]
     Ok((mean, std))
 }
 
-/// Runs a session to its end; Ctrl-C finishes the step, saves and ends it.
-pub fn drive(common: &Common, job: Job) -> anyhow::Result<()> {
-    let session = Session::start(job)?;
-    let stopped = stop_by_interrupt(common, &session)?;
+/// Runs a session to its end; Ctrl-C finishes the step, saves and ends it. Where the device is lost, as by a driver's
+/// reset or a machine that slept, another one goes on from the newest checkpoint.
+pub fn drive(common: &Common, mut job: Job) -> anyhow::Result<()> {
+    let interrupt = Interrupt::catch(common, &[Command::Stop])?;
     let mut screen = TrainScreen::new(common);
     let mut unheard = None;
-    while let Some(event) = session.wait() {
-        if common.json && unheard.is_none() {
-            // Where nobody reads on the run ends as by Ctrl-C: nothing is lost.
-            unheard = report_json(&event).err();
-            if unheard.is_some() {
-                session.send(Command::Stop);
+    let mut lost_at = None;
+    loop {
+        let session = Session::start(job.clone())?;
+        interrupt.reaches(&session);
+        let ended = watch(session, |session, event| {
+            if common.json && unheard.is_none() {
+                // Where nobody reads on the run ends as by Ctrl-C: nothing is lost.
+                unheard = report_json(event).err();
+                if unheard.is_some() {
+                    session.send(Command::Stop);
+                }
             }
+            screen.show(event, interrupt.came());
+        })?;
+        let Ended::Lost(reason) = ended else { return unheard.map_or(Ok(()), Err) };
+        let Some((file, checkpoint)) = job.out.as_deref().and_then(|out| RunFolder::newest(out).ok()?) else {
+            bail!("{reason}; nothing was saved yet");
+        };
+        let file = file.display();
+        // One that is lost again before anything more was saved would be for ever.
+        if interrupt.came() || job.stop_after.is_some() || lost_at == Some(checkpoint.step) {
+            bail!("{reason}; --resume continues from {file}");
         }
-        screen.show(&event, stopped.load(Ordering::SeqCst));
-        let result = match event {
-            Event::Finished { .. } | Event::Cancelled => unheard.map_or(Ok(()), Err),
+        log::warn!("{reason}; the run goes on from {file} in {} s", COME_BACK.as_secs());
+        std::thread::sleep(COME_BACK);
+        lost_at = Some(checkpoint.step);
+        job = Job { resume: true, init: None, snapshot: None, ..job };
+    }
+}
+
+/// Drivers take their time to come back.
+const COME_BACK: Duration = Duration::from_secs(10);
+
+/// How a session ended in which nothing failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// At its end, or as asked, with everything saved.
+    Finished,
+    /// Before anything was begun.
+    Cancelled,
+    /// With its device, for this reason.
+    Lost(String),
+}
+
+/// Has `see` look at every event of `session`, until its end.
+///
+/// # Errors
+/// What made the run fail.
+pub fn watch(session: Session, mut see: impl FnMut(&Session, &Event)) -> anyhow::Result<Ended> {
+    while let Some(event) = session.wait() {
+        see(&session, &event);
+        let ended = match event {
+            Event::Finished { .. } => Ok(Ended::Finished),
+            Event::Cancelled => Ok(Ended::Cancelled),
+            Event::Lost(reason) => Ok(Ended::Lost(reason)),
             Event::Failed(error) => Err(error.into()),
-            Event::Lost(reason) => bail!("{reason}; --resume continues from the last checkpoint"),
             _ => continue,
         };
         session.join();
-        return result;
+        return ended;
     }
     bail!("internal error: the session ended without a result")
 }
 
-/// Lets Ctrl-C stop `session`, and a second one end the program; whether it was pressed.
-fn stop_by_interrupt(common: &Common, session: &Session) -> anyhow::Result<Arc<AtomicBool>> {
-    let stopped = Arc::new(AtomicBool::new(false));
-    let (commands, flag) = (session.commands(), stopped.clone());
-    let tell = !common.quiet && !common.json;
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            // A second Ctrl-C means now.
-            std::process::exit(130);
+/// Time within which further signals are the same wish: a shutdown, or `timeout`, sends more than one.
+const ECHO: Duration = Duration::from_secs(1);
+
+/// What a signal to end means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// Save, then end.
+    Stop,
+    /// Nothing new.
+    Echo,
+    /// End now.
+    Quit,
+}
+
+/// What a signal at `now` means, when the `first` came then.
+fn wish(first: &mut Option<Instant>, now: Instant) -> Wish {
+    match *first {
+        None => {
+            *first = Some(now);
+            Wish::Stop
         }
-        if tell {
-            complain("\nstopping: the run is saved first, then measured; Ctrl-C again quits at once");
+        Some(first) if now - first < ECHO => Wish::Echo,
+        Some(_) => Wish::Quit,
+    }
+}
+
+/// Ctrl-C, and other signals to end.
+pub struct Interrupt {
+    came: Arc<AtomicBool>,
+    commands: Arc<Mutex<Option<Sender<Command>>>>,
+}
+
+impl Interrupt {
+    /// Has the first one send `ending` to a session, and a second one end the program.
+    ///
+    /// # Errors
+    /// The system's, or where it is caught already.
+    pub fn catch(common: &Common, ending: &'static [Command]) -> anyhow::Result<Interrupt> {
+        let interrupt = Interrupt { came: Arc::default(), commands: Arc::default() };
+        let (came, commands) = (interrupt.came.clone(), interrupt.commands.clone());
+        let tell = !common.quiet && !common.json;
+        let mut first = None;
+        ctrlc::set_handler(move || match wish(&mut first, Instant::now()) {
+            Wish::Stop => {
+                came.store(true, Ordering::SeqCst);
+                if tell {
+                    complain("\nstopping: the run is saved first, then measured; Ctrl-C again quits at once");
+                }
+                // Nobody panics while holding it; and the session may have ended already.
+                if let Ok(Some(commands)) = commands.lock().as_deref() {
+                    ending.iter().for_each(|command| drop(commands.try_send(command.clone())));
+                }
+            }
+            Wish::Echo => {}
+            Wish::Quit => std::process::exit(130),
+        })
+        .context("Ctrl-C cannot be caught")?;
+        Ok(interrupt)
+    }
+
+    /// From now on it stops `session`.
+    pub fn reaches(&self, session: &Session) {
+        if let Ok(mut commands) = self.commands.lock() {
+            *commands = Some(session.commands());
         }
-        // The session may have ended already.
-        let _ = commands.try_send(Command::Stop);
-    })
-    .context("Ctrl-C cannot be caught")?;
-    Ok(stopped)
+        if self.came() {
+            // Between two sessions.
+            session.send(Command::Stop);
+        }
+    }
+
+    /// Whether one came.
+    pub fn came(&self) -> bool {
+        self.came.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_that_come_together_are_one_wish() {
+        let (mut first, start) = (None, Instant::now());
+        let mut at = |milliseconds| wish(&mut first, start + Duration::from_millis(milliseconds));
+        assert_eq!([at(0), at(0), at(300)], [Wish::Stop, Wish::Echo, Wish::Echo]);
+        assert_eq!(at(1000), Wish::Quit);
+    }
 }

@@ -49,7 +49,7 @@ impl<'a> TrainScreen<'a> {
                 };
                 say(self.common, format_args!("{how} after {step} {steps}, everything saved{idle}"));
             }
-            Event::Failed(_) => {
+            Event::Failed(_) | Event::Lost(_) => {
                 self.compiling = None;
                 if let Some(bar) = self.progress.take() {
                     bar.abandon();
@@ -78,6 +78,11 @@ impl<'a> TrainScreen<'a> {
                 "pictures  {} to train on, {} held out, {} of them measured{skipped}",
                 start.pictures, start.held_out, start.measured
             ),
+        );
+        let passes = start.steps as f64 * start.batch as f64 / start.pictures.max(1) as f64;
+        say(
+            self.common,
+            format_args!("steps     {} of {} pictures, {passes:.1} passes over them", start.steps, start.batch),
         );
         say(self.common, format_args!("memory    {} estimated", start.estimate));
         if let Some(out) = &start.out {
@@ -120,7 +125,7 @@ pub fn report_json(event: &Event) -> anyhow::Result<()> {
         }
         Event::Cancelled => json_line(&json!({"event": "cancelled"})),
         Event::Failed(error) => json_line(&json!({"event": "failed", "error": error.to_string()})),
-        Event::Lost(reason) => json_line(&json!({"event": "failed", "error": reason})),
+        Event::Lost(reason) => json_line(&json!({"event": "lost", "error": reason})),
         _ => Ok(()),
     }
 }
