@@ -234,6 +234,11 @@ fn the_program_writes_features_as_an_array() {
     let names = fs::read_to_string(folder.path().join("f.tsv")).expect("read");
     assert_eq!(names, "blue/0.png\tblue\nblue/1.png\tblue\ngreen/0.png\tgreen\ngreen/1.png\tgreen\nred/0.png\tred\n");
     let said = failure(&["embed", &set, "--out", "features.csv"]);
+    let list = folder.path().join("list.tsv");
+    fs::write(&list, "").expect("written");
+    let list = list.display().to_string();
+    let over = failure(&["embed", &list, "--out", &folder.path().join("list.npy").display().to_string()]);
+    assert!(over.contains("is to be read, and names of pictures would be written there"), "{over}");
     assert!(said.contains("features.csv") && said.contains(".npy"), "{said}");
     let said = failure(&["embed", &set, "--out", &folder.path().join("no/f.npy").display().to_string()]);
     assert!(said.contains("no/f.npy cannot be written"), "{said}");

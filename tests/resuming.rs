@@ -76,10 +76,78 @@ fn what_may_change_is_taken_up_when_a_run_goes_on() {
     // Settings that were given once stay.
     with(&["--epochs", "5", "--stop-after", "1"]);
     let place = folder.path().join("moved").display().to_string();
-    let pictures = data::open_all(&[place]).expect("pictures").1.train.len() as u64;
+    let pictures = data::open_all(std::slice::from_ref(&place)).expect("pictures").1.train.len() as u64;
     let longer = recipe(&run);
     assert_eq!(longer.train.steps, (5 * pictures).div_ceil(2), "of the run's own pictures and batch");
-    assert_eq!((longer.train.blr, longer.train.data), (0.5, vec!["moved".to_owned()]));
+    assert_eq!((longer.train.blr, longer.train.data), (0.5, vec![place]), "the place in full");
+}
+
+#[test]
+fn a_run_goes_on_from_anywhere_and_tells_where_its_pictures_are_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |recipe| recipe.train.eval_every = 5);
+    let run = half(folder.path());
+    let elsewhere = folder.path().join("elsewhere");
+    // Other pictures of the same name, which the run has nothing to do with.
+    fs::create_dir_all(elsewhere.join(PICTURES)).expect("a folder");
+    let out = run.display().to_string();
+    let resume = ["train", "--resume", "--out", &out, "--stop-after", "1"];
+    let text = succeed(&elsewhere, &resume);
+    assert!(text.contains("18 to train on") && !text.contains("has trained on"), "{text}");
+
+    let best = Checkpoint::read(&RunFolder::best(&run).expect("saved")).expect("whole");
+    let pictures = folder.path().join(PICTURES);
+    for index in 0..20 {
+        fs::copy(pictures.join(format!("{index}.png")), pictures.join(format!("more-{index}.png"))).expect("copied");
+    }
+    let text = succeed(&elsewhere, &resume);
+    assert!(text.contains("has trained on 18 pictures so far and goes on with 36 pictures"), "{text}");
+    let kept = run.join(format!("checkpoints/best-step-{}.safetensors", best.step));
+    assert!(text.contains(&format!("best-step-{}.safetensors", best.step)), "{text}");
+    assert_eq!(Checkpoint::read(&kept).expect("whole").held_out_loss, best.held_out_loss);
+    let newer = Checkpoint::read(&RunFolder::best(&run).expect("saved anew")).expect("whole");
+    assert_eq!(newer.step, 12);
+
+    fs::rename(&pictures, folder.path().join("moved")).expect("renamed");
+    let text = fail(&elsewhere, &resume);
+    assert!(text.contains(&pictures.display().to_string()) && text.contains("(--data)"), "{text}");
+}
+
+/// What cannot be read may be there all the same, and must not be written over.
+#[test]
+fn metrics_that_cannot_be_read_are_not_replaced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |_| ());
+    let run = half(folder.path());
+    let metrics = run.join("metrics.jsonl");
+    fs::rename(&metrics, run.join("kept.jsonl")).expect("renamed");
+    fs::create_dir(&metrics).expect("a folder in its place");
+    let text = fail(folder.path(), &["train", "--resume", "--out", "run"]);
+    assert!(text.contains("metrics.jsonl cannot be read"), "{text}");
+    assert!(metrics.is_dir());
+}
+
+/// By Ctrl-C, and by what a shutdown sends: several signals at a time.
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_asked_to_end_saves_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |recipe| recipe.train.steps = 1_000_000);
+    for (name, signals) in [("stopped", &["-INT"][..]), ("shut-down", &["-TERM", "-HUP", "-TERM"])] {
+        let run = folder.path().join(name);
+        let arguments = ["train", "--model", RECIPE, "--out", name];
+        let child = unmask(folder.path(), &arguments).spawn().expect("the program");
+        wait(|| read_metrics(&run).len() > 2);
+        for signal in signals {
+            let sent = Command::new("kill").args([*signal, &child.id().to_string()]).status().expect("kill");
+            assert!(sent.success());
+        }
+        let output = child.wait_with_output().expect("ended");
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        let (_, checkpoint) = RunFolder::newest(&run).expect("a run").expect("saved");
+        let done = read_metrics(&run).iter().filter(|line| line.loss.is_some()).map(|line| line.step).max();
+        assert_eq!(Some(checkpoint.step), done, "{}", said(&output));
+    }
 }
 
 #[test]
