@@ -137,7 +137,7 @@ fn damaged_files_are_read_or_refused() {
         "weights/timm.safetensors",
     ];
     fuzz(&weights, 1, |bytes| {
-        let Ok(file) = open_bytes("damaged", Bytes::Memory(bytes)) else { return false };
+        let Ok(file) = open_bytes("damaged", Bytes::Memory(bytes.into())) else { return false };
         let Ok(renamed) = Renamed::new(Box::new(file)) else { return false };
         renamed.read_all().is_ok()
     });

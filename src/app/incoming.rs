@@ -8,7 +8,7 @@ use crate::data::{self, Picture};
 use crate::platform::{self, Content, Incoming};
 use crate::session::WeightsFrom;
 use crate::train::{Checkpoint, RunFolder, TrainError};
-use crate::weights::{holds_weights, open_weights};
+use crate::weights::{Bytes, holds_weights, open_bytes, open_weights};
 
 /// How to take up a run from elsewhere instead of the one that stands.
 const LET_GO: &str = "Close that run under Train (Save… there keeps a copy first), then open the other again";
@@ -119,7 +119,7 @@ impl App {
 
     /// Explores with the weights at `path`, with what lies beside them; where they are a whole run, it can go on as well.
     fn take_weights_at(&mut self, path: PathBuf) {
-        let is_run = open_weights(&path).is_ok_and(|weights| weights.metadata().contains_key("recipe"));
+        let is_run = open_weights(&path).is_ok_and(|weights| Checkpoint::is_in(weights.as_ref()));
         if is_run && self.train.phase() == Phase::Idle {
             let (outside, ctx, path) = (self.outside.clone(), self.ctx.clone(), path.clone());
             // It may be large.
@@ -137,7 +137,9 @@ impl App {
 
     /// Explores with weights; where they are a whole run, it can go on as well.
     fn take_weights(&mut self, name: String, bytes: Vec<u8>) {
-        if self.train.phase() == Phase::Idle {
+        let bytes = Arc::new(bytes);
+        let is_run = open_bytes(&name, Bytes::Memory(bytes.clone())).is_ok_and(|weights| Checkpoint::is_in(&weights));
+        if is_run && self.train.phase() == Phase::Idle {
             let checkpoint = Checkpoint::from_bytes(&name, &bytes);
             self.take_run(&name, checkpoint);
         }

@@ -264,7 +264,7 @@ impl Train {
     pub fn last_run(&self) -> Result<WeightsFrom, TrainError> {
         let nothing = |path: String| TrainError::RunFolder { path, reason: "has no checkpoint yet".to_owned() };
         match (self.savable(), self.standing.as_ref().and_then(|standing| standing.out.as_ref())) {
-            (Some(saved), _) => Ok(WeightsFrom::Bytes(saved.file_name(), saved.to_bytes()?)),
+            (Some(saved), _) => Ok(WeightsFrom::Bytes(saved.file_name(), saved.to_bytes()?.into())),
             (None, Some(out)) => match standing::newest(out) {
                 Some(file) => Ok(WeightsFrom::Path(file)),
                 None => Err(nothing(out.display().to_string())),

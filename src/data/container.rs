@@ -83,7 +83,7 @@ pub fn open_given(files: Vec<(String, Vec<u8>)>) -> Result<Arc<dyn Source>, Data
         files.into_iter().partition(|(name, bytes)| has_extension(Path::new(name)) || recognise(name, bytes).is_ok());
     let (mut sources, mut trouble): (Vec<Arc<dyn Source>>, Vec<DataError>) = (Vec::new(), Vec::new());
     for (name, bytes) in others {
-        match open_container(&name, Bytes::Memory(bytes)) {
+        match open_container(&name, Bytes::Memory(bytes.into())) {
             Ok(source) => sources.push(source),
             Err(error) => trouble.push(error),
         }

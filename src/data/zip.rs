@@ -28,7 +28,7 @@ pub fn open(name: &str, bytes: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError>
     let mut trouble = super::container::NO_PICTURE.to_owned();
     for member in arrays {
         let unpacked = unpack(&bytes, &member).map_err(|reason| fail(format!("{}: {reason}", member.name)))?;
-        match npy::open(member.name.trim_end_matches(".npy"), Arc::new(Bytes::Memory(unpacked))) {
+        match npy::open(member.name.trim_end_matches(".npy"), Arc::new(Bytes::Memory(unpacked.into()))) {
             Ok(source) => sources.push(source),
             // Labels lie beside pictures.
             Err(error) => trouble = error.to_string(),

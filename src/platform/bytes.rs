@@ -4,14 +4,15 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Bytes of a file, on disk or in memory. Any number of threads may read them at once.
 #[derive(Debug)]
 pub enum Bytes {
     /// An open file, and its length.
     File(File, u64),
-    /// All of it.
-    Memory(Vec<u8>),
+    /// All of it, which others may hold too.
+    Memory(Arc<Vec<u8>>),
 }
 
 impl Bytes {
@@ -179,7 +180,7 @@ impl Spool {
     /// None.
     #[cfg(target_arch = "wasm32")]
     pub fn finish(self) -> io::Result<Bytes> {
-        Ok(Bytes::Memory(self.memory))
+        Ok(Bytes::Memory(self.memory.into()))
     }
 }
 
@@ -217,7 +218,7 @@ mod tests {
         let mut spool = Spool::new().expect("a place");
         spool.write_all(b"0123456789").expect("written");
         let on_disk = spool.finish().expect("a file");
-        for bytes in [on_disk, Bytes::Memory(b"0123456789".to_vec())] {
+        for bytes in [on_disk, Bytes::Memory(b"0123456789".to_vec().into())] {
             assert_eq!(bytes.size(), 10);
             assert_eq!(bytes.read(3, 4).expect("read"), b"3456");
             assert_eq!(bytes.read(8, 4).expect("read"), b"89");

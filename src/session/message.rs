@@ -19,7 +19,7 @@ pub enum WeightsFrom {
     /// A file.
     Path(PathBuf),
     /// The bytes of a file, and its name.
-    Bytes(String, Vec<u8>),
+    Bytes(String, Arc<Vec<u8>>),
 }
 
 /// What a face asks of a running session.

@@ -151,6 +151,11 @@ impl Checkpoint {
         Ok(parts_bytes(Path::new("a checkpoint"), &self.parts(), self.metadata()?, Storage::F32)?)
     }
 
+    /// Whether `weights` say that they are a run's state, not weights alone.
+    pub fn is_in(weights: &dyn TensorSource) -> bool {
+        weights.metadata().contains_key("recipe")
+    }
+
     /// Reads a checkpoint from the bytes of its file; `name` names it in messages.
     ///
     /// # Errors

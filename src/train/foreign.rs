@@ -2,6 +2,7 @@
 //! them or is known of the published models.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::hub::HubConfig;
 use super::{RunFolder, TrainError, model_of};
@@ -38,8 +39,8 @@ impl Opened {
     ///
     /// # Errors
     /// As [`Opened::open`].
-    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Opened, TrainError> {
-        Opened::new(Box::new(open_bytes(name, Bytes::Memory(bytes))?), None, &Hints::default())
+    pub fn from_bytes(name: &str, bytes: impl Into<Arc<Vec<u8>>>) -> Result<Opened, TrainError> {
+        Opened::new(Box::new(open_bytes(name, Bytes::Memory(bytes.into()))?), None, &Hints::default())
     }
 
     /// Weights from `source`, with what a `config.json` beside them says.

@@ -65,7 +65,7 @@ impl Engine {
         }
         let model = match bytes {
             Some(bytes) => {
-                let file = open_bytes(&name, Bytes::Memory(bytes))?;
+                let file = open_bytes(&name, Bytes::Memory(bytes.into()))?;
                 Opened::new(Box::new(file), hub.as_ref(), &Hints::default())?
             }
             None => Opened::shipped()?,

@@ -284,7 +284,7 @@ mod tests {
 
     fn file(places: &[(&str, Place)], bytes: Vec<u8>) -> Result<TensorFile, WeightsError> {
         let places = places.iter().map(|(name, place)| ((*name).to_owned(), place.clone())).collect();
-        TensorFile::new("a file", Bytes::Memory(bytes), places, BTreeMap::new())
+        TensorFile::new("a file", Bytes::Memory(bytes.into()), places, BTreeMap::new())
     }
 
     #[test]
