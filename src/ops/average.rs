@@ -30,3 +30,17 @@ pub fn push_average(
     let key = KernelKey::new("average").when("SCALAR", scalar);
     list.push(gpu, "average", &key, bytemuck::bytes_of(&params), &buffers, workgroups)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::average_weight;
+
+    #[test]
+    fn initial_weights_are_soon_forgotten_and_no_more_is_kept_than_asked_for() {
+        for (decay, step, want) in [(0.999, 1, 2.0 / 11.0), (0.999, 90, 0.91), (0.999, 1_000_000, 0.999), (0.1, 1, 0.1)]
+        {
+            let weight = average_weight(decay, step);
+            assert!((weight - want).abs() < 1e-6, "{decay} at step {step}: {weight}, not {want}");
+        }
+    }
+}
