@@ -6,7 +6,7 @@ use common::{Random, assert_close, gpu_as, run_on};
 use unmask::eval::kernels::{garbage, twins};
 use unmask::gpu::{BufferSlice, DispatchList, Gpu, Uploads};
 use unmask::graph::Graph;
-use unmask::ops::{self, AdamW, AdamWShard, DECAY_BLOCK};
+use unmask::ops::{self, AdamW, AdamWShard, DECAY_BLOCK, LossScaling};
 
 /// Words of garbage on either side of a shard: what any adapter can bind from.
 const GUARD: usize = 64;
@@ -222,6 +222,38 @@ fn norms_of_any_number_of_shards() {
                 assert_eq!(norm.read(gpu)[..3], got[..3], "the same bits again");
                 partials.read(gpu);
             }
+        }
+    }
+}
+
+#[test]
+fn the_scale_of_the_loss_grows_after_500_steps_and_no_sooner() {
+    for processor in [true, false] {
+        let gpu = &gpu_as(processor);
+        let random = &mut Random(8);
+        let adamw = AdamW::default();
+        let [gradients, state, schedule] = [64, 4, 4].map(|words| Guarded::new(gpu, random, words));
+        gpu.upload(&gradients.inner, &random.vec(64));
+        // 498 steps since the scale was last changed.
+        gpu.upload(&state.inner, &[512.0f32, 498.0, 0.5, 0.25]);
+        let partials = Guarded::new(gpu, random, ops::global_norm_partials(&[64]));
+        let norm = Guarded::new(gpu, random, 4);
+        let scaling =
+            LossScaling { state: state.inner.clone(), schedule: schedule.inner.clone(), adamw, micro_batches: 2 };
+        let mut list = DispatchList::default();
+        let shards = [gradients.inner.clone()];
+        ops::push_global_norm(gpu, &mut list, &shards, &partials.inner, &norm.inner, 0.0, Some(&scaling))
+            .expect("a norm");
+        // What each step finds as the scale, and what it leaves: the gradient of one of two losses, and steps.
+        let wants =
+            [(1024.0, [512.0, 499.0]), (1024.0, [1024.0, 0.0]), (2048.0, [1024.0, 1.0]), (2048.0, [512.0, 0.0])];
+        for (step, (scale, left)) in wants.into_iter().enumerate() {
+            if step == 3 {
+                gpu.upload(&gradients.inner, &[f32::INFINITY; 64]);
+            }
+            list.run(gpu);
+            assert_eq!(norm.read(gpu)[3], scale, "step {step}, processor {processor}");
+            assert_eq!(state.read(gpu)[..2], left, "step {step}, processor {processor}");
         }
     }
 }
