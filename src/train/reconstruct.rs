@@ -128,3 +128,32 @@ fn summary(
         strip_size: [(ops::PANELS * side) as u32, side as u32],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::Recipe;
+
+    #[test]
+    fn normalised_predictions_become_pixels_by_each_patchs_mean_and_deviation() {
+        let config = MaeConfig {
+            image_size: 4,
+            patch_size: 2,
+            norm_pix_loss: true,
+            pixel_std: [0.5, 0.5, 0.5],
+            ..Recipe::default().model
+        };
+        // Means 10, 20, 30 and 40, deviations 1, 2, 3 and 4.
+        let stats = Some(vec![10.0, 1.0, 20.0, 2.0, 30.0, 3.0, 40.0, 4.0]);
+        let pred = [0.0, 1.0, -1.0, 0.5].iter().flat_map(|value| [*value; 12]).collect();
+        // Channels of rows of pixels, a patch being two of each.
+        let channel = [10.0, 10.0, 22.0, 22.0, 10.0, 10.0, 22.0, 22.0, 28.0, 29.0, 0.0, 0.0, 28.0, 29.0, 0.0, 0.0];
+        let image = channel.repeat(3);
+        let result = summary(&config, image.clone(), pred, vec![0.0, 0.0, 1.0, 0.0], stats, Vec::new());
+        let want: Vec<f32> = [10.0, 22.0, 27.0, 42.0].iter().flat_map(|value| [*value; 12]).collect();
+        assert_eq!((result.pred, result.image), (want, image));
+        assert_eq!(result.keep, [0, 1, 3]);
+        // Off by one in half of the pixels and by two in the others; half of that for pixels that span 0 to 1.
+        assert_eq!((result.hidden_mse, result.hidden_psnr_db), (2.5, Some(psnr_db(0.625, 1.0))));
+    }
+}
