@@ -336,3 +336,36 @@ impl RunFolder {
         Ok(file)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::Tensors;
+
+    #[test]
+    fn the_newest_checkpoints_are_kept_as_many_as_the_recipe_says() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut recipe = Recipe::default();
+        recipe.train.keep = 2;
+        let mut run = RunFolder::create(folder.path(), &recipe).expect("a run");
+        let checkpoint = |step: u64| Checkpoint {
+            recipe: recipe.clone(),
+            step,
+            samples: 0,
+            weights: Tensors::default(),
+            first: Tensors::default(),
+            second: Tensors::default(),
+            average: None,
+            held_out_loss: None,
+        };
+        let mut save = |step: u64| {
+            run.save(&checkpoint(step)).expect("saved");
+            RunFolder::saved_steps(folder.path()).expect("steps")
+        };
+        assert_eq!(save(5), [5]);
+        assert_eq!(save(10), [5, 10]);
+        assert_eq!(save(15), [10, 15]);
+        // A run that went on from an older one leaves the newer ones, which are damaged.
+        assert_eq!(save(12), [12, 15]);
+    }
+}
