@@ -445,6 +445,37 @@ fn averages_of_a_run_are_known_when_it_is_converted() {
 }
 
 #[test]
+fn a_runs_weights_or_their_averages_are_exported_in_32_or_16_bits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (nano, data, out) = (nano(folder.path()), pictures(folder.path(), 12), folder.path().join("run"));
+    let run = ["train", "--quiet", "--model", &nano, "--data", &data, "--batch", "4", "--steps", "3"];
+    let more = ["--warmup-steps", "0", "--ema-decay", "0.9", "--out", &out.display().to_string()];
+    let done = unmask(&[&run[..], &more].concat());
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let checkpoint = out.join("checkpoints/step-3.safetensors");
+    let saved = unmask::train::Checkpoint::read(&checkpoint).expect("whole");
+    let (weights, averages) = (saved.weights.tensors, saved.average.expect("averages").tensors);
+    let exported = |more: &[&str]| {
+        let to = folder.path().join("exported.safetensors");
+        let (from, to_text) = (checkpoint.display().to_string(), to.display().to_string());
+        let told = json(unmask(&[&["export", &from, "--out", &to_text, "--json"], more].concat()));
+        assert_eq!(told["step"].as_u64(), Some(3), "{told}");
+        unmask::weights::Tensors::open(&to).expect("tensors").read_all().expect("numbers").tensors
+    };
+    assert!(exported(&[]) == weights);
+    let (wide, half) = (exported(&["--ema"]), exported(&["--ema", "--f16"]));
+    assert!(wide.keys().eq(weights.keys()) && half.keys().eq(weights.keys()));
+    for (name, weights) in &weights {
+        // Tables of positions stay as they are.
+        let want = averages.get(name).unwrap_or(weights);
+        assert!(!averages.contains_key(name) || name.ends_with("k_proj.bias") || want != weights, "{name} has moved");
+        assert!(&wide[name] == want, "{name}");
+        let rounded: Vec<f32> = want.data.iter().map(|x| half::f16::from_f32(*x).to_f32()).collect();
+        assert!(half[name].shape == want.shape && half[name].data == rounded, "{name} in 16 bits");
+    }
+}
+
+#[test]
 fn a_recipe_is_read_as_powershell_writes_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("mine.toml").display().to_string();
