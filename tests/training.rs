@@ -353,6 +353,7 @@ fn a_folder_of_pictures_streams_as_it_resides() {
     let (resident, _) = run(job(recipe.clone(), None)).expect("a run");
     recipe.train.pixel_budget = 0;
     let (streamed, _) = run(job(recipe, None)).expect("a run");
+    assert_eq!((resident.len(), streamed.len()), (6, 6));
     let close = resident.iter().zip(&streamed).all(|(a, b)| {
         let (a, b) = (a.loss.expect("a loss"), b.loss.expect("a loss"));
         (a - b).abs() < 1e-5 * a
