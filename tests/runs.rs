@@ -3,9 +3,9 @@
 #[path = "common/nano.rs"]
 mod nano;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nano::{PICTURES, RECIPE};
@@ -59,6 +59,23 @@ fn lines(out: &Path) -> Vec<MetricsLine> {
     read_metrics(out).into_iter().map(line).collect()
 }
 
+/// Steps that a run has told of on its standard output, which went to `file`.
+fn steps_told(file: &Path) -> Vec<u64> {
+    let told = String::from_utf8_lossy(&fs::read(file).expect("read")).into_owned();
+    // The last line may be torn.
+    let events = told.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    events.filter(|event| event["event"] == "step").filter_map(|event| event["step"].as_u64()).collect()
+}
+
+/// Waits until `child` has told of `count` steps, or has ended.
+fn wait_for_steps(child: &mut Child, told: &Path, count: usize) {
+    let start = Instant::now();
+    while steps_told(told).len() < count && child.try_wait().expect("a status").is_none() {
+        assert!(start.elapsed() < Duration::from_secs(120), "nothing happens");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn a_run_that_is_killed_fifty_times_ends_with_the_same_bits() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -71,7 +88,6 @@ fn a_run_that_is_killed_fifty_times_ends_with_the_same_bits() {
     let start = Instant::now();
     succeed(train(folder.path(), &whole, false));
     let undisturbed = start.elapsed();
-    // Long enough that some steps are done between two kills, short enough that fifty of them come before the end.
     let start = Instant::now();
     succeed({
         let mut command = train(folder.path(), &folder.path().join("short"), false);
@@ -79,15 +95,24 @@ fn a_run_that_is_killed_fifty_times_ends_with_the_same_bits() {
         command
     });
     let begin = start.elapsed();
-    let span = (undisturbed.saturating_sub(begin) * 2 / KILLS as u32).max(Duration::from_millis(20));
+    let pace = undisturbed.saturating_sub(begin) / steps as u32;
     let mut random = Random(1);
     let (mut kills, mut midway) = (0, 0);
+    let told = folder.path().join("told");
     while kills < KILLS {
         let resume = parts.join("recipe.toml").exists();
-        let mut child = train(folder.path(), &parts, resume).spawn().expect("the program");
+        let mut command = train(folder.path(), &parts, resume);
+        let mut child = command.stdout(File::create(&told).expect("a file")).spawn().expect("the program");
         let fraction = random.below(1000) as f64 / 1000.0;
-        // One in eight dies while it starts.
-        let wait = if kills % 8 == 0 { begin.mul_f64(fraction) } else { begin + span.mul_f64(fraction) };
+        // One in eight dies while it starts, the others within the two steps that follow one that was told of: few enough
+        // steps that fifty kills come before the end.
+        let wait = match kills % 8 {
+            0 => begin.mul_f64(fraction),
+            _ => {
+                wait_for_steps(&mut child, &told, 1 + random.below(20));
+                pace.mul_f64(2.0 * fraction)
+            }
+        };
         std::thread::sleep(wait);
         let over = child.try_wait().expect("a status").is_some();
         // On Unix this is SIGKILL: nothing of the program runs any more.
@@ -99,8 +124,8 @@ fn a_run_that_is_killed_fifty_times_ends_with_the_same_bits() {
             break;
         }
         kills += 1;
-        let newest = lines(&parts).last().map_or(0, |line| line.step);
-        midway += usize::from(newest > 0 && newest < steps);
+        // What it says itself: the run's files may hold more from before, which it had no time to drop.
+        midway += usize::from(steps_told(&told).last().is_some_and(|step| *step < steps));
     }
     println!("{kills} kills, {midway} of them in the middle of training; undisturbed {undisturbed:?}, start {begin:?}");
     assert!(midway >= KILLS / 3, "only {midway} of {kills} kills met a training run");
