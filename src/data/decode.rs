@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbaImage};
 
 use super::jpeg::is_whole;
+use super::room::Room;
 use super::shrink::{limited_size, shrink};
 use super::{DataError, Picture};
 
@@ -35,6 +36,8 @@ pub fn decode(name: &str, bytes: &[u8], limit: Option<u32>) -> Result<Picture, D
     // Metadata beyond repair says nothing of the pixels.
     let orientation = decoder.orientation().ok();
 
+    let (width, height) = decoder.dimensions();
+    let _room = Room::take(decoder.total_bytes() + 4 * u64::from(width) * u64::from(height));
     let decoded = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     warn_of_dark(name, &decoded);
     let mut opaque = flatten(decoded);

@@ -29,6 +29,7 @@ mod parquet;
 mod picture;
 mod places;
 mod prefetch;
+mod room;
 mod sample;
 mod sampler;
 mod shrink;

@@ -36,6 +36,12 @@ pub struct TensorType {
     pub dtype: DType,
 }
 
+impl std::fmt::Display for TensorType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {:?}", self.dtype, self.shape)
+    }
+}
+
 impl TensorType {
     /// An f32 tensor.
     pub fn f32(shape: &[usize]) -> Self {

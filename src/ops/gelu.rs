@@ -78,7 +78,7 @@ impl Op for GeluGradient {
         if inputs[0] == inputs[1] {
             Ok(vec![inputs[0].clone()])
         } else {
-            Err(format!("slope is {:?}, dy {:?}; expected the same", inputs[0], inputs[1]))
+            Err(format!("slope is {}, dy {}; expected the same", inputs[0], inputs[1]))
         }
     }
 

@@ -79,7 +79,7 @@ impl Op for SoftmaxGradient {
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
         let &[y, dy] = inputs else { return Err(format!("takes y and dy, got {} tensors", inputs.len())) };
-        if y == dy { Ok(vec![y.clone()]) } else { Err(format!("y is {y:?}, dy {dy:?}; expected the same")) }
+        if y == dy { Ok(vec![y.clone()]) } else { Err(format!("y is {y}, dy {dy}; expected the same")) }
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
