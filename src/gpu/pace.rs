@@ -138,12 +138,23 @@ fn worked(now: f64, submitted: f64, last: f64, latency: f64) -> f64 {
 fn fitting(dispatches: usize, took: f64, seconds: f64) -> usize {
     let some = dispatches as f64;
     let fitting = (some * seconds / took).clamp(1.0, 4.0 * some + 4.0);
-    ((some + fitting) / 2.0).round().max(1.0) as usize
+    let half = (some + fitting) / 2.0;
+    // Two of which one fits would stay two for ever, were the half rounded up.
+    if fitting < some { half.floor().max(1.0) as usize } else { half.round() as usize }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
     use super::*;
+    use crate::gpu::{GpuOptions, KernelKey};
+
+    /// Seconds in which no dispatch is done, and within which any is.
+    const SHORT: f64 = 1e-9;
+    const LONG: f64 = 1e3;
 
     /// Dispatches of a submission after a while, and the share of the time in which the device works, where a dispatch
     /// takes `each` seconds and an answer `latency`.
@@ -176,5 +187,50 @@ mod tests {
             assert!(share > 0.95, "busy {share} of the time, {each} s a dispatch, {latency} s an answer");
         }
         assert_eq!(settled(30e-3, 1e-4, 8e-3).0, 1, "a dispatch is not divided");
+    }
+
+    /// Lengths of the pieces in which `pace` submits `list`.
+    fn pieces(gpu: &Gpu, pace: &mut Pace, list: &DispatchList) -> Vec<usize> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut run = pin!(pace.run(gpu, list));
+        let (mut before, mut pieces) = (gpu.dispatched(), Vec::new());
+        // It lets others run after every piece.
+        loop {
+            let polled = run.as_mut().poll(&mut context);
+            pieces.push(gpu.dispatched() - before);
+            before = gpu.dispatched();
+            if polled.is_ready() {
+                return pieces;
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_is_submitted_in_pieces_that_shrink_where_little_time_is_allowed_and_grow_where_much_is() {
+        let gpu = pollster::block_on(Gpu::open(&GpuOptions::default())).expect("an adapter");
+        let buffer = pollster::block_on(gpu.buffer("numbers", 4)).expect("a buffer");
+        let mut list = DispatchList::default();
+        // One number to be written, in a row of one.
+        let params: Vec<u8> = [1u32, 1, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect();
+        for _ in 0..300 {
+            let bound = [(1, buffer.clone())];
+            list.push(&gpu, "fill", &KernelKey::new("fill"), &params, &bound, [1, 1, 1]).expect("a dispatch");
+        }
+        let mut pace = Pace::default();
+        assert_eq!(pieces(&gpu, &mut pace, &list), [MAX_SUBMIT, 300 - MAX_SUBMIT], "without a limit");
+
+        pace.set(SHORT);
+        assert_eq!(pieces(&gpu, &mut pace, &list), [1; 300]);
+        pace.set(LONG);
+        let growing = pieces(&gpu, &mut pace, &list);
+        assert!(growing.len() < 20 && growing.iter().sum::<usize>() == 300, "{growing:?}");
+        let most = pace.most();
+        assert!(most > 100, "{most} after {growing:?}");
+
+        pace.set(SHORT);
+        assert_eq!(pieces(&gpu, &mut pace, &list)[0], most.min(MAX_SUBMIT), "nothing was learnt yet");
+        // Each answer halves what there was when it was asked for; some are under way.
+        let fell = (0..20).any(|_| pieces(&gpu, &mut pace, &list) == [1; 300]);
+        assert!(fell && pace.most() == 1, "{most} dispatches at a time came down to {}", pace.most());
     }
 }
