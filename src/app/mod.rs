@@ -105,7 +105,11 @@ pub struct App {
     inbox: Receiver<Inbox>,
     outside: Sender<Inbox>,
     on_lost: Option<OnLost>,
+    chooser: Option<Chooser>,
 }
+
+/// Answers a question for files, of which it is told the title.
+pub type Chooser = Box<dyn Fn(&str) -> Vec<Incoming>>;
 
 impl App {
     /// The app on `gpu`, which egui draws on as well.
@@ -137,6 +141,7 @@ impl App {
             inbox,
             outside,
             on_lost: None,
+            chooser: None,
         })
     }
 
@@ -188,6 +193,11 @@ impl App {
     /// user's own.
     pub fn set_runs(&mut self, runs: std::path::PathBuf) {
         self.train.set_runs(runs);
+    }
+
+    /// Asks `chooser` for files instead of the system's dialog, which tests cannot answer.
+    pub fn choose_by(&mut self, chooser: Chooser) {
+        self.chooser = Some(chooser);
     }
 
     /// What is set.
@@ -276,10 +286,14 @@ impl App {
         // Of `tar.gz`, dialogs know the last part.
         let containers = data::CONTAINERS.map(|ending| ending.rsplit('.').next().unwrap_or(ending));
         let kinds = [&data::EXTENSIONS[..], &WEIGHTS, &containers].concat();
-        platform::pick_files(title, &kinds, stays_there, move |files| {
+        let chosen = move |files| {
             let _ = outside.send(message(files));
             ctx.request_repaint();
-        });
+        };
+        match &self.chooser {
+            Some(chooser) => chosen(chooser(title)),
+            None => platform::pick_files(title, &kinds, stays_there, chosen),
+        }
     }
 
     fn pick_folder(&self, ctx: &egui::Context, title: &str, message: fn(std::path::PathBuf) -> Inbox) {

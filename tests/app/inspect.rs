@@ -3,8 +3,9 @@
 use egui_kittest::kittest::Queryable as _;
 use unmask::app::Tab;
 use unmask::train::Look;
+use unmask::weights::TensorSource as _;
 
-use super::{egui, open, wait};
+use super::{common, egui, open, wait};
 
 #[test]
 fn attention_follows_the_patch_that_is_clicked() {
@@ -40,6 +41,29 @@ fn attention_follows_the_patch_that_is_clicked() {
 }
 
 #[test]
+fn filters_show_the_numbers_of_the_patch_embedding() {
+    let mut harness = open();
+    harness.state_mut().open(Tab::Inspect);
+    wait(&mut harness, "a look inside", |app| app.inspect().looked().is_some());
+    let filters = harness.state().inspect().looked().expect("a look").filters.clone();
+    let (count, side) = (128, filters.patch);
+    let name = "vit.embeddings.patch_embeddings.projection.weight";
+    let weights = unmask::weights::shipped().expect("weights");
+    let weight = &weights.get(name, &[count, 3, side, side]).expect("a weight").data;
+    assert_eq!((filters.pixels.len(), side), (count, 8));
+    for (index, pixels) in filters.pixels.iter().enumerate() {
+        let filter = &weight[index * 3 * side * side..][..3 * side * side];
+        let most = filter.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        for (at, byte) in pixels.iter().enumerate() {
+            let (row, column, channel) = (at / 3 / side, at / 3 % side, at % 3);
+            let want = 127.5 + 127.5 * filter[(channel * side + row) * side + column] / most;
+            assert!((f32::from(*byte) - want).abs() < 0.51, "filter {index}, {row} {column} {channel}: {byte} {want}");
+        }
+        assert_eq!(pixels.len(), filter.len());
+    }
+}
+
+#[test]
 fn costs_and_the_adapter_are_told() {
     let mut harness = open();
     harness.state_mut().open(Tab::Inspect);
@@ -51,6 +75,8 @@ fn costs_and_the_adapter_are_told() {
     let profile = harness.state().inspect().profile().expect("costs");
     let parameters: u64 = profile.parameters.iter().map(|tensor| tensor.bytes).sum();
     assert!(parameters > 1_000_000 && profile.activations > 0);
+    let timed = common::gpu().features().contains(wgpu::Features::TIMESTAMP_QUERY);
+    assert_eq!(profile.ops.is_some(), timed, "ops are timed where the adapter has timestamps");
     if let Some(ops) = &profile.ops {
         assert!(ops.iter().any(|op| op.op == "matmul" && op.launches > 10), "{ops:?}");
         harness.run_steps(2);

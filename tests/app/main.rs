@@ -6,6 +6,7 @@ mod cancel;
 mod common;
 mod form;
 mod inspect;
+mod keys;
 mod runs;
 mod taken;
 mod views;
@@ -131,6 +132,10 @@ fn start_pause_step_and_stop() {
     harness.run_steps(20);
     assert_eq!(harness.state().train().step(), step + 1);
     assert!(!harness.state().train().history().probes.is_empty());
+    for phase in [Phase::Running, Phase::Paused] {
+        harness.key_press(egui::Key::Space);
+        wait(&mut harness, "what the space bar asked for", |app| app.train().phase() == phase);
+    }
     harness.get_by_label("Stop").click();
     wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
     let run = folder.path().join("micro-1");
@@ -158,7 +163,7 @@ fn a_lost_device_is_replaced_and_training_goes_on() {
     wait(&mut harness, "the pause", |app| app.train().phase() == Phase::Paused);
     wait(&mut harness, "a snapshot", |app| app.train().snapshot().is_some());
     let step = harness.state().train().step();
-    harness.state().lose_device();
+    harness.key_press_modifiers(egui::Modifiers::COMMAND | egui::Modifiers::SHIFT, egui::Key::L);
     let start = Instant::now();
     while lost.borrow().is_none() {
         assert!(start.elapsed() < PATIENCE, "the loss was not told");
