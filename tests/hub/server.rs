@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Once};
 use std::thread;
 use std::time::Duration;
 
@@ -79,6 +79,11 @@ impl Hub {
     }
 
     pub fn start(model: Model) -> Hub {
+        // Proxies that the machine goes through to the world do not lead to itself.
+        static DIRECT: Once = Once::new();
+        // SAFETY: the standard library, which is what reads the environment here, waits while it is changed; no test asks
+        // anybody else for it, as a resolver of names would.
+        DIRECT.call_once(|| unsafe { std::env::set_var("NO_PROXY", "127.0.0.1") });
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
         let hub = Hub { endpoint, model: Arc::new(Mutex::new(model)), asked: Arc::default() };
