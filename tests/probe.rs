@@ -150,7 +150,10 @@ fn more_neighbours_than_are_compared_at_one_time() {
 }
 
 fn unmask(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_unmask")).args(arguments).output().expect("the program runs")
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unmask"));
+    // Not the user's own.
+    command.env("UNMASK_CACHE", env!("CARGO_TARGET_TMPDIR"));
+    command.args(arguments).output().expect("the program runs")
 }
 
 fn failure(arguments: &[&str]) -> String {

@@ -27,6 +27,8 @@ fn prepare(folder: &Path, change: impl FnOnce(&mut Recipe)) {
 fn unmask(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unmask"));
     command.current_dir(folder).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Not the user's own.
+    command.env("UNMASK_CACHE", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

@@ -45,6 +45,8 @@ fn train(folder: &Path, out: &str, stop: Option<&str>) -> (u64, u64, f64) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unmask"));
     command.current_dir(folder).args(["train", "--json", "--model", "nano.toml", "--out", out]);
     command.args(stop.into_iter().flat_map(|steps| ["--stop-after", steps]));
+    // Not the user's own.
+    command.env("UNMASK_CACHE", env!("CARGO_TARGET_TMPDIR"));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program");
     let (mut most, mut pictures, mut waited) = (0, 0, f64::NAN);
     for line in BufReader::new(child.stdout.take().expect("its words")).lines().map_while(Result::ok) {

@@ -11,8 +11,8 @@ use unmask::gpu::{Gpu, GpuOptions};
 use unmask::graph::{Caps, Choices, Graph, Layout, TensorType, Var};
 use unmask::ops::{self, Form, TILES, TileTime, matmul, time_tiles, tune, tune_within};
 
-/// Name of the variable under which a test calls itself in a process with a cache folder of its own.
-const CACHE: &str = "UNMASK_CACHE";
+/// The variable by which a test knows the process that it started itself, with a cache folder of its own.
+const AGAIN: &str = "UNMASK_TUNING_AGAIN";
 
 fn layers(graph: &mut Graph) -> (Vec<Var>, [TensorType; 2]) {
     let types = [TensorType::f32(&[3, 40, 64]), TensorType::f32(&[96, 64])];
@@ -67,13 +67,13 @@ fn attention_has_a_choice_where_registers_may_be_few() {
 /// Runs the test of this name in a process with a cache folder of its own, and returns what it remembered; none in that
 /// process.
 fn in_a_folder_of_its_own(test: &str) -> Option<String> {
-    if std::env::var(CACHE).is_ok() {
+    if std::env::var_os(AGAIN).is_some() {
         return None;
     }
     let folder = tempfile::tempdir().expect("a folder");
     let program = std::env::current_exe().expect("this test");
     let mut command = Command::new(program);
-    command.args(["--exact", test, "--nocapture"]).env(CACHE, folder.path());
+    command.args(["--exact", test, "--nocapture"]).env("UNMASK_CACHE", folder.path()).env(AGAIN, "1");
     let output = command.output().expect("this test, again");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
@@ -102,8 +102,8 @@ fn attention_is_chosen_whatever_time_is_left() {
         let settled = graph.choices().clone();
         assert_eq!(settled.len(), 2, "the product too, so that a resumed run keeps to it: {settled:?}");
         let class = "attention 4 of 50x64";
-        let remembered =
-            std::fs::read_to_string(Path::new(&std::env::var(CACHE).expect("a folder")).join("tiles.json"));
+        let cache = std::env::var("UNMASK_CACHE").expect("a folder");
+        let remembered = std::fs::read_to_string(Path::new(&cache).join("tiles.json"));
         let remembered = remembered.expect("what was measured");
         assert!(remembered.contains(class) && !remembered.contains("NT "), "{remembered}");
         let (mut graph, o) = build();

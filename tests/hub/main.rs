@@ -317,7 +317,9 @@ fn unmask(hub: &Hub, home: &Path, offline: bool, arguments: &[&str]) -> Output {
     if offline {
         command.env("HF_HUB_OFFLINE", "1");
     }
-    command.env("HF_ENDPOINT", &hub.endpoint).env("HF_HOME", home).env("NO_PROXY", "127.0.0.1");
+    command.env("HF_ENDPOINT", &hub.endpoint).env("HF_HOME", home);
+    // Not the user's own.
+    command.env("UNMASK_CACHE", env!("CARGO_TARGET_TMPDIR"));
     command.args(arguments).output().expect("the program runs")
 }
 
