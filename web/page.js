@@ -180,7 +180,15 @@ element("copy").addEventListener("click", async () => {
     );
 });
 
+const started = start().catch(error => {
+    problem("Unmask could not start", "Reload to try again.", {
+        details: `${error?.message ?? error}\n\n${navigator.userAgent}\n\n${error?.stack ?? ""}`,
+    });
+});
+
 globalThis.unmask = {
+    /** Resolves once the app runs and has what was kept of a run, or says why it does not run. */
+    started,
     /** What the app shows, or null before it runs. */
     state: () => JSON.parse(page?.state() ?? "null"),
     /** Takes in the bytes of a picture or of weights, as if the file had been dropped onto the page. */
@@ -188,9 +196,3 @@ globalThis.unmask = {
     /** Gives the GPU device up, as a driver reset would. */
     loseDevice: () => page?.loseDevice(),
 };
-
-start().catch(error => {
-    problem("Unmask could not start", "Reload to try again.", {
-        details: `${error?.message ?? error}\n\n${navigator.userAgent}\n\n${error?.stack ?? ""}`,
-    });
-});
