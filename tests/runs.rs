@@ -1,5 +1,7 @@
 //! Runs that meet trouble: kills at any instant, full disks, altered files.
 
+#[path = "common/left_out.rs"]
+mod left_out;
 #[path = "common/nano.rs"]
 mod nano;
 
@@ -37,6 +39,8 @@ fn train(folder: &Path, out: &Path, resume: bool) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unmask"));
     command.current_dir(folder).args(["train", "--json", "--model", RECIPE, "--out"]).arg(out);
     command.args(resume.then_some("--resume"));
+    // Not the user's own.
+    command.env("UNMASK_CACHE", env!("CARGO_TARGET_TMPDIR"));
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }
@@ -240,8 +244,8 @@ fn a_full_disk_and_a_closed_one_leave_the_last_checkpoint_whole() {
         command
     };
     if !namespace("mount -t tmpfs tmpfs \"$2/pictures\"").output().is_ok_and(|output| output.status.success()) {
-        println!("skipped: no file system can be made here without being root");
-        return;
+        // Containers often forbid it, CI's may be one.
+        return left_out::left_out("runs on full and closed disks: `unshare` may not mount a file system here");
     }
     succeed(namespace(SMALL_DISK));
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("read");

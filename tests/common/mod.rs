@@ -1,6 +1,8 @@
 //! Runs an op on the adapter and compares it with a plain f64 twin, and its gradient rule with central differences.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod left_out;
+
 use std::sync::{Arc, OnceLock};
 
 use unmask::eval::kernels::{poison, twins};
@@ -26,6 +28,17 @@ pub fn gpu_as(processor: bool) -> Arc<Gpu> {
             gpu
         })
         .clone()
+}
+
+/// Says that `what` is left out on this adapter. In CI the driver of Mesa's for processors is there for all tests: unless
+/// another one was asked for, nothing is to be left out.
+pub fn left_out_of(gpu: &Gpu, what: &str) {
+    let is = |name: &str, expected: &str| std::env::var(name).is_ok_and(|value| value == expected);
+    let chosen = |name: &&str| std::env::var_os(name).is_some();
+    let processor = gpu.adapter().get_info().device_type == wgpu::DeviceType::Cpu;
+    let other = ["WGPU_ADAPTER_NAME", "VK_DRIVER_FILES", "VK_ICD_FILENAMES"].iter().any(chosen);
+    assert!(!(cfg!(target_os = "linux") && is("CI", "true") && processor && !other), "in CI: {what}");
+    left_out::left_out(what);
 }
 
 /// Data of an external tensor.
