@@ -27,9 +27,10 @@ const FORMS: [Form; 3] = [Form::NN, Form::NT, Form::TN];
 fn every_tile_takes_odd_extents() {
     let caps = Caps::of(&common::gpu());
     let odd = [(130, 132, 36), (48, 96, 64), (1, 1, 1), (5, 3, 7), (4, 8, 12), (33, 68, 20), (17, 129, 61)];
+    let mut lacking = 0;
     for (index, tile) in TILES.into_iter().enumerate() {
         if !tile.runs_on(caps) {
-            common::left_out::left_out(&format!("products in {tile:?}, which does not run on this adapter"));
+            lacking += 1;
             continue;
         }
         // The last tiles differ from others in their sizes alone, and each kernel takes a second to compile here.
@@ -39,6 +40,10 @@ fn every_tile_takes_odd_extents() {
                 check_product(Some(tile), form, *extents, false);
             }
         }
+    }
+    if lacking > 0 {
+        let count = TILES.len();
+        common::left_out::left_out(&format!("products in {lacking} of {count} tiles: this adapter cannot run them"));
     }
 }
 
