@@ -115,6 +115,22 @@ fn a_run_goes_on_from_anywhere_and_tells_where_its_pictures_are_others() {
     assert!(text.contains(&pictures.display().to_string()) && text.contains("(--data)"), "{text}");
 }
 
+#[test]
+fn warm_up_takes_its_share_of_epochs_unless_it_is_given() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // 2 of 20 steps, of which 18 pictures in batches of 2 take 9 a pass.
+    prepare(folder.path(), |_| ());
+    let begun = |name: &str, more: &[&str]| {
+        let train = ["train", "--model", RECIPE, "--out", name, "--epochs", "10", "--stop-after", "1"];
+        let text = succeed(folder.path(), &[&train[..], more].concat());
+        assert!(text.contains("steps     90 of 2 pictures, 10.0 passes over them"), "{text}");
+        let train = recipe(&folder.path().join(name)).train;
+        (train.steps, train.warmup_steps)
+    };
+    assert_eq!(begun("share", &[]), (90, 9));
+    assert_eq!(begun("given", &["--warmup-steps", "4"]), (90, 4));
+}
+
 /// What cannot be read may be there all the same, and must not be written over.
 #[test]
 fn metrics_that_cannot_be_read_are_not_replaced() {

@@ -100,11 +100,14 @@ pub fn drive(common: &Common, mut job: Job) -> anyhow::Result<()> {
         };
         let file = file.display();
         // One that is lost again before anything more was saved would be for ever.
-        if interrupt.came() || job.stop_after.is_some() || lost_at == Some(checkpoint.step) {
+        let goes_on = job.stop_after.is_none() && lost_at != Some(checkpoint.step);
+        if goes_on && !interrupt.came() {
+            log::warn!("{reason}; the run goes on from {file} in {} s", COME_BACK.as_secs());
+            std::thread::sleep(COME_BACK);
+        }
+        if !goes_on || interrupt.came() {
             bail!("{reason}; --resume continues from {file}");
         }
-        log::warn!("{reason}; the run goes on from {file} in {} s", COME_BACK.as_secs());
-        std::thread::sleep(COME_BACK);
         lost_at = Some(checkpoint.step);
         job = Job { resume: true, init: None, snapshot: None, ..job };
     }
