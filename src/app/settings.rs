@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::SAMPLE;
+use crate::data::{GIVEN, SAMPLE};
 use crate::ops::MaskStrategy;
 use crate::train::Recipe;
 
@@ -56,9 +56,6 @@ impl Default for ExploreSettings {
         }
     }
 }
-
-/// What a recipe says of data that are files that were given, not a folder.
-const GIVEN: &str = "given pictures";
 
 /// Whether `recipe` trains on files that were given.
 pub fn is_given(recipe: &Recipe) -> bool {

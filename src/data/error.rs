@@ -22,6 +22,10 @@ pub fn few(names: &[String], count: usize) -> String {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DataError {
+    /// Pictures that were handed to another process.
+    #[error("the pictures were handed over, to a window or a page, and not told where they lie")]
+    Given,
+
     /// The file's first bytes are those of no supported format.
     #[error("{name}: not a picture: expected JPEG, PNG, WebP, BMP, GIF or TIFF, found {found}")]
     Unrecognised {

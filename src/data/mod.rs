@@ -49,7 +49,7 @@ pub use given::GivenSource;
 pub use joined::open_all;
 pub use labels::Labels;
 pub use loader::{Loaded, load_all};
-pub use open::{SAMPLE, absolute, choose, open};
+pub use open::{GIVEN, SAMPLE, absolute, choose, open};
 pub use picture::Picture;
 pub use prefetch::Prefetch;
 pub use sample::SampleSource;

@@ -12,9 +12,12 @@ use super::{DataError, FolderSource, SampleSource, Source};
 /// The word that stands for the built-in photographs.
 pub const SAMPLE: &str = "sample";
 
+/// What stands for pictures that were handed over, as to a window or a page, and lie nowhere.
+pub const GIVEN: &str = "given pictures";
+
 /// What a user wrote, so that it means the same in any working folder.
 pub fn absolute(spec: &str) -> String {
-    if spec == SAMPLE {
+    if [SAMPLE, GIVEN].contains(&spec) {
         return spec.to_owned();
     }
     // What cannot be told in full, or written down, stays as it is.
@@ -33,6 +36,8 @@ pub fn open(spec: &str) -> Result<Arc<dyn Source>, DataError> {
     let path = Path::new(spec);
     if spec == SAMPLE {
         Ok(Arc::new(SampleSource))
+    } else if spec == GIVEN && !path.exists() {
+        Err(DataError::Given)
     } else if path.is_file() {
         match text_list::is_list(path) {
             true => Ok(Arc::new(text_list::open(path)?)),
@@ -85,7 +90,8 @@ mod tests {
     fn places_are_told_in_full() {
         let here = std::env::current_dir().expect("a folder");
         assert_eq!(Path::new(&absolute("a/b.txt")), here.join("a").join("b.txt"));
-        assert_eq!(absolute(SAMPLE), SAMPLE);
+        assert_eq!([absolute(SAMPLE), absolute(GIVEN)], [SAMPLE, GIVEN]);
+        assert!(matches!(open(GIVEN), Err(DataError::Given)));
         let full = here.display().to_string();
         assert_eq!(absolute(&full), full);
     }
