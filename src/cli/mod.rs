@@ -17,6 +17,7 @@ mod embed;
 mod export;
 mod find_lr;
 mod info;
+mod interrupt;
 mod model_args;
 mod pixels;
 mod probe;

@@ -52,8 +52,10 @@ impl Op for MaskedMse {
         grads: &[Option<Var>],
         wants: &[bool],
     ) -> Result<Vec<Option<Var>>, GraphError> {
-        if let Some(output) = grads.iter().zip(["loss", "per_row", "count"]).skip(1).find(|(grad, _)| grad.is_some()) {
-            return Err(GraphError::NoGradientThrough { op: self.name(), output: output.1 });
+        for (index, output) in [(1, "per_row"), (2, "count")] {
+            if grads[index].is_some() {
+                return Err(GraphError::NoGradientThrough { op: self.name(), output });
+            }
         }
         let mut found = vec![None; 3];
         if let Some(input) = [1, 2].into_iter().find(|input| wants[*input]) {

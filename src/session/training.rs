@@ -221,8 +221,8 @@ impl Training {
         }
         let step = self.trainer.step();
         let train = &self.trainer.recipe().train;
-        let due = |interval: u64| interval > 0 && step.is_multiple_of(interval);
-        let [measured, shown, mut saved] = [train.eval_every, train.preview_every, train.checkpoint_every].map(due);
+        let [measured, shown, mut saved] =
+            [train.eval_every, train.preview_every, train.checkpoint_every].map(|interval| is_due(interval, step));
         let long = platform::now_seconds() - self.written_at >= MOST_UNSAVED;
         saved |= long && train.checkpoint_every > 0 && self.folder.is_some();
         if measured || shown {
@@ -405,8 +405,7 @@ impl Training {
     /// as at a stop, would make a run that was stopped and resumed end earlier than one that was not.
     fn judge(&mut self, step: u64, loss: f64) {
         let train = &self.trainer.recipe().train;
-        let every = |interval: u64| interval > 0 && step.is_multiple_of(interval);
-        if !every(train.eval_every) && !every(train.preview_every) {
+        if !is_due(train.eval_every, step) && !is_due(train.preview_every, step) {
             return;
         }
         if self.best_held_out.is_none_or(|best| loss < best) {
@@ -475,6 +474,11 @@ impl Training {
         outbox.send(Event::Finished { waited, step: self.trainer.step() });
         Ok(Progress::Done)
     }
+}
+
+/// Whether what is done every `interval` steps is due after `step` of them; 0 is never.
+fn is_due(interval: u64, step: u64) -> bool {
+    interval > 0 && step.is_multiple_of(interval)
 }
 
 /// Bytes of weights and both moments, and of the weights' average where the run keeps one.
