@@ -223,3 +223,15 @@ fn cosines_of_rows() {
         assert!((got[query] - 1.0).abs() < 1e-5);
     }
 }
+
+/// Rather than to drop it without a word.
+#[test]
+fn errors_of_single_rows_let_no_gradient_through() {
+    let mut graph = Graph::new();
+    let [pred, target] = ["pred", "target"].map(|name| graph.external(name, TensorType::f32(&[6, 8])));
+    let mask = graph.external("mask", TensorType::f32(&[6]));
+    let errors = ops::masked_mse(&mut graph, pred, target, mask).expect("errors");
+    assert!(ops::gradients(&mut graph, errors.loss, &[pred]).expect("a gradient")[0].is_some());
+    let refused = ops::gradients(&mut graph, errors.per_row, &[pred]).expect_err("a refusal").to_string();
+    assert_eq!(refused, "masked_mse lets no gradient through its output per_row");
+}
