@@ -71,7 +71,7 @@ const named = Object.entries(files).map(([name, data]) => {
 });
 const read = file => fs.readFileSync(path.join(root, file));
 const beside = [
-    "page.js", "page.css", "camera.js", "folders.js", "storage.js", "unmask.js", "unmask.d.ts", "README.md",
+    "page.js", "page.css", "awake.js", "camera.js", "folders.js", "storage.js", "unmask.js", "unmask.d.ts", "README.md",
 ];
 // What others name comes before what names it.
 publish(out, [

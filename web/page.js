@@ -1,4 +1,5 @@
 // Loads the app and starts it; says what is wrong where that fails. `unmask` in the console is its hook for scripts.
+import { stayAwake } from "./awake.js";
 import { startCamera } from "./camera.js";
 import { droppedFolders, readFolders } from "./folders.js";
 import { begin, isUnkept, keep, kept, leave } from "./storage.js";
@@ -123,6 +124,7 @@ async function start() {
     });
     element("status").textContent = "Starting…";
     element("app").hidden = false;
+    globalThis.unmaskAwake = stayAwake;
     globalThis.unmaskRunBegan = begin;
     globalThis.unmaskLeaveKept = leave;
     globalThis.unmaskKeep = bytes => keep(bytes, error => {

@@ -14,7 +14,7 @@ use super::probe_args::EmbedArgs;
 use super::progress::{bar, json_line, out, say};
 use crate::data::{self, Source};
 use crate::gpu::Gpu;
-use crate::platform::{replace, write_whole};
+use crate::platform::{Awake, replace, write_whole};
 use crate::probe::{Embedder, Start};
 
 /// Bytes before the numbers, of which there is a multiple of 64.
@@ -40,6 +40,7 @@ pub fn run(common: &Common, args: &EmbedArgs) -> anyhow::Result<()> {
     let named =
         |error: std::io::Error| anyhow::Error::new(error).context(format!("{} cannot be written", path.display()));
     let mut written = Written::default();
+    let _awake = Awake::keep("Features are computed");
     replace(path, named, |beside| {
         written = write(common, &embedder, source.clone(), beside).map_err(|error| match error.downcast() {
             Ok(error) => named(error),

@@ -12,6 +12,7 @@ use super::probe_args::ProbeArgs;
 use super::progress::{bar, json_line, out, say};
 use crate::data::{self, Labels, Source, Split};
 use crate::gpu::Gpu;
+use crate::platform::Awake;
 use crate::probe::{Accuracy, Embedder, Features, Linear, LinearOptions, Samples, Start, linear, nearest};
 
 /// Pictures to train on or to test.
@@ -38,6 +39,7 @@ pub fn run(common: &Common, args: &ProbeArgs) -> anyhow::Result<()> {
     let model = args.encoder.model.open(common)?;
     let (train, test, classes) = sets(args)?;
     let options = args.encoder.options();
+    let _awake = Awake::keep("Features are computed and probed");
     let (trained, untrained, width) = pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
         model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));

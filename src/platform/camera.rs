@@ -10,10 +10,8 @@ pub fn set_camera(_on: bool) {}
 /// Turns the camera on or off, by the function `unmaskCamera` of the page. Its frames come the way that files do.
 #[cfg(target_arch = "wasm32")]
 pub fn set_camera(on: bool) {
-    use wasm_bindgen::{JsCast as _, JsValue};
-    let helper = js_sys::Reflect::get(&js_sys::global(), &JsValue::from_str("unmaskCamera"));
-    if let Some(helper) = helper.ok().and_then(|helper| helper.dyn_into::<js_sys::Function>().ok()) {
+    if let Some(helper) = super::helper::helper("unmaskCamera") {
         // The helper reports its own failures.
-        let _ = helper.call1(&JsValue::NULL, &JsValue::from_bool(on));
+        let _ = helper.call1(&wasm_bindgen::JsValue::NULL, &wasm_bindgen::JsValue::from_bool(on));
     }
 }

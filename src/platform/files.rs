@@ -57,8 +57,8 @@ fn too_many(first: Option<String>, count: usize, bytes: f64) -> Option<Incoming>
     Some(Incoming {
         name: if count > 1 { format!("{first} and {} more", count - 1) } else { first },
         content: Err(format!(
-            "{} where a page can hold {}. Choose less, or train in the desktop window, which reads pictures as it needs \
-             them",
+            "{} where a page can hold {}. Choose less, or open them in the desktop window, which reads files where they \
+             lie",
             gigabytes(bytes),
             gigabytes(MOST_GIVEN)
         )),

@@ -18,7 +18,7 @@ pub fn leave_kept() {}
 /// Keeps the state of a run in place of the one kept before, by the function `unmaskKeep` of the page.
 #[cfg(target_arch = "wasm32")]
 pub fn keep(run: &[u8]) {
-    if let Some(helper) = helper("unmaskKeep") {
+    if let Some(helper) = super::helper::helper("unmaskKeep") {
         // The helper reports its own failures.
         let _ = helper.call1(&wasm_bindgen::JsValue::NULL, &js_sys::Uint8Array::from(run));
     }
@@ -27,7 +27,7 @@ pub fn keep(run: &[u8]) {
 /// Tells the function `unmaskRunBegan` of the page that there is a run to keep.
 #[cfg(target_arch = "wasm32")]
 pub fn run_began() {
-    if let Some(helper) = helper("unmaskRunBegan") {
+    if let Some(helper) = super::helper::helper("unmaskRunBegan") {
         // As above.
         let _ = helper.call0(&wasm_bindgen::JsValue::NULL);
     }
@@ -36,15 +36,8 @@ pub fn run_began() {
 /// Tells the function `unmaskLeaveKept` of the page that the run which it kept is not gone on with.
 #[cfg(target_arch = "wasm32")]
 pub fn leave_kept() {
-    if let Some(helper) = helper("unmaskLeaveKept") {
+    if let Some(helper) = super::helper::helper("unmaskLeaveKept") {
         // As above.
         let _ = helper.call0(&wasm_bindgen::JsValue::NULL);
     }
-}
-
-/// A function that the page offers; other pages than the app's have none.
-#[cfg(target_arch = "wasm32")]
-fn helper(name: &str) -> Option<js_sys::Function> {
-    use wasm_bindgen::JsCast as _;
-    js_sys::Reflect::get(&js_sys::global(), &wasm_bindgen::JsValue::from_str(name)).ok()?.dyn_into().ok()
 }

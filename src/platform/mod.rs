@@ -1,6 +1,7 @@
 //! The only place that knows on which platform the program runs.
 
 mod assets;
+mod awake;
 mod bytes;
 mod cache;
 #[cfg(feature = "app")]
@@ -8,6 +9,8 @@ mod camera;
 mod decoders;
 #[cfg(feature = "app")]
 mod files;
+#[cfg(target_arch = "wasm32")]
+mod helper;
 mod keep;
 mod maker;
 mod replace;
@@ -15,6 +18,7 @@ mod signal;
 mod task;
 
 pub use assets::*;
+pub use awake::Awake;
 pub use bytes::{Bytes, Spool, Stream};
 pub use cache::{recall, remember};
 #[cfg(feature = "app")]
