@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use super::thinned::Thinned;
 use crate::gpu::OwnedTexture;
 use crate::train::MetricsLine;
 
-/// Points kept of a curve; beyond them every second one goes.
+/// Points kept of a curve.
 const POINTS: usize = 4000;
-/// Probes kept; beyond them every second one goes.
+/// Probes kept.
 const PROBES: usize = 64;
+/// Most memory of the device for them, bytes.
+const PROBE_BYTES: usize = 128 << 20;
 /// Weight of the past in smoothed curves.
 const SMOOTHING: f64 = 0.95;
 
@@ -16,17 +19,17 @@ const SMOOTHING: f64 = 0.95;
 #[derive(Default)]
 pub struct History {
     /// Training loss by step.
-    pub loss: Vec<[f64; 2]>,
+    pub loss: Thinned<[f64; 2]>,
     /// The same, smoothed.
-    pub smooth: Vec<[f64; 2]>,
+    pub smooth: Thinned<[f64; 2]>,
     /// Held-out loss by step.
-    pub held_out: Vec<[f64; 2]>,
+    pub held_out: Thinned<[f64; 2]>,
     /// Learning rate by step.
-    pub lr: Vec<[f64; 2]>,
+    pub lr: Thinned<[f64; 2]>,
     /// Norm of gradients by step.
-    pub norm: Vec<[f64; 2]>,
+    pub norm: Thinned<[f64; 2]>,
     /// Held-out pictures as they were rebuilt, by step.
-    pub probes: Vec<(u64, Arc<OwnedTexture>)>,
+    pub probes: Thinned<(u64, Arc<OwnedTexture>)>,
     /// The newest line.
     pub last: MetricsLine,
     sum: f64,
@@ -53,24 +56,24 @@ impl History {
             // The mean of the past, weighted: early values count in full, as there is no past yet.
             self.sum = self.sum * SMOOTHING + loss;
             self.weight = self.weight * SMOOTHING + 1.0;
-            push(&mut self.loss, [x, loss]);
-            push(&mut self.smooth, [x, self.sum / self.weight]);
+            self.loss.push([x, loss], POINTS);
+            self.smooth.push([x, self.sum / self.weight], POINTS);
         }
         if let Some(lr) = line.lr {
-            push(&mut self.lr, [x, lr]);
+            self.lr.push([x, lr], POINTS);
         }
         if let Some(norm) = line.grad_norm {
-            push(&mut self.norm, [x, norm]);
+            self.norm.push([x, norm], POINTS);
         }
         self.last = line;
     }
 
     /// Adds a held-out loss.
     pub fn push_held_out(&mut self, step: u64, loss: f64) {
-        push(&mut self.held_out, [step as f64, loss]);
+        self.held_out.push([step as f64, loss], POINTS);
     }
 
-    /// Forgets what came after `step`, and all textures: they lie on a device that may be gone.
+    /// Forgets what came after `step`.
     ///
     /// A run that stands at step 0 begins anew, and measures the untrained model once more.
     pub fn rewind(&mut self, step: u64) {
@@ -79,10 +82,15 @@ impl History {
             return;
         }
         for curve in [&mut self.loss, &mut self.smooth, &mut self.held_out, &mut self.lr, &mut self.norm] {
-            curve.retain(|point| point[0] <= step as f64);
+            curve.cut(|point| point[0] > step as f64);
         }
-        self.probes.clear();
+        self.probes.cut(|probe| probe.0 > step);
         self.last.step = self.last.step.min(step);
+    }
+
+    /// Forgets all textures, which lie on a device that is gone.
+    pub fn forget_probes(&mut self) {
+        self.probes = Thinned::default();
     }
 
     /// Whether there is nothing to show yet.
@@ -92,27 +100,8 @@ impl History {
 
     /// Adds probes.
     pub fn push_probe(&mut self, step: u64, texture: Arc<OwnedTexture>) {
-        self.probes.push((step, texture));
-        if self.probes.len() > PROBES {
-            // The first and the newest stay.
-            let newest = self.probes.len() - 1;
-            let mut index = 0;
-            self.probes.retain(|_| {
-                index += 1;
-                (index - 1) % 2 == 0 || index - 1 == newest
-            });
-        }
-    }
-}
-
-fn push(curve: &mut Vec<[f64; 2]>, point: [f64; 2]) {
-    curve.push(point);
-    if curve.len() > POINTS {
-        let mut index = 0;
-        curve.retain(|_| {
-            index += 1;
-            index % 2 == 1
-        });
+        let bytes = texture.width() as usize * texture.height() as usize * 4;
+        self.probes.push((step, texture), PROBES.min(PROBE_BYTES / bytes.max(1)));
     }
 }
 
@@ -126,9 +115,12 @@ mod tests {
         for step in 1..=50_000 {
             history.push(MetricsLine { step, loss: Some(1.0 / step as f64), ..MetricsLine::default() });
         }
-        assert!(history.loss.len() <= POINTS && history.loss.len() > POINTS / 4);
-        assert_eq!(history.loss[0][0], 1.0);
-        assert!(history.loss.windows(2).all(|pair| pair[0][0] < pair[1][0]));
+        assert!(history.loss.len() <= POINTS);
+        for quarter in 0..4 {
+            let part = 12_500.0 * quarter as f64..12_500.0 * (quarter + 1) as f64;
+            let points = history.loss.iter().filter(|point| part.contains(&point[0])).count();
+            assert!(points > POINTS / 10, "{points} points in quarter {quarter}");
+        }
         assert_eq!(history.last.step, 50_000);
     }
 }

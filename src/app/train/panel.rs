@@ -144,8 +144,13 @@ impl Train {
     /// What there is to say while there is nothing to show.
     fn hint(&self, ui: &mut egui::Ui, gpu: &Gpu) {
         let doing = self.status(gpu);
-        let text =
-            doing.as_deref().unwrap_or("Press Start: a new model learns from pictures, and you see what it rebuilds");
+        let text = match (&doing, self.resumable()) {
+            (Some(doing), _) => doing.clone(),
+            (None, Some(step)) => {
+                format!("A run stands at step {step}: Continue goes on with it, Start begins a new one")
+            }
+            (None, None) => "Press Start: a new model learns from pictures, and you see what it rebuilds".to_owned(),
+        };
         ui.vertical_centered(|ui| {
             ui.add_space((ui.available_height() / 2.0 - 30.0).max(0.0));
             if doing.is_some() {
@@ -186,7 +191,10 @@ impl Train {
                     Some(_) => egui::Button::new("Start"),
                     None => widgets::primary(ui, "Start"),
                 };
-                let hint = "train a new model";
+                let hint = match (platform::HAS_FOLDERS, self.held()) {
+                    (false, Some(step)) => format!("train a new model, instead of the one that stands at step {step}"),
+                    _ => "train a new model".to_owned(),
+                };
                 if ui.add_enabled(self.form.fits(), start).on_hover_text(hint).clicked() {
                     ask = self.start(settings, session);
                 }
@@ -286,18 +294,19 @@ impl Train {
         let last = &self.history.last;
         let steps = self.started.as_ref().map_or(recipe.train.steps, |started| started.steps);
         let batch = recipe.effective_batch() as f64;
-        let speed = last.images_per_s.unwrap_or_default();
-        let left = if speed > 0.0 { (steps.saturating_sub(last.step)) as f64 * batch / speed } else { 0.0 };
-        let held_out = self.history.held_out.last().map_or("–".to_owned(), |point| format!("{:.4}", point[1]));
+        let speed = last.images_per_s.filter(|speed| *speed > 0.0);
+        let left = speed.map(|speed| steps.saturating_sub(last.step) as f64 * batch / speed);
+        let known = |value: Option<String>| value.unwrap_or("–".to_owned());
+        let newest = |curve: &[[f64; 2]]| known(curve.last().map(|point| format!("{:.4}", point[1])));
         ui.horizontal_wrapped(|ui| {
             for (position, (name, value)) in [
                 ("step", format!("{} / {steps}", last.step)),
-                ("loss", format!("{:.4}", self.history.smooth.last().map_or(0.0, |point| point[1]))),
-                ("held out", held_out),
-                ("images/s", format!("{speed:.0}")),
-                ("ms a step", format!("{:.0}", if speed > 0.0 { batch / speed * 1e3 } else { 0.0 })),
-                ("memory", self.started.as_ref().map_or("–".to_owned(), |s| widgets::bytes(s.estimate.bytes()))),
-                ("left", widgets::duration(left)),
+                ("loss", newest(&self.history.smooth)),
+                ("held out", newest(&self.history.held_out)),
+                ("images/s", known(speed.map(|speed| format!("{speed:.*}", usize::from(speed < 10.0))))),
+                ("ms a step", known(speed.map(|speed| format!("{:.0}", batch / speed * 1e3)))),
+                ("memory", known(self.started.as_ref().map(|started| widgets::bytes(started.estimate.bytes())))),
+                ("left", known(left.map(widgets::duration))),
             ]
             .into_iter()
             .enumerate()
@@ -319,7 +328,9 @@ impl Train {
             return;
         }
         let newest = count - 1;
-        let mut index = self.scrubbed.unwrap_or(newest).min(newest);
+        // Of a step whose picture went, the one before.
+        let before = |step| self.history.probes.partition_point(|probe| probe.0 <= step).saturating_sub(1);
+        let mut index = self.scrubbed.map_or(newest, before);
         ui.horizontal(|ui| {
             ui.label("Held-out pictures")
                 .on_hover_text("visible patches | reconstruction | with visible patches | original; never trained on");
@@ -327,7 +338,7 @@ impl Train {
             let response = ui.add(egui::Slider::new(&mut index, 0..=newest).show_value(false));
             widgets::name(&response, "History");
             if response.changed() {
-                self.scrubbed = (index != newest).then_some(index);
+                self.scrubbed = (index != newest).then_some(self.history.probes[index].0);
             }
             ui.monospace(format!("step {}", self.history.probes[index].0));
         });
