@@ -1,5 +1,6 @@
 //! The command line: exit codes 0 done, 1 failed, 2 arguments that cannot be parsed, 130 by a second Ctrl-C.
 
+mod advice;
 mod args;
 mod bench;
 mod bench_args;
@@ -91,7 +92,8 @@ pub fn main(window: Option<Window>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<ReaderLeft>() => ExitCode::SUCCESS,
         Err(error) => {
-            progress::complain(format_args!("error: {}", progress::told(&error)));
+            let advice = advice::on(&error).map_or(String::new(), |advice| format!("; {advice}"));
+            progress::complain(format_args!("error: {}{advice}", progress::told(&error)));
             ExitCode::FAILURE
         }
     }

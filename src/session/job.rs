@@ -112,7 +112,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
             Some((Some(folder), recipe, checkpoint.map(Arc::new)))
         }
         (None, true) => {
-            let reason = "--resume needs the folder of the run, --out RUN".to_owned();
+            let reason = "a run is to go on, but not told where it lies".to_owned();
             return Err(TrainError::RunFolder { path: "(none)".to_owned(), reason }.into());
         }
         (_, false) => None,

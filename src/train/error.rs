@@ -23,7 +23,7 @@ pub enum TrainError {
     /// A setting that a run cannot change when it goes on.
     #[error(
         "a run that goes on cannot change {field}: {field} = {given} was asked for, the run has {field} = {run}; \
-         leave the setting out to go on, or start another run in another folder"
+         go on with the run's own, or start another run"
     )]
     Fixed {
         /// Name of the setting.
@@ -49,10 +49,16 @@ pub enum TrainError {
         /// What is wrong.
         reason: String,
     },
+    /// A run that is to begin where there is one.
+    #[error("run folder {path}: holds a run already: go on with that, or choose another folder")]
+    HoldsRun {
+        /// The folder.
+        path: String,
+    },
     /// The loss or a gradient stopped being a number.
     #[error(
         "{what} is not finite at step {step}; {checkpoint}. \
-         Try a smaller learning rate (blr), a longer warm-up (warmup_steps) or clipping (clip_grad of 1)"
+         Try a smaller base learning rate, a longer warm-up, or to clip gradients at 1"
     )]
     NotFinite {
         /// `the loss` or `the gradient norm`.
@@ -65,7 +71,7 @@ pub enum TrainError {
     /// A model that does not fit the adapter.
     #[error(
         "model \"{model}\" at batch {batch} does not fit: {source}; estimated memory: {estimate}. Less takes a smaller \
-         batch (with accumulate as many times larger the result is the same), recompute = true, or precision = \"mixed\" \
+         batch (with as many times more micro-batches a step the result is the same), to recompute, or mixed precision \
          where the adapter has 16-bit floats"
     )]
     DoesNotFit {
@@ -87,7 +93,7 @@ pub enum TrainError {
     /// Too many files that cannot be read or decoded.
     #[error(
         "{failed} of {tried} pictures cannot be read, more than the share of {most} that max_unreadable allows: {}; \
-         the warnings tell what is wrong with each, and so does unmask data check",
+         `unmask data check` tells what is wrong with each",
         few(names, *failed as usize)
     )]
     Unreadable {
@@ -104,7 +110,7 @@ pub enum TrainError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// The data of a run that goes on.
-    #[error("{0}; the run has trained on it: if it lies elsewhere now, say where (--data)")]
+    #[error("{0}; the run has trained on it: if it lies elsewhere now, say where")]
     DataGone(#[source] DataError),
     /// The model.
     #[error(transparent)]

@@ -85,8 +85,9 @@ impl Failures {
         // A few files more than the share are no reason to stop at the very start; nor, of the latest, what chance
         // makes of a share that is allowed: four standard deviations.
         let chance = (4.0 * (most * recent as f64).sqrt()) as u64;
-        check_share(self.failed, self.tried, most, FEW, &self.latest)?;
-        check_share(self.recent_failed, recent, most, FEW.max(chance), &self.latest)
+        let few = if most > 0.0 { FEW } else { 0 };
+        check_share(self.failed, self.tried, most, few, &self.latest)?;
+        check_share(self.recent_failed, recent, most, few.max(chance), &self.latest)
     }
 }
 
@@ -360,6 +361,11 @@ impl Feed {
     /// Names of files that could not be decoded, where all were decoded to stay on the device.
     pub fn skipped(&self) -> &[String] {
         &self.skipped
+    }
+
+    /// Pictures of a stream that could not be read so far, of how many that were tried, and names of the latest.
+    pub fn unreadable(&self) -> (u64, u64, &[String]) {
+        (self.failures.failed, self.failures.tried, &self.failures.latest)
     }
 
     /// Seconds that were spent waiting for pictures to be read and decoded.

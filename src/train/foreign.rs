@@ -122,7 +122,7 @@ pub fn model_params(config: &MaeConfig) -> Result<Vec<(String, Vec<usize>)>, Tra
     Ok(parts.map(|part| (part.name.clone(), part.shape.clone())).collect())
 }
 
-/// Heads of a model that is `width` wide and `depth` deep: as published, else of 64 numbers.
+/// Heads of a model that is `width` wide and `depth` deep: those of the preset of that width and depth, if there is one.
 fn known_heads(width: usize, depth: usize, decoder: bool) -> Option<usize> {
     let presets = PRESETS.iter().filter_map(|preset| mae::preset(preset.name).ok());
     presets
@@ -177,11 +177,14 @@ fn foreign_config(
     let passed_over = hub.and_then(|hub| hub.mismatch(width, depth));
     let hub = hub.filter(|_| passed_over.is_none());
     assumed.extend(passed_over.map(|why| format!("config.json is of another model and says nothing here: its {why}")));
-    let heads =
-        |hint: Option<usize>, hub: Option<usize>, known: Option<usize>, flag: &str| -> Result<usize, TrainError> {
-            let text = "shapes do not tell how many heads there are; a config.json beside the file does, or";
-            hint.or(hub).or(known).ok_or_else(|| bad(source, format!("{text} {flag}")))
-        };
+    let heads = |hint: Option<usize>,
+                 hub: Option<usize>,
+                 known: Option<usize>,
+                 flag: &str|
+     -> Result<usize, TrainError> {
+        let text = "shapes do not tell how many heads there are; a config.json beside the file does, and so on the command line";
+        hint.or(hub).or(known).ok_or_else(|| bad(source, format!("{text} {flag}")))
+    };
     let mut config = MaeConfig {
         image_size: grid * patch_size,
         patch_size,
@@ -210,8 +213,8 @@ fn foreign_config(
             let normalised = file.starts_with("mae_pretrain") && file.contains("full");
             let known = normalised || file.starts_with("mae_visualize");
             if source.has_decoder() && !known {
-                let text = "targets are raw pixels (norm_pix_loss = false); a config.json beside the file or \
-                            --norm-pix-loss says otherwise";
+                let text = "targets are raw pixels (norm_pix_loss = false); a config.json beside the file, or \
+                            --norm-pix-loss on the command line, says otherwise";
                 assumed.push(text.to_owned());
             }
             normalised

@@ -25,8 +25,8 @@ pub struct RunFolder {
     path: PathBuf,
     metrics: Appended,
     events: EventFile,
-    /// Smallest held-out loss of a trained model at the run's mask ratio.
-    best: Option<f64>,
+    /// Step and value of the smallest held-out loss of a trained model at the run's mask ratio.
+    best: Option<(u64, f64)>,
     _lock: RunLock,
 }
 
@@ -41,7 +41,7 @@ impl RunFolder {
     /// A folder that holds a run already, or that cannot be written.
     pub fn check_free(path: &Path) -> Result<(), TrainError> {
         if Self::is_run(path) {
-            return Err(Self::error(path, "holds a run already; go on with it by --resume, or choose another --out"));
+            return Err(TrainError::HoldsRun { path: path.display().to_string() });
         }
         Self::check_writable(path)
     }
@@ -89,7 +89,7 @@ impl RunFolder {
         let lock = RunLock::take(path)?;
         Self::check_free(path)?;
         if let Some(step) = Self::saved_steps(path)?.into_iter().find(|step| *step > 0) {
-            let reason = format!("checkpoints/ holds step-{step}.safetensors of another run; choose another --out");
+            let reason = format!("checkpoints/ holds step-{step}.safetensors of another run: choose another folder");
             return Err(Self::error(path, reason));
         }
         let io = |error| Self::error(path, error);
@@ -115,7 +115,7 @@ impl RunFolder {
     fn check_run(path: &Path) -> Result<(), TrainError> {
         match Self::is_run(path) {
             true => Ok(()),
-            false => Err(Self::error(path, format!("{NO_RUN}; start one without --resume"))),
+            false => Err(Self::error(path, NO_RUN)),
         }
     }
 
@@ -232,7 +232,6 @@ impl RunFolder {
     }
 
     /// Finds what the best loss was at `mask_ratio` on the held-out pictures `measured`, see [`MetricsLine::measured`].
-    /// Where none compares, the best weights of before are set aside, as `best-step-N.safetensors`.
     ///
     /// # Errors
     /// The system's, such as that metrics cannot be read.
@@ -240,22 +239,22 @@ impl RunFolder {
         let lines = metrics_lines(&self.path).map_err(|error| Self::error(&self.path, error))?;
         let losses = comparable(&lines, mask_ratio, measured);
         // An untrained model is no result, whatever its loss.
-        self.best = losses.into_iter().filter(|(step, _)| *step > 0).map(|(_, loss)| loss).min_by(f64::total_cmp);
-        match (self.best, Self::best(&self.path)) {
-            (None, Some(former)) => self.set_aside(&former, &lines),
-            _ => Ok(()),
-        }
+        self.best = losses.into_iter().filter(|(step, _)| *step > 0).min_by(|a, b| a.1.total_cmp(&b.1));
+        Ok(())
     }
 
-    /// Gives the best weights of before a name of their own: what is measured from now on does not compare with them.
-    /// Those of a step that `lines` do not tell of stay: that step will be made again.
-    fn set_aside(&self, former: &Path, lines: &[MetricsLine]) -> Result<(), TrainError> {
-        let step = open_weights(former).ok().and_then(|weights| weights.text("step").ok()?.parse().ok());
-        let told = |step: &u64| lines.iter().any(|line| line.step == *step && line.held_out_loss.is_some());
-        let Some(step) = step.filter(told) else { return Ok(()) };
+    /// Gives the best weights of before a name of their own, where they are not those that `newer` ones are better than:
+    /// other pictures or another mask ratio were measured, or the run has gone on from a step before them.
+    fn set_aside(&self, newer: &Checkpoint) -> Result<(), TrainError> {
+        let Some(file) = Self::best(&self.path) else { return Ok(()) };
+        let Some((step, loss)) = told(&file) else { return Ok(()) };
+        let known = self.best.is_some_and(|best| best.0 == step);
+        if known || (step == newer.step && loss == newer.held_out_loss) {
+            return Ok(());
+        }
         let name = format!("best-step-{step}.safetensors");
-        fs::rename(former, former.with_file_name(&name)).map_err(|error| Self::error(&self.path, error))?;
-        log::warn!("other pictures or another mask ratio are measured from now on: the best so far is kept as {name}");
+        fs::rename(&file, file.with_file_name(&name)).map_err(|error| Self::error(&self.path, error))?;
+        log::warn!("what is measured now does not compare with the best weights so far: they are kept as {name}");
         Ok(())
     }
 
@@ -291,17 +290,24 @@ impl RunFolder {
 
     /// Whether a model after `step` steps with this held-out loss, at the run's mask ratio, is better than all before.
     pub fn is_best(&self, step: u64, loss: f64) -> bool {
-        step > 0 && self.best.is_none_or(|best| loss < best)
+        step > 0 && self.best.is_none_or(|best| loss < best.1)
     }
 
-    /// Saves `weights`, see [`super::Trainer::weights`], as the best so far.
+    /// Saves `weights`, see [`super::Trainer::weights`], as the best so far. Where those of before do not compare, they stay
+    /// as `best-step-N.safetensors`.
     ///
     /// # Errors
     /// The system's, such as a full disk; what was the best before stays whole.
     pub fn save_best(&mut self, weights: &Checkpoint) -> Result<PathBuf, TrainError> {
         let file = self.path.join("checkpoints").join(BEST);
+        self.set_aside(weights)?;
         weights.write(&file)?;
-        self.best = weights.held_out_loss;
+        self.best = weights.held_out_loss.map(|loss| (weights.step, loss));
+        // Made again, they need no other name.
+        let aside = file.with_file_name(format!("best-step-{}.safetensors", weights.step));
+        if told(&aside) == Some((weights.step, weights.held_out_loss)) {
+            fs::remove_file(&aside).map_err(|error| Self::error(&self.path, error))?;
+        }
         Ok(file)
     }
 
@@ -337,6 +343,13 @@ impl RunFolder {
     }
 }
 
+/// Step and held-out loss of the weights in `file`, if it is there.
+fn told(file: &Path) -> Option<(u64, Option<f64>)> {
+    let weights = open_weights(file).ok()?;
+    let loss = weights.text("held_out_loss").ok().and_then(|loss| loss.parse().ok());
+    Some((weights.text("step").ok()?.parse().ok()?, loss))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -367,5 +380,44 @@ mod tests {
         assert_eq!(save(15), [10, 15]);
         // A run that went on from an older one leaves the newer ones, which are damaged.
         assert_eq!(save(12), [12, 15]);
+    }
+
+    #[test]
+    fn the_best_weights_stay_until_better_ones_compare() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let recipe = Recipe::default();
+        let mut run = RunFolder::create(folder.path(), &recipe).expect("a run");
+        let found = |run: &mut RunFolder, step, ratio, loss| {
+            let line =
+                MetricsLine { step, held_out_loss: Some(loss), mask_ratio: Some(ratio), ..MetricsLine::default() };
+            run.log(&line).expect("logged");
+            if run.is_best(step, loss) {
+                let [weights, first, second] = [(); 3].map(|()| Tensors::default());
+                let (recipe, average, held_out_loss) = (recipe.clone(), None, Some(loss));
+                let best = Checkpoint { recipe, step, samples: 0, weights, first, second, average, held_out_loss };
+                run.save_best(&best).expect("saved");
+            }
+        };
+        let best = || told(&RunFolder::best(folder.path()).expect("there")).expect("weights");
+        let aside = |step: u64| folder.path().join(format!("checkpoints/best-step-{step}.safetensors"));
+        found(&mut run, 5, 0.75, 0.4);
+        // There and back before anything was measured.
+        for ratio in [0.8, 0.75] {
+            run.compare_at(ratio, None).expect("read");
+            assert_eq!(best(), (5, Some(0.4)));
+        }
+        assert!(!run.is_best(10, 0.41));
+        run.compare_at(0.8, None).expect("read");
+        found(&mut run, 10, 0.8, 0.6);
+        assert_eq!((best(), told(&aside(5))), ((10, Some(0.6)), Some((5, Some(0.4)))));
+        // A run that goes on from a step before its best keeps those until they are made again.
+        found(&mut run, 20, 0.8, 0.5);
+        drop(run);
+        let mut run = RunFolder::at(folder.path(), 12).expect("a run");
+        run.compare_at(0.8, None).expect("read");
+        found(&mut run, 15, 0.8, 0.55);
+        assert_eq!((best(), told(&aside(20))), ((15, Some(0.55)), Some((20, Some(0.5)))));
+        found(&mut run, 20, 0.8, 0.5);
+        assert_eq!((best(), told(&aside(20))), ((20, Some(0.5)), None));
     }
 }
