@@ -112,7 +112,7 @@ fn a_run_goes_on_from_anywhere_and_tells_where_its_pictures_are_others() {
 
     fs::rename(&pictures, folder.path().join("moved")).expect("renamed");
     let text = fail(&elsewhere, &resume);
-    assert!(text.contains(&pictures.display().to_string()) && text.contains("(--data)"), "{text}");
+    assert!(text.contains(&pictures.display().to_string()) && text.contains("--data says where"), "{text}");
 }
 
 #[test]

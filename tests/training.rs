@@ -388,7 +388,7 @@ fn jobs_that_cannot_work_say_why() {
     recipe.train.steps = 1;
     run(job(recipe.clone(), Some(&out))).expect("a run");
     let text = message(job(recipe, Some(&out)));
-    assert!(text.contains("holds a run already") && text.contains("--resume"), "{text}");
+    assert!(text.contains("holds a run already") && !text.contains("--"), "{text}");
 
     // A model whose activations exceed one binding of the adapter.
     let mut recipe = Recipe::load("base").expect("a preset");
@@ -436,15 +436,18 @@ fn a_run_that_cannot_be_saved_waits_for_whoever_watches() {
         let count = |event: &&Event| matches!(event, Event::Warning(told) if told.contains(text));
         events.iter().filter(count).count()
     };
+    let waits = |event: &Event| matches!(event, Event::Unsaved);
     session.send(Command::Resume);
-    let events = until(&session, is_paused);
-    assert_eq!(told(&events, "nothing was saved"), 1, "{events:?}");
+    let events = until(&session, waits);
+    assert_eq!(told(&events, "training is paused"), 1, "{events:?}");
     assert_eq!(told(&events, "the run goes on"), 1, "previews are no reason to wait: {events:?}");
     assert_eq!(steps_of(&events).last().map(|line| line.step), Some(3));
-    // As it is at its end.
+    // As it is at its end, and where it is stopped.
     session.send(Command::Resume);
-    let events = until(&session, is_paused);
-    assert_eq!(told(&events, "nothing was saved"), 1, "{events:?}");
+    let events = until(&session, waits);
+    assert_eq!((told(&events, "nothing was saved"), told(&events, "training is paused")), (2, 1), "{events:?}");
+    session.send(Command::Resume);
+    assert_eq!(told(&until(&session, waits), "training is paused"), 1);
     for name in ["checkpoints", "previews"] {
         fs::remove_file(out.join(name)).expect("removed");
         fs::create_dir(out.join(name)).expect("made");
@@ -455,6 +458,34 @@ fn a_run_that_cannot_be_saved_waits_for_whoever_watches() {
     let (_, _, checkpoint) = RunFolder::resume(&out).expect("a run");
     assert_eq!(checkpoint.map(|checkpoint| checkpoint.step), Some(6));
     assert_eq!(read_metrics(&out).iter().filter(|line| line.loss.is_some()).count(), 6);
+}
+
+#[test]
+fn stopping_gives_nothing_up_that_was_not_told_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let mut recipe = nano();
+    (recipe.train.steps, recipe.train.checkpoint_every) = (1000, 0);
+    let session = Session::open(common::gpu(), Arc::new(|| ())).expect("a thread");
+    session.send(Command::Train(Box::new(job(recipe, Some(&out)))));
+    until(&session, |event| matches!(event, Event::Step(_)));
+    let checkpoints = out.join("checkpoints");
+    fs::remove_dir_all(&checkpoints).expect("removed");
+    fs::write(&checkpoints, "").expect("written");
+    let waits = |event: &Event| matches!(event, Event::Unsaved);
+    session.send(Command::Stop);
+    until(&session, waits);
+    // Resumed it still stops, once it can be saved.
+    session.send(Command::Resume);
+    until(&session, waits);
+    fs::remove_file(&checkpoints).expect("removed");
+    fs::create_dir(&checkpoints).expect("made");
+    session.send(Command::Resume);
+    let events = until(&session, |event| matches!(event, Event::Finished { .. }));
+    let Some(Event::Finished { step, .. }) = events.last() else { panic!("{events:?}") };
+    assert!(*step < 1000);
+    let (_, _, checkpoint) = RunFolder::resume(&out).expect("a run");
+    assert_eq!(checkpoint.map(|checkpoint| checkpoint.step), Some(*step));
 }
 
 #[test]

@@ -152,6 +152,7 @@ impl Actor {
                 // Nobody can stop the run any more.
                 self.obey(Command::Close).await;
             }
+            self.obey_deferred().await;
             self.show().await;
             if let Some(reason) = self.lost() {
                 // Whoever hears of it may go on with the run's folder at once.
@@ -164,13 +165,12 @@ impl Actor {
                 Some(training) => match training.advance(&mut self.pace, &self.outbox).await {
                     Ok(Progress::Slice) => false,
                     Ok(Progress::Step) => {
-                        self.obey_deferred().await;
+                        if let Some(exploring) = &mut self.exploring {
+                            exploring.model_moved();
+                        }
                         false
                     }
-                    Ok(Progress::Paused) => {
-                        self.obey_deferred().await;
-                        true
-                    }
+                    Ok(Progress::Paused) => true,
                     Ok(Progress::Done) => {
                         self.training_ended().await;
                         self.training.is_none()
@@ -188,7 +188,8 @@ impl Actor {
             if self.training.is_none() && (alone || self.closing) {
                 return;
             }
-            if idle && self.early.is_empty() {
+            let caught_up = !(idle && self.exploring.as_mut().is_some_and(Exploring::catch_up));
+            if idle && caught_up && self.early.is_empty() {
                 // Without a sender left nobody will ever ask for anything.
                 let Ok(command) = self.commands.recv().await else { return };
                 self.obey(command).await;
@@ -309,38 +310,34 @@ impl Actor {
             Command::SetSlice(seconds) => self.pace.set(seconds),
             Command::SnapshotEvery(seconds) => {
                 self.snapshot_every = Some(seconds);
-                self.for_training(command).await;
+                self.defer(command);
             }
             Command::Close => {
                 self.closing = true;
-                self.for_training(Command::Stop).await;
+                self.defer(Command::Close);
             }
             Command::Train(job) => match &self.training {
                 None => self.train(&job).await,
-                Some(_) => {
-                    self.for_training(Command::Stop).await;
-                    self.deferred.push_back(Command::Train(job));
-                }
+                Some(_) => self.deferred.extend([Command::Stop, Command::Train(job)]),
             },
-            other => self.for_training(other).await,
+            other => self.defer(other),
         }
     }
 
-    /// Passes a command on to the run, at once if it is between steps.
-    async fn for_training(&mut self, command: Command) {
-        if self.training.is_none() {
+    /// Keeps a command for the run, if there is one.
+    fn defer(&mut self, command: Command) {
+        if self.training.is_some() {
+            self.deferred.push_back(command);
+        }
+    }
+
+    /// Has the run do what it was told, if it is between steps.
+    async fn obey_deferred(&mut self) {
+        if !self.training.as_ref().is_some_and(Training::is_between_steps) {
             return;
         }
-        self.deferred.push_back(command);
-        if self.training.as_ref().is_some_and(Training::is_between_steps) {
-            self.obey_deferred().await;
-        }
-    }
-
-    async fn obey_deferred(&mut self) {
-        if let Some(exploring) = &mut self.exploring {
-            exploring.model_moved();
-        }
+        // What begins once this run has ended.
+        let mut next = Vec::new();
         while let (Some(training), Some(command)) = (&mut self.training, self.deferred.pop_front()) {
             let is_ratio = |command: &Command| matches!(command, Command::SetMaskRatio(_));
             if is_ratio(&command) && self.deferred.iter().any(is_ratio) {
@@ -348,17 +345,19 @@ impl Actor {
                 continue;
             }
             if let Command::Train(_) = command {
-                self.deferred.push_front(command);
-                break;
+                next.push(command);
+                continue;
             }
             if let Err(error) = training.obey(command, &mut self.pace, &self.outbox).await {
                 self.training = None;
                 self.outbox.send(Event::Failed(error));
                 // What came behind is no business of a run that is over, but for the next one.
+                self.deferred.extend(next);
                 self.training_ended().await;
                 return;
             }
         }
+        self.deferred.extend(next);
     }
 }
 

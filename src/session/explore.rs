@@ -13,6 +13,8 @@ use crate::weights::TensorSource as _;
 
 /// Shortest time between looks at a model in training, seconds.
 const LOOK_EVERY: f64 = 0.5;
+/// Most of the time that rebuilding the picture by a model in training may take from training it.
+const SHOW_SHARE: f64 = 0.1;
 
 /// Model, picture and mask that are looked at.
 pub struct Exploring {
@@ -23,6 +25,10 @@ pub struct Exploring {
     hidden: Hidden,
     texture: Option<Arc<OwnedTexture>>,
     stale: bool,
+    /// Whether the model has learnt more since it was shown, when that was, and seconds that it took.
+    behind: bool,
+    shown_at: f64,
+    show_took: f64,
     /// The picture as the model saw it last.
     image: Option<BufferSlice>,
     inspector: Option<Inspector>,
@@ -46,6 +52,9 @@ impl Exploring {
             hidden,
             texture: None,
             stale: false,
+            behind: false,
+            shown_at: 0.0,
+            show_took: 0.0,
             image: None,
             inspector: None,
             look: None,
@@ -57,15 +66,22 @@ impl Exploring {
 
     /// Whether there is something new to show.
     pub fn is_stale(&self) -> bool {
-        self.stale && self.explorer.is_some() && self.picture.is_some()
+        let due = self.behind && platform::now_seconds() - self.shown_at >= self.show_took / SHOW_SHARE;
+        (self.stale || due) && self.explorer.is_some() && self.picture.is_some()
     }
 
-    /// Shows the model in training anew, if that is the one that is looked at.
+    /// Shows the model in training anew when it is due, if that is the one that is looked at.
     pub fn model_moved(&mut self) {
         if self.from == WeightsFrom::Training {
-            self.stale = true;
+            self.behind = true;
             self.moved = true;
         }
+    }
+
+    /// Whether there is something new to show now that no training waits for it.
+    pub fn catch_up(&mut self) -> bool {
+        self.stale |= std::mem::take(&mut self.behind);
+        self.is_stale()
     }
 
     /// Looks inside the model from now on, or does so no more.
@@ -201,7 +217,8 @@ impl Exploring {
     /// Rebuilds the picture and reports it.
     pub async fn show(&mut self, outbox: &Outbox) -> Result<(), TrainError> {
         let Some(explorer) = &mut self.explorer else { return Ok(()) };
-        self.stale = false;
+        let start = platform::now_seconds();
+        (self.stale, self.behind) = (false, false);
         let rebuilt = explorer.run(&self.hidden).await?;
         let side = explorer.config().image_size as u32;
         let size = (side * ops::PANELS as u32, side);
@@ -219,7 +236,9 @@ impl Exploring {
         self.gpu.paint(&rebuilt.strip, &texture);
         self.texture = Some(texture.clone());
         let measured = explorer.measure(&rebuilt).await?;
-        let seconds = platform::now_seconds() - rebuilt.submitted;
+        self.shown_at = platform::now_seconds();
+        self.show_took = self.shown_at - start;
+        let seconds = self.shown_at - rebuilt.submitted;
         outbox.send(Event::Shown(Box::new(Shown { texture, measured, seconds })));
         Ok(())
     }

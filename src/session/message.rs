@@ -147,6 +147,11 @@ pub enum Event {
     },
     /// Training paused or went on.
     Paused(bool),
+    /// Nothing could be saved, as a warning told: the run waits with all that it learnt until it is resumed, which tries
+    /// again, or stopped, which gives up what cannot be saved.
+    Unsaved,
+    /// A share of hidden patches was refused; this is the one in force.
+    MaskRatio(f64),
     /// The state of the run, all that it takes to go on with it by [`Job::snapshot`].
     Snapshot(Arc<Checkpoint>),
     /// The weights of a run that has ended and whose whole state was too large to be copied: nothing can go on from them.

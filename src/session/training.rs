@@ -1,15 +1,17 @@
 //! The part of a session that trains: steps, reports, measurements, checkpoints.
 
+mod remarks;
 mod saving;
 
 use std::sync::Arc;
 
+use self::remarks::Unreadable;
 use super::job::{Job, JobError, Prepared, start_trainer};
 use super::keeping::{not_kept, offers_weights};
 use super::message::{Command, Event, Started};
 use super::outbox::Outbox;
 use crate::gpu::{Gpu, Pace};
-use crate::platform;
+use crate::platform::{self, Awake};
 use crate::train::{
     Checkpoint, HeldOut, MetricsLine, RunFolder, StepMetrics, TrainError, Trainer, comparable, read_metrics,
 };
@@ -46,12 +48,17 @@ pub struct Training {
     paused: bool,
     steps_allowed: u64,
     stopping: bool,
+    /// Held while it learns.
+    awake: Option<Awake>,
     /// Whether somebody watches who can do something about it where nothing can be written.
     watched: bool,
-    /// At its end, and not saved yet: it waits for whoever watches.
+    /// Nothing could be saved, and it waits for whoever watches.
     unsaved: bool,
+    /// Who watches was told that stopping gives up what cannot be saved, and stopped it.
+    gives_up: bool,
     /// The folder took no line of metrics, or no settings, the last time: that is told once.
     unlogged: bool,
+    unreadable: Unreadable,
     started_at: f64,
     last_report: f64,
     last_held_out: Option<f64>,
@@ -107,29 +114,7 @@ impl Training {
             batch: trainer.recipe().effective_batch(),
             out: folder.as_ref().map(|folder| folder.path().to_owned()),
         })));
-        if trainer.measured() == 0 {
-            let why = match trainer.held_out() {
-                0 => "with a single picture none can be held out".to_owned(),
-                count => format!("none of the {count} held-out pictures can be read"),
-            };
-            outbox.send(Event::Warning(format!("{why}: there is no held-out loss, and no best checkpoint")));
-        }
-        if let Some(former) = trainer.former_pictures() {
-            let (then, now) = (former.count, trainer.feed().pictures().count);
-            let what = if then == now { "others of the same number".to_owned() } else { format!("{now} pictures") };
-            outbox.send(Event::Warning(format!(
-                "the run has trained on {then} pictures so far and goes on with {what}: their order is a new one, and what \
-                 it learns is not what it would have learnt"
-            )));
-        }
-        let warmup = trainer.recipe().train.warmup_steps;
-        if warmup >= steps && trainer.step() == 0 {
-            let text = format!(
-                "warm-up takes {warmup} steps, and there are {steps}: the learning rate never reaches its peak; expected \
-                 fewer warm-up steps"
-            );
-            outbox.send(Event::Warning(text));
-        }
+        remarks::at_start(&trainer).into_iter().for_each(|text| outbox.send(Event::Warning(text)));
         if platform::KEEPS && folder.is_none() {
             platform::run_began();
             if let Some(text) = not_kept(state_bytes(&trainer)) {
@@ -144,9 +129,12 @@ impl Training {
             paused: false,
             steps_allowed: 0,
             stopping: false,
+            awake: None,
             watched,
             unsaved: false,
+            gives_up: false,
             unlogged: false,
+            unreadable: Unreadable::default(),
             started_at: platform::now_seconds(),
             last_report: platform::now_seconds(),
             last_held_out: None,
@@ -169,12 +157,7 @@ impl Training {
             let pictures = self.trainer.probes().await?;
             self.probes = pictures.map(|pictures| Probes { pictures, last: 0.0, took: 0.0, step: None });
         }
-        let before = self.folder.as_ref().map(|folder| read_metrics(folder.path())).unwrap_or_default();
-        for (step, loss) in comparable(&before, self.trainer.recipe().model.mask_ratio, self.trainer.measured_set()) {
-            self.judge(step, loss);
-            // Where the run goes on, or was already over, this is known.
-            (self.measured_at, self.last_held_out) = (Some(step), Some(loss));
-        }
+        self.judge_before();
         if self.trainer.step() == 0 {
             self.measure(true, pace, outbox).await?;
         }
@@ -196,13 +179,15 @@ impl Training {
     pub async fn advance(&mut self, pace: &mut Pace, outbox: &Outbox) -> Result<Progress, JobError> {
         if self.is_between_steps() {
             let over = self.trainer.step() >= self.last;
-            if self.stopping || (over && !self.unsaved) {
+            if (self.stopping || over) && !self.unsaved {
                 return self.finish(pace, outbox).await;
             }
             if self.unsaved || (self.paused && self.steps_allowed == 0) {
+                self.awake = None;
                 self.report(outbox).await?;
                 return Ok(Progress::Paused);
             }
+            self.awake.get_or_insert_with(|| Awake::keep("A model is learning"));
             self.steps_allowed = self.steps_allowed.saturating_sub(1);
         }
         self.trainer.ready().await;
@@ -231,10 +216,7 @@ impl Training {
         }
         if saved {
             self.report(outbox).await?;
-            if !self.save_due(outbox).await? {
-                self.paused = true;
-                outbox.send(Event::Paused(true));
-            }
+            self.save_due(outbox).await?;
         }
         self.probe(outbox).await?;
         if let Some(seconds) = self.snapshot_every {
@@ -256,7 +238,11 @@ impl Training {
                 }
             }
             Command::Resume => {
-                (self.paused, self.unsaved) = (false, false);
+                self.paused = false;
+                // A run at its end tries again by itself; one that goes on does so however that ends.
+                if std::mem::take(&mut self.unsaved) && !self.stopping && self.trainer.step() < self.last {
+                    self.try_to_save(outbox).await;
+                }
                 // Time spent paused is no training time.
                 self.last_report = platform::now_seconds();
             }
@@ -267,12 +253,15 @@ impl Training {
                     self.last_report = platform::now_seconds();
                 }
             }
-            Command::Stop => self.stopping = true,
+            Command::Stop => {
+                self.gives_up = std::mem::take(&mut self.unsaved);
+                self.stopping = true;
+            }
+            // Whoever closes a window waits for its end, and makes no room.
+            Command::Close => (self.stopping, self.watched, self.unsaved) = (true, false, false),
             Command::Save => {
                 self.report(outbox).await?;
-                if let Err(error) = self.save(outbox).await {
-                    outbox.send(Event::Warning(format!("nothing was saved: {error}")));
-                }
+                self.try_to_save(outbox).await;
             }
             Command::Snapshot => self.snapshot(true, outbox).await?,
             Command::SnapshotEvery(seconds) => self.snapshot_every = Some(seconds),
@@ -283,7 +272,10 @@ impl Training {
             Command::SetMaskRatio(ratio) if ratio == self.trainer.recipe().model.mask_ratio => {}
             Command::SetMaskRatio(ratio) => match self.trainer.set_mask_ratio(ratio).await {
                 Ok(()) => self.mask_ratio_changed(outbox).await,
-                Err(error) => outbox.send(Event::Warning(error.to_string())),
+                Err(error) => {
+                    outbox.send(Event::Warning(format!("the mask ratio stays: {error}")));
+                    outbox.send(Event::MaskRatio(self.trainer.recipe().model.mask_ratio));
+                }
             },
             Command::SetBaseLearningRate(blr) => match self.trainer.set_base_learning_rate(blr) {
                 Ok(()) => self.recipe_changed = true,
@@ -297,9 +289,19 @@ impl Training {
         Ok(())
     }
 
+    /// Takes up what the folder tells of measurements that compare with those to come.
+    fn judge_before(&mut self) {
+        (self.measured_at, self.last_held_out, self.best_held_out, self.stale) = (None, None, None, 0);
+        let before = self.folder.as_ref().map(|folder| read_metrics(folder.path())).unwrap_or_default();
+        for (step, loss) in comparable(&before, self.trainer.recipe().model.mask_ratio, self.trainer.measured_set()) {
+            self.judge(step, loss);
+            (self.measured_at, self.last_held_out) = (Some(step), Some(loss));
+        }
+    }
+
     /// Forgets what was measured with another share of hidden patches: it does not compare with what will be.
     async fn mask_ratio_changed(&mut self, outbox: &Outbox) {
-        (self.measured_at, self.last_held_out, self.best_held_out, self.stale) = (None, None, None, 0);
+        self.judge_before();
         self.recipe_changed = true;
         if let Some(folder) = &mut self.folder {
             let compared = folder.compare_at(self.trainer.recipe().model.mask_ratio, self.trainer.measured_set());
@@ -323,6 +325,9 @@ impl Training {
             let written = folder.set_recipe(self.trainer.recipe());
             self.recipe_changed = written.is_err();
             self.note_written(written, outbox);
+        }
+        if let Some(text) = self.unreadable.remark(&self.trainer) {
+            outbox.send(Event::Warning(text));
         }
         loop {
             let metrics = match self.trainer.collect().await {
@@ -353,7 +358,7 @@ impl Training {
                 lr: Some(lr),
                 grad_norm,
                 loss_scale,
-                images_per_s: Some((speed * 10.0).round() / 10.0),
+                images_per_s: Some(rounded(speed)),
                 ..MetricsLine::default()
             };
             if let Some(folder) = &mut self.folder {
@@ -444,9 +449,9 @@ impl Training {
         self.report(outbox).await?;
         let step = self.trainer.step();
         let over = step == self.trainer.recipe().train.steps;
-        if self.stopping {
-            // First of all: who stops a run may have no patience for more.
-            self.save_due(outbox).await?;
+        // First of all: who stops a run may have no patience for more.
+        if self.stopping && !self.save_due(outbox).await? {
+            return Ok(Progress::Paused);
         }
         if over || self.measured_at != Some(step) {
             self.measure(over, pace, outbox).await?;
@@ -460,8 +465,6 @@ impl Training {
             self.snapshot(false, outbox).await?;
         }
         if !self.save_due(outbox).await? {
-            self.unsaved = true;
-            outbox.send(Event::Paused(true));
             return Ok(Progress::Paused);
         }
         if platform::KEEPS && self.folder.is_none() && offers_weights(state_bytes(&self.trainer)) {
@@ -470,7 +473,7 @@ impl Training {
         let time = (platform::now_seconds() - self.started_at).max(1e-9);
         let waited = self.trainer.feed().waited() / time;
         // Whoever hears of the end may go on with the folder at once.
-        self.folder = None;
+        (self.folder, self.awake) = (None, None);
         outbox.send(Event::Finished { waited, step: self.trainer.step() });
         Ok(Progress::Done)
     }
@@ -479,6 +482,12 @@ impl Training {
 /// Whether what is done every `interval` steps is due after `step` of them; 0 is never.
 fn is_due(interval: u64, step: u64) -> bool {
     interval > 0 && step.is_multiple_of(interval)
+}
+
+/// `speed` with as many digits as tell something.
+fn rounded(speed: f64) -> f64 {
+    let digits = if speed < 10.0 { 1000.0 } else { 10.0 };
+    (speed * digits).round() / digits
 }
 
 /// Bytes of weights and both moments, and of the weights' average where the run keeps one.

@@ -23,8 +23,15 @@ impl Training {
         self.write(checkpoint, outbox)
     }
 
-    /// Saves a checkpoint that is due; false where that cannot be done and whoever watches was told, who can make room and go
-    /// on, or try again. Where nobody watches it is tried again for some seconds, and then the run ends.
+    /// Saves a checkpoint, or tells why that cannot be done.
+    pub(super) async fn try_to_save(&mut self, outbox: &Outbox) {
+        if let Err(error) = self.save(outbox).await {
+            outbox.send(Event::Warning(format!("nothing was saved: {error}")));
+        }
+    }
+
+    /// Saves a checkpoint that is due; false where that cannot be done and whoever watches was told, for whom the run waits.
+    /// Where nobody watches it is tried again for some seconds, and then the run ends.
     pub(super) async fn save_due(&mut self, outbox: &Outbox) -> Result<bool, JobError> {
         let mut waits = TRY_AGAIN.into_iter();
         loop {
@@ -35,10 +42,16 @@ impl Training {
             if !matches!(error, JobError::Train(TrainError::RunFolder { .. } | TrainError::Weights(_))) {
                 return Err(error);
             }
-            if self.watched && !self.stopping {
+            if self.watched && !self.gives_up {
                 let text = "training is paused and nothing is lost yet: make room and press Resume. Stop discards unsaved \
                             progress if saving still fails";
                 outbox.send(Event::Warning(format!("nothing was saved: {error}. {text}")));
+                (self.paused, self.unsaved) = (true, true);
+                self.written_at = platform::now_seconds();
+                if self.snapshot_every.is_some() {
+                    self.snapshot(false, outbox).await?;
+                }
+                outbox.send(Event::Unsaved);
                 return Ok(false);
             }
             let Some(seconds) = waits.next() else { return Err(error) };
