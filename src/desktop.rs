@@ -37,7 +37,18 @@ pub fn run(gpu: Arc<Gpu>) -> Result<(), WindowError> {
             (Ok(ended), None) => return ended,
             (Err(panic), None) => resume_unwind(panic),
         }
-        gpu = pollster::block_on(gpu.reopen())?;
+        gpu = match pollster::block_on(gpu.reopen()) {
+            Ok(gpu) => gpu,
+            Err(error) => {
+                // Nothing else of it will outlive the program.
+                match recovery.as_ref().and_then(|recovery| recovery.rescue().transpose()) {
+                    Some(Ok(file)) => log::warn!("what was in training is saved: {}", file.display()),
+                    Some(Err(error)) => log::error!("what was in training could not be saved: {error}"),
+                    None => {}
+                }
+                return Err(error.into());
+            }
+        };
     }
 }
 

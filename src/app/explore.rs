@@ -146,6 +146,8 @@ impl Explore {
         self.shown = None;
         self.asked = None;
         self.waiting = false;
+        // Its thumbnails are textures of the device before.
+        self.gallery = Gallery::new();
         let from = match std::mem::replace(&mut self.weights, WeightsFrom::Shipped) {
             WeightsFrom::Training => WeightsFrom::Shipped,
             other => other,

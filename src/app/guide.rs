@@ -4,6 +4,7 @@ use eframe::egui;
 
 use super::widgets;
 use crate::mae::{self, MaeConfig};
+use crate::ops::MaskStrategy;
 use crate::session::Model;
 
 /// Draws the page; true where the user wants the tour.
@@ -37,9 +38,14 @@ pub fn ui(ui: &mut egui::Ui, model: Option<&Model>) -> bool {
                 (
                     "2  Hide",
                     format!(
-                        "{:.0} % of the patches are hidden, chosen at random: {visible} of {all} stay. Neighbours of a hidden \
-                         patch are mostly hidden too, so copying will not do; the model has to know what things look like.",
-                        config.mask_ratio * 100.0
+                        "{:.0} % of the patches are hidden, {}: {visible} of {all} stay. Neighbours of a hidden patch are \
+                         mostly hidden too, so copying will not do; the model has to know what things look like.",
+                        config.mask_ratio * 100.0,
+                        match config.mask_strategy {
+                            MaskStrategy::Random => "chosen at random",
+                            MaskStrategy::Block => "in blocks",
+                            MaskStrategy::Grid => "in a regular grid",
+                        }
                     ),
                 ),
                 (

@@ -37,7 +37,12 @@ impl App {
                 Inbox::Trouble(text) => self.notices.error(text),
                 Inbox::Saved(Ok(name)) => self.notices.note(format!("saved {name}")),
                 Inbox::Saved(Err(reason)) => self.notices.error(format!("nothing was saved: {reason}")),
-                Inbox::Frame(picture) => self.explore.frame(picture, &self.settings.explore, &self.session),
+                Inbox::Frame(picture) => {
+                    // Elsewhere nobody sees what is made of it.
+                    if matches!(self.settings.tab, Tab::Explore | Tab::Inspect) {
+                        self.explore.frame(picture, &self.settings.explore, &self.session);
+                    }
+                }
                 Inbox::CameraOff(reason) => {
                     self.explore.camera_off();
                     if let Some(reason) = reason {
@@ -51,15 +56,22 @@ impl App {
                         self.settings.tab = Tab::Train;
                         self.give(many);
                     }
-                    let mut shown = None;
+                    let (mut shown, mut pictures) = (None, 0);
                     for Incoming { name, content } in files {
                         match content {
                             Ok(Content::Path(path)) => self.take_weights_at(path),
                             Ok(Content::Bytes(bytes)) if is_weights(&name) => self.take_weights(name, bytes),
-                            // Of several pictures one is seen.
-                            Ok(Content::Bytes(bytes)) => shown = Some((name, bytes)),
+                            Ok(Content::Bytes(bytes)) => {
+                                pictures += 1;
+                                shown = Some((name, bytes));
+                            }
                             Err(reason) => self.notices.error(format!("{name}: {reason}")),
                         }
+                    }
+                    if pictures > 1 {
+                        self.notices.tell(format!(
+                            "Of these {pictures} pictures the last is shown. Drop them on Train to train on all of them"
+                        ));
                     }
                     match shown.map(|(name, bytes)| data::decode(&name, &bytes, Some(2048))) {
                         Some(Ok(picture)) => self.show_picture(picture),

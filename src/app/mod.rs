@@ -17,6 +17,7 @@ mod shortcuts;
 mod surface;
 mod textures;
 mod theme;
+mod thinned;
 mod tour;
 mod train;
 mod widgets;
@@ -158,7 +159,9 @@ impl App {
         self.explore.move_to(&self.session);
         self.inspect.session_changed();
         let mut text = format!("The GPU device was lost ({reason}). Everything was set up again");
-        if let Some(standing) = self.train.standing() {
+        if let Some(step) = self.train.come_back(&self.session) {
+            text += &format!("; training goes on from step {step}");
+        } else if let Some(standing) = self.train.standing() {
             text += &format!("; training stopped at step {}: press Continue under Train", standing.step);
         }
         self.notices.tell(text);
@@ -230,6 +233,10 @@ impl App {
                     self.notices.error(error.to_string());
                 }
                 Event::Lost(reason) => self.lost(reason),
+                Event::MaskRatio(ratio) => {
+                    self.train.set_mask_ratio(ratio);
+                    self.settings.train.recipe.model.mask_ratio = ratio;
+                }
                 other => self.train.take(other, &mut self.notices),
             }
         }

@@ -1,4 +1,4 @@
-//! Keys that work everywhere, and the list of all keys.
+//! Keys by tab, and the list of all keys.
 
 use eframe::egui;
 
@@ -48,11 +48,11 @@ impl App {
                 for (keys, what) in [
                     ("1 2 3 4", "Explore, Train, Inspect, How it works"),
                     ("O", "open pictures or weights"),
-                    ("R", "hide other patches"),
-                    ("Left Right", "previous and next picture"),
-                    ("Up Down", "hide more or fewer patches"),
-                    ("A", "reveal patch by patch"),
-                    ("Space", "pause or continue training"),
+                    ("R", "Explore: hide other patches"),
+                    ("Left Right", "Explore: previous and next picture"),
+                    ("Up Down", "Explore: hide more or fewer patches"),
+                    ("A", "Explore: reveal patch by patch"),
+                    ("Space", "Train: pause or continue"),
                     (&format!("{command} V"), "explore the picture in the clipboard"),
                     (
                         &format!("{command} Shift L"),

@@ -67,8 +67,8 @@ pub struct Train {
     history: History,
     /// Other runs, to compare with.
     others: Vec<Compared>,
-    /// Which probe is shown; none for the newest.
-    scrubbed: Option<usize>,
+    /// The step of the probe that is shown; none for the newest.
+    scrubbed: Option<u64>,
     /// Where run folders are made.
     runs: PathBuf,
     /// Files to train on, where they are no folder.
@@ -81,6 +81,10 @@ pub struct Train {
     weights: Option<Arc<Checkpoint>>,
     /// A batch to try, where the last one did not fit.
     smaller: Option<usize>,
+    /// The step at which what ran stood when the device was lost, and at which it goes on by itself.
+    comes_back: Option<u64>,
+    /// The step at which a run stood when the device was lost the last time.
+    lost_at: Option<u64>,
 }
 
 impl Default for Train {
@@ -99,6 +103,8 @@ impl Default for Train {
             before: None,
             weights: None,
             smaller: None,
+            comes_back: None,
+            lost_at: None,
         }
     }
 }
@@ -175,7 +181,10 @@ impl Train {
                         data::few(&started.skipped, started.skipped.len())
                     );
                 }
-                notices.note(text);
+                match started.skipped.is_empty() {
+                    true => notices.note(text),
+                    false => notices.tell(text),
+                }
                 (self.before, self.weights) = (None, None);
                 // The run may go on from an earlier step than it was thought to stand at.
                 self.history.rewind(started.step);
@@ -183,10 +192,7 @@ impl Train {
                 self.started = Some(*started);
             }
             Event::Step(line) => self.history.push(line),
-            Event::HeldOut { step, loss } => {
-                self.history.push_held_out(step, loss);
-                notices.note(format!("step {step}: held-out loss {loss:.4}"));
-            }
+            Event::HeldOut { step, loss } => self.history.push_held_out(step, loss),
             Event::Probe { step, texture } => self.history.push_probe(step, texture),
             Event::Snapshot(snapshot) => {
                 let out = self.started.as_ref().and_then(|started| started.out.clone());
@@ -196,6 +202,7 @@ impl Train {
             Event::Weights(weights) => self.weights = Some(weights),
             Event::Paused(_) if self.phase == Phase::Stopping => {}
             Event::Paused(paused) => self.phase = if paused { Phase::Paused } else { Phase::Running },
+            Event::Unsaved => self.phase = Phase::Paused,
             Event::Saved(path) | Event::Preview(path) => notices.note(format!("wrote {}", path.display())),
             Event::Cancelled => {
                 notices.note("training was cancelled before it began");
@@ -223,7 +230,7 @@ impl Train {
     /// made.
     fn stand_by_folder(&mut self) {
         let Some(out) = self.started.as_ref().and_then(|started| started.out.as_deref()) else { return };
-        if let Ok((saved, _)) = Standing::in_folder(out)
+        if let Ok(saved) = Standing::at(out)
             && self.standing.as_ref().is_none_or(|standing| standing.step < saved.step)
         {
             self.standing = Some(saved);
@@ -246,6 +253,13 @@ impl Train {
     /// The newest copy of the run's state.
     pub fn snapshot(&self) -> Option<&Arc<Checkpoint>> {
         self.standing.as_ref().and_then(|standing| standing.snapshot.as_ref())
+    }
+
+    /// Takes note of the share of hidden patches that is in force.
+    pub fn set_mask_ratio(&mut self, ratio: f64) {
+        if let Some(recipe) = &mut self.recipe {
+            recipe.model.mask_ratio = ratio;
+        }
     }
 
     /// What there is of a model in training.
@@ -282,13 +296,27 @@ impl Train {
     /// it had none.
     pub fn lost(&mut self) -> Option<String> {
         let (ran, step) = (self.phase != Phase::Idle, self.step());
+        let runs = self.phase == Phase::Running;
         self.ended();
+        let stands = self.standing.as_ref().map(|standing| standing.step);
+        // What is lost again before anything more was saved would be for ever.
+        self.comes_back = stands.filter(|_| runs && stands != self.lost_at);
+        self.lost_at = stands;
         self.scrubbed = None;
         self.started = None;
         self.history.rewind(self.standing.as_ref().map_or(0, |standing| standing.step));
+        self.history.forget_probes();
         (ran && self.standing.is_none()).then(|| {
             format!("the run in training was lost with the device at step {step}: no copy of its state existed yet")
         })
+    }
+
+    /// Goes on, as it was set, with a run that the loss of the device interrupted; the step at which it does.
+    pub fn come_back(&mut self, session: &Session) -> Option<u64> {
+        let step = self.comes_back.take()?;
+        let recipe = self.standing()?.recipe.clone();
+        let asked = self.go_on(&TrainSettings { recipe, folder: None }, session);
+        (asked.is_none() && self.phase == Phase::Starting).then_some(step)
     }
 
     /// Trains on `files`, names and bytes of pictures and of containers of pictures.
@@ -326,6 +354,7 @@ impl Train {
         let out = platform::HAS_FOLDERS.then(|| free_folder(&self.runs, &recipe.name));
         let ask = self.send(recipe, out, None, false, session);
         if ask.is_none() {
+            self.lost_at = None;
             self.before = Some((self.standing.take(), std::mem::take(&mut self.history)));
             platform::leave_kept();
         }
@@ -340,6 +369,11 @@ impl Train {
         (standing.step < steps).then(|| (standing.step, standing.recipe.resumed(&settings.recipe)))
     }
 
+    /// The step at which a run stands that is not at its end.
+    fn resumable(&self) -> Option<u64> {
+        self.standing().filter(|standing| standing.step < standing.recipe.train.steps).map(|standing| standing.step)
+    }
+
     /// Sets `settings` as the run that stands has them.
     fn restore(&self, settings: &mut TrainSettings) {
         if let Some(standing) = &self.standing {
@@ -351,6 +385,11 @@ impl Train {
     pub fn go_on(&mut self, settings: &TrainSettings, session: &Session) -> Option<Ask> {
         let (step, recipe) = self.resumed(settings)?;
         let (recipe, standing) = (recipe.ok()?, self.standing.clone()?);
+        if settings::is_given(&recipe) && self.given.is_none() {
+            let text = "The pictures of this run were not kept with it. Give it the same folder or files again, then press \
+                        Continue";
+            return Some(Ask::Trouble(text.to_owned()));
+        }
         let folder = || platform::HAS_FOLDERS.then(|| free_folder(&self.runs, &recipe.name));
         let out = standing.out.or_else(folder);
         let resume = standing.snapshot.is_none();

@@ -143,16 +143,45 @@ fn start_pause_step_and_stop() {
     assert!(std::fs::read_dir(run.join("checkpoints")).expect("checkpoints").next().is_some());
 }
 
+/// Loses the device of `harness`, and what outlives it.
+fn lose(harness: Harness<'static, App>) -> Recovery {
+    let lost: Rc<RefCell<Option<Recovery>>> = Rc::default();
+    let slot = lost.clone();
+    let mut harness = harness;
+    harness.state_mut().on_lost(Box::new(move |recovery| *slot.borrow_mut() = Some(recovery)));
+    harness.key_press_modifiers(egui::Modifiers::COMMAND | egui::Modifiers::SHIFT, egui::Key::L);
+    let start = Instant::now();
+    while lost.borrow().is_none() {
+        assert!(start.elapsed() < PATIENCE, "the loss was not told");
+        // Nothing can be drawn any more, but the app's logic runs.
+        harness.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(harness);
+    lost.take().expect("what outlives the device")
+}
+
+/// The app on another device than `gpu`, which was lost, where it stood.
+fn set_up_again(gpu: &Gpu, recovery: Recovery) -> (Arc<Gpu>, Harness<'static, App>) {
+    let gpu = pollster::block_on(gpu.reopen()).expect("another device");
+    let mut harness = open_on(gpu.clone());
+    harness.state_mut().recover(recovery);
+    harness.state_mut().open(Tab::Train);
+    harness.run_steps(3);
+    let unread = harness.state().unread();
+    assert!(unread.iter().any(|text| text.contains("was lost")), "{unread:?}");
+    harness.get_by_label("Dismiss").click();
+    harness.run_steps(2);
+    (gpu, harness)
+}
+
 #[test]
 fn a_lost_device_is_replaced_and_training_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     // A device of its own: the other tests need theirs.
     let gpu = pollster::block_on(Gpu::open(&GpuOptions::default())).expect("an adapter");
     let mut harness = open_on(gpu.clone());
-    let lost: Rc<RefCell<Option<Recovery>>> = Rc::default();
-    let slot = lost.clone();
     let app = harness.state_mut();
-    app.on_lost(Box::new(move |recovery| *slot.borrow_mut() = Some(recovery)));
     app.set_runs(folder.path().to_owned());
     app.open(Tab::Train);
     app.settings_mut().train.recipe.train.batch = 4;
@@ -163,27 +192,30 @@ fn a_lost_device_is_replaced_and_training_goes_on() {
     wait(&mut harness, "the pause", |app| app.train().phase() == Phase::Paused);
     wait(&mut harness, "a snapshot", |app| app.train().snapshot().is_some());
     let step = harness.state().train().step();
-    harness.key_press_modifiers(egui::Modifiers::COMMAND | egui::Modifiers::SHIFT, egui::Key::L);
-    let start = Instant::now();
-    while lost.borrow().is_none() {
-        assert!(start.elapsed() < PATIENCE, "the loss was not told");
-        // Nothing can be drawn any more, but the app's logic runs.
-        harness.step();
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    drop(harness);
+    let recovery = lose(harness);
+    let saved = recovery.rescue().expect("a folder").expect("what was in memory alone");
+    assert!(saved.ends_with(format!("micro-1/checkpoints/step-{step}.safetensors")), "{}", saved.display());
+    assert!(recovery.rescue().expect("a folder").is_none(), "it is there");
 
-    let gpu = pollster::block_on(gpu.reopen()).expect("another device");
-    let mut harness = open_on(gpu);
-    harness.state_mut().recover(lost.take().expect("what outlives the device"));
-    harness.state_mut().open(Tab::Train);
-    harness.run_steps(3);
-    assert!(harness.state().unread()[0].contains("was lost"), "{:?}", harness.state().unread());
-    harness.get_by_label("Dismiss").click();
-    harness.run_steps(2);
+    // What was paused waits.
+    let (gpu, mut harness) = set_up_again(&gpu, recovery);
     assert_eq!(harness.state().train().standing().map(|standing| standing.step), Some(step));
     harness.get_by_label("Continue").click();
     wait(&mut harness, "the next step", |app| app.train().step() > step);
+    for phase in [Phase::Paused, Phase::Running] {
+        harness.key_press(egui::Key::Space);
+        wait(&mut harness, "what the space bar asked for", |app| app.train().phase() == phase);
+    }
+    let last = harness.state().train().snapshot().expect("copied").step;
+    assert!(last > step);
+
+    // What ran goes on by itself, once for each copy.
+    let (gpu, mut harness) = set_up_again(&gpu, lose(harness));
+    wait(&mut harness, "a step that nobody asked for", |app| app.train().step() > last);
+    let (_, mut harness) = set_up_again(&gpu, lose(harness));
+    assert_eq!(harness.state().train().phase(), Phase::Idle);
+    harness.get_by_label("Continue").click();
+    wait(&mut harness, "the next step", |app| app.train().step() > last);
     harness.get_by_label("Stop").click();
     wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);
     wait(&mut harness, "the picture", |app| app.explore().result().is_some());
@@ -194,7 +226,7 @@ fn a_lost_device_is_replaced_and_training_goes_on() {
         .filter(|line| line.loss.is_some())
         .map(|line| line.step)
         .collect();
-    assert!(steps.len() as u64 > step && steps.windows(2).all(|pair| pair[1] == pair[0] + 1), "{steps:?}");
+    assert!(steps.len() as u64 > last && steps.windows(2).all(|pair| pair[1] == pair[0] + 1), "{steps:?}");
 }
 
 #[derive(Debug)]

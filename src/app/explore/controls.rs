@@ -46,7 +46,7 @@ impl Explore {
         egui::Grid::new("masking").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
             ui.label("Strategy").on_hover_text("how hidden patches are chosen; click or drag over a picture to paint");
             let chosen = if self.painted.is_some() { "painted" } else { settings.strategy.name() };
-            egui::ComboBox::from_id_salt("strategy").selected_text(chosen).show_ui(ui, |ui| {
+            let combo = egui::ComboBox::from_id_salt("strategy").selected_text(chosen).show_ui(ui, |ui| {
                 for strategy in MaskStrategy::ALL {
                     let selected = self.painted.is_none() && settings.strategy == strategy;
                     if ui.selectable_label(selected, strategy.name()).clicked() {
@@ -58,9 +58,12 @@ impl Explore {
                     self.start_painting();
                 }
             });
+            widgets::name(&combo.response, "Strategy");
             ui.end_row();
             ui.label("Seed").on_hover_text("the same seed hides the same patches on every machine");
-            if ui.add(egui::DragValue::new(&mut settings.seed).range(0..=9999)).changed() {
+            let seed = ui.add(egui::DragValue::new(&mut settings.seed).range(0..=9999));
+            widgets::name(&seed, "Seed");
+            if seed.changed() {
                 self.painted = None;
             }
             ui.end_row();
@@ -90,7 +93,7 @@ impl Explore {
         ui.checkbox(&mut settings.wipe, "Wipe").on_hover_text("what is rebuilt over the original, with a line to drag");
         ui.separator();
 
-        let hint = "pictures, or weights (.safetensors, .pth, .bin); or drop them here (O), or paste a picture";
+        let hint = "pictures, or weights (.safetensors, .pth, .pt, .bin); or drop them here (O), or paste a picture";
         let mut wish = None;
         ui.horizontal(|ui| {
             if ui.button("Open…").on_hover_text(hint).clicked() {

@@ -60,7 +60,7 @@ impl Form {
         let ask = data(ui, settings, given);
         let base = settings::named(&settings.recipe.name).unwrap_or_else(|| settings.recipe.clone());
         egui::Grid::new("model").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
-            ui.label("Model").on_hover_text("a named shape; the larger, the slower and the better");
+            ui.label("Model").on_hover_text("a named shape; the larger, the slower, and the more pictures it needs");
             let mut chosen = settings.recipe.name.clone();
             let combo = egui::ComboBox::from_id_salt("preset").selected_text(&chosen).show_ui(ui, |ui| {
                 for preset in PRESETS {
@@ -110,7 +110,7 @@ fn data(ui: &mut egui::Ui, settings: &mut TrainSettings, given: usize) -> Option
         }
         let is_given = settings::is_given(&settings.recipe);
         let name = if given > 0 { format!("{given} pictures") } else { "pictures…".to_owned() };
-        if ui.radio(is_given, name).on_hover_text("picture files, or tar, zip, IDX or NumPy files of pictures; or drop them, or a folder of them, here").clicked() {
+        if ui.radio(is_given, name).on_hover_text("picture files, or archives or arrays of pictures; or drop them, or a folder of them, here").clicked() {
             match given > 0 && !is_given {
                 true => settings.set_given(),
                 false => ask = Some(Ask::Pictures),
@@ -181,7 +181,8 @@ fn training(ui: &mut egui::Ui, recipe: &mut Recipe, base: &Recipe) {
     });
     let hint = "of initial weights, order, crops and masks: the same seed on the same adapter gives the same bits";
     set(ui, "Seed", hint, &mut t.seed, &default.seed, number(0..=i64::MAX.unsigned_abs(), 0.1));
-    let hint = "number formats: 32-bit floats, or 16-bit ones where they do: less memory, and on most GPUs less time";
+    let hint =
+        "number formats: 32-bit floats, or 16-bit ones where these suffice: less memory, and on most GPUs less time";
     set(ui, "Precision", hint, &mut t.precision, &default.precision, |ui, value| {
         let text = |precision| match precision {
             Precision::F32 => "f32",

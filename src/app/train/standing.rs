@@ -29,11 +29,11 @@ impl Standing {
         Standing { step: snapshot.step, recipe: snapshot.recipe.clone(), out, snapshot: Some(snapshot) }
     }
 
-    /// The run in `folder` at its newest checkpoint, with its curves up to there.
+    /// The run in `folder` at its newest checkpoint.
     ///
     /// # Errors
     /// A folder that holds no run, or checkpoints none of which can be read.
-    pub fn in_folder(folder: &Path) -> Result<(Standing, History), TrainError> {
+    pub fn at(folder: &Path) -> Result<Standing, TrainError> {
         let fail = |reason: String| TrainError::RunFolder { path: folder.display().to_string(), reason };
         if !RunFolder::is_run(folder) {
             return Err(fail(NO_RUN.to_owned()));
@@ -44,10 +44,7 @@ impl Standing {
             None if files.is_empty() => (0, RunFolder::recipe(folder)?),
             None => return Err(fail(format!("none of its {} checkpoints can be read", files.len()))),
         };
-        let mut history = History::of(read_metrics(folder));
-        // Steps after the checkpoint will be made again.
-        history.rewind(step);
-        Ok((Standing { step, recipe, out: Some(folder.to_owned()), snapshot: None }, history))
+        Ok(Standing { step, recipe, out: Some(folder.to_owned()), snapshot: None })
     }
 }
 
@@ -64,9 +61,11 @@ impl Train {
     /// # Errors
     /// A folder that holds no run.
     pub fn stand_in(&mut self, folder: &Path, settings: &mut TrainSettings) -> Result<u64, TrainError> {
-        let (standing, history) = Standing::in_folder(folder)?;
+        let standing = Standing::at(folder)?;
         let step = standing.step;
-        self.history = history;
+        self.history = History::of(read_metrics(folder));
+        // Steps after the checkpoint will be made again.
+        self.history.rewind(step);
         self.stand_by(standing, settings);
         Ok(step)
     }
@@ -90,8 +89,20 @@ impl Train {
     pub fn held_in(&self) -> Option<&Path> {
         let standing = self.standing.as_ref().filter(|_| self.weights.is_none())?;
         let out = standing.out.as_deref()?;
-        let (saved, _) = Standing::in_folder(out).ok()?;
+        let saved = Standing::at(out).ok()?;
         (saved.step >= standing.step).then_some(out)
+    }
+
+    /// Writes the copy of the state of what stands into its folder, unless what lies there is as new; the file.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub(in crate::app) fn rescue(&self) -> Result<Option<PathBuf>, TrainError> {
+        let Some(Standing { out: Some(out), snapshot: Some(snapshot), .. }) = &self.standing else { return Ok(None) };
+        if Standing::at(out).is_ok_and(|saved| saved.step >= snapshot.step) {
+            return Ok(None);
+        }
+        RunFolder::at(out, snapshot.step)?.save(snapshot).map(Some)
     }
 
     /// Lets go of what stands, so that another run can be taken up; its folder stays.
