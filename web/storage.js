@@ -61,8 +61,8 @@ function remember(key) {
     }
 }
 
-/** What this tab keeps its run under, once it has kept one. */
-let key;
+/** What this tab keeps its run under, once it has kept one, and what gives that back. */
+let own = {};
 /** The run of a closed tab, or of this one before it was reloaded, that is offered and not gone on with yet. */
 let offered;
 /** Runs that began in this tab, and whether the state of the latest was kept when that was last tried. */
@@ -77,18 +77,25 @@ export function begin() {
     stored = false;
     if (offered) {
         // It is this run that goes on: another would have left it first.
-        key = offered.name;
-        remember(key);
+        own = { key: offered.name, release: offered.release };
+        remember(own.key);
         offered = undefined;
     }
     // Whether it agrees changes nothing: it may clear away what is kept either way.
     navigator.storage?.persist?.().catch(() => {});
 }
 
-/** The run that was offered is not gone on with: it stays as it is, for other tabs. */
+/** The run that was offered, or that this tab kept, is not gone on with: it stays as it is, for other tabs. */
 export function leave() {
-    offered?.release();
-    offered = undefined;
+    if (offered) {
+        offered.release();
+        offered = undefined;
+        return;
+    }
+    const left = own;
+    own = {};
+    // Not before what is still being kept of it is there.
+    last = last.then(() => left.release?.());
 }
 
 /** Whether the tab has a run whose state is not kept. */
@@ -96,15 +103,15 @@ export const isUnkept = () => runs > 0 && !stored;
 
 /** Keeps `bytes`, the state of this tab's run, in place of what it kept before; `failed` is called with why not. */
 export function keep(bytes, failed) {
-    const [run, time] = [runs, Date.now()];
+    const [mine, run, time] = [own, runs, Date.now()];
     last = last.then(async () => {
-        if (!key) {
+        if (!mine.key) {
             const fresh = crypto.randomUUID();
-            await take(fresh);
-            key = fresh;
-            remember(key);
+            mine.release = await take(fresh);
+            mine.key = fresh;
         }
-        await withStores("readwrite", (states, times) => [states.put(bytes, key), times.put(time, key)]);
+        if (mine === own) remember(mine.key);
+        await withStores("readwrite", (states, times) => [states.put(bytes, mine.key), times.put(time, mine.key)]);
         stored ||= run === runs;
         told = false;
     }).catch(error => {

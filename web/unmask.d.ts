@@ -79,7 +79,7 @@ export interface TrainOptions {
     blr?: number;
     /** Share of hidden patches, more than 0 and less than 1; 0.75 if not given. */
     maskRatio?: number;
-    /** Number formats: 32-bit floats, or 16-bit ones where they do, on devices with `shader-f16`; `f32` if not given. */
+    /** Number formats: 32-bit floats, or 16-bit ones where these suffice, on devices with `shader-f16`; `f32` if not given. */
     precision?: "f32" | "mixed";
     /** Seed of initial weights, order, crops and masks; 0 if not given. */
     seed?: number;
@@ -87,7 +87,7 @@ export interface TrainOptions {
     sliceMs?: number;
     /** MiB of the device's memory for pictures; more are decoded anew each time they are used. 1024 if not given. */
     pixelBudget?: number;
-    /** Files of pictures to train on; the built-in photographs if not given. */
+    /** Pictures to train on, or archives of them, of which one in ten is left out; the built-in photographs if not given. */
     pictures?: { name: string; bytes: ArrayBuffer | Uint8Array }[];
     /** Told of every step, of several at a time where steps are short. Training ends soon after it returns `false`. */
     onProgress?: (progress: { step: number; steps: number; loss: number }) => boolean | void;
@@ -125,7 +125,7 @@ export class Session {
     static open(options?: LoadOptions): Promise<Session>;
     /** What it runs on. */
     adapter(): Promise<Adapter>;
-    /** Takes up the weights in a file (safetensors or `.pth`), or the shipped ones. */
+    /** Takes up the weights in a file (safetensors, or PyTorch's `.pth` or `.bin`), or the shipped ones. */
     loadWeights(bytes?: ArrayBuffer | Uint8Array, name?: string): Promise<Model>;
     /**
      * Takes up weights from the Hugging Face hub, such as `facebook/vit-mae-base`: `config.json` and `model.safetensors`

@@ -188,8 +188,17 @@ test("the app trains, and the page stays alive", async t => {
     await page.close();
     page = await open("?tab=train");
     await until("the first picture", ({ visible }) => visible !== null);
+    // Whether the screen may be kept on depends on the machine; that it is asked for does not.
+    await page.evaluate(() => {
+        globalThis.locks = 0;
+        navigator.wakeLock.request = async () => {
+            locks++;
+            return Object.assign(new EventTarget(), { release: async () => void locks-- });
+        };
+    });
     await pressStart();
     await until("the first step", ({ step }) => step >= 1);
+    assert.equal(await page.evaluate(() => locks), 1);
     const frames = await page.evaluate(() => new Promise(resolve => {
         const gaps = [];
         const start = performance.now();
@@ -213,6 +222,7 @@ test("the app trains, and the page stays alive", async t => {
 
 test("a reload keeps the run, and it goes on", async () => {
     const paused = await pauseAndKeep();
+    await page.waitForFunction(() => locks === 0);
     await page.reload();
     const { stands } = await until("the run that was kept", ({ stands, visible }) => stands !== null && visible !== null);
     assert.equal(stands, paused);
@@ -325,6 +335,16 @@ test("of runs of closed tabs the newest are kept, and those of open tabs all", a
     assert.deepEqual(offered, [6], "the newest");
     const expected = ["c", "d", "e", "f", "open", "own"];
     assert.deepEqual(left, [expected, expected]);
+    const again = await page.evaluate(async () => {
+        // Another copy of the module is another tab, as far as it knows.
+        const { keep, kept, leave } = await import("./storage.js?again");
+        const fail = error => { throw error; };
+        await keep(new Uint8Array([101]), fail);
+        leave();
+        await keep(new Uint8Array([102]), fail);
+        return [...await kept()];
+    });
+    assert.deepEqual(again, [101], "a run that another took the place of is offered like those of closed tabs");
     await page.close();
 });
 
