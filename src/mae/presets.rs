@@ -1,4 +1,4 @@
-//! Named models: two for small pictures and the published ones.
+//! Named models: two for small pictures, the paper's, and smaller ones with the paper's decoder.
 
 use super::config::{pixel_mean, pixel_std};
 use super::{MaeConfig, MaeError};
@@ -13,7 +13,8 @@ pub struct Preset {
     sizes: [usize; 8],
 }
 
-/// All presets, smallest first. From `tiny` on, encoder and decoder are the published ones at 224 pixels.
+/// All presets, smallest first. `base`, `large` and `huge` are the paper's; `tiny` and `small` are the usual
+/// ViT-Ti and ViT-S (Touvron et al. 2021) with the paper's decoder.
 pub const PRESETS: [Preset; 7] = [
     Preset { name: "micro", sizes: [64, 8, 128, 4, 4, 64, 2, 4] },
     Preset { name: "mini", sizes: [96, 8, 192, 6, 3, 128, 2, 4] },

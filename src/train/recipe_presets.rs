@@ -9,7 +9,10 @@ const EPOCH: u64 = 1_281_167 / 4096;
 
 /// Names and descriptions of the recipes.
 pub const RECIPES: [(&str, &str); 4] = [
-    ("paper-base", "ViT-B as in He et al. 2021, table 8: 800 epochs of ImageNet-1k at batch 4096"),
+    (
+        "paper-base",
+        "ViT-B as in He et al. 2021, table 8, with normalised targets: 800 epochs of ImageNet-1k at batch 4096",
+    ),
     ("paper-large", "ViT-L likewise"),
     ("paper-huge", "ViT-H likewise"),
     ("small-data", "a model of 96 pixels for some thousand pictures and hours on a laptop"),

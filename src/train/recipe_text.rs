@@ -15,7 +15,7 @@ const NOTES: [(&str, &str); 43] = [
     ("model.decoder_depth", "decoder: blocks"),
     ("model.decoder_heads", "decoder: attention heads"),
     ("model.decoder_mlp", "decoder: hidden width of the MLPs; 0 means four times the width"),
-    ("model.mask_ratio", "share of hidden patches, 0 to under 1"),
+    ("model.mask_ratio", "share of hidden patches, above 0 and under 1"),
     ("model.mask_strategy", "how hidden patches are chosen: random, block or grid"),
     ("model.norm_pix_loss", "whether targets are normalised patch by patch"),
     ("model.layer_norm_eps", "added to variances in layer norms"),
@@ -38,7 +38,7 @@ const NOTES: [(&str, &str); 43] = [
     ("train.augment", "random-crop (scale 0.2 to 1, and flip) or centre-crop"),
     (
         "train.precision",
-        "number formats: f32, or mixed: 16-bit floats where they do, in less memory and time on most GPUs",
+        "number formats: f32, or mixed: 16-bit floats where these suffice, in less memory and time on most GPUs",
     ),
     ("train.recompute", "compute a block's inside again for its gradients: the same result, slower, far less memory"),
     ("train.eval_every", "steps between measurements on held-out pictures; 0 for none but at start and end"),
@@ -52,7 +52,7 @@ const NOTES: [(&str, &str); 43] = [
     ("train.pixel_budget", "MiB of GPU memory for pixels; data that needs more streams"),
     ("train.max_unreadable", "share of the pictures that may be unreadable; more are an error"),
     ("model", "THE MODEL (He et al. 2021, section 3)"),
-    ("train", "TRAINING (He et al. 2021, table 8)"),
+    ("train", "TRAINING (named as in He et al. 2021, table 8)"),
 ];
 
 fn note(path: &str) -> Option<&'static str> {

@@ -50,7 +50,7 @@ impl Engine {
         Ok(serde_json::to_string(&self.gpu.summary())?)
     }
 
-    /// Takes up the weights in the safetensors file `bytes`, or the shipped ones; returns the model's shape as JSON.
+    /// Takes up the weights in the file `bytes`, or the shipped ones; returns the model's shape as JSON.
     #[wasm_bindgen(js_name = loadWeights)]
     pub async fn load_weights(
         &mut self,

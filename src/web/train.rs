@@ -15,7 +15,7 @@ use crate::weights::Tensors;
 /// Shortest time between readings of losses, seconds: each waits for the device, which has nothing to do meanwhile.
 const TELL_EVERY: f64 = 0.1;
 
-/// What a script may set; the rest is as the preset has it.
+/// What a script may set; the rest is as the preset has it, but for a warm-up of a tenth of the steps at most.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Options {
