@@ -177,14 +177,11 @@ fn foreign_config(
     let passed_over = hub.and_then(|hub| hub.mismatch(width, depth));
     let hub = hub.filter(|_| passed_over.is_none());
     assumed.extend(passed_over.map(|why| format!("config.json is of another model and says nothing here: its {why}")));
-    let heads = |hint: Option<usize>,
-                 hub: Option<usize>,
-                 known: Option<usize>,
-                 flag: &str|
-     -> Result<usize, TrainError> {
-        let text = "shapes do not tell how many heads there are; a config.json beside the file does, and so on the command line";
-        hint.or(hub).or(known).ok_or_else(|| bad(source, format!("{text} {flag}")))
-    };
+    let heads =
+        |hint: Option<usize>, hub: Option<usize>, known: Option<usize>, flag: &str| -> Result<usize, TrainError> {
+            let text = "shapes do not tell how many heads there are; a config.json beside the file does, or";
+            hint.or(hub).or(known).ok_or_else(|| bad(source, format!("{text} {flag} on the command line")))
+        };
     let mut config = MaeConfig {
         image_size: grid * patch_size,
         patch_size,
