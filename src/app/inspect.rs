@@ -105,7 +105,8 @@ impl Inspect {
     }
 
     fn ask(&mut self, depth: usize, patches: usize, session: &Session) {
-        let middle = 1 + patches / 2 + (patches as f64).sqrt() as usize / 2;
+        let grid = (patches as f64).sqrt() as usize;
+        let middle = 1 + grid / 2 * grid + grid / 2;
         let look = Look {
             layer: self.layer.unwrap_or(depth).min(depth.saturating_sub(1)),
             token: self.token.unwrap_or(middle).min(patches),
@@ -214,7 +215,11 @@ impl Inspect {
             ui.centered_and_justified(widgets::busy);
             return;
         };
-        ui.label("Filters of the patch embedding").on_hover_text(
+        let name = match (filters.pixels.len(), filters.count) {
+            (shown, all) if shown < all => format!("Filters of the patch embedding, the first {shown} of {all}"),
+            _ => "Filters of the patch embedding".to_owned(),
+        };
+        ui.label(name).on_hover_text(
             "each turns a patch into one number of its token: the sum of the patch's pixels times these; grey is zero",
         );
         if self.filters.as_ref().is_none_or(|(known, _)| !Arc::ptr_eq(known, &filters)) {

@@ -7,4 +7,4 @@ mod pca;
 
 pub use baseline::{Baselines, baselines, psnr_db};
 pub use golden::{CaseReport, Compared, GoldenError, run_case};
-pub use pca::principal_components;
+pub use pca::{align, principal_components};

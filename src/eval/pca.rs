@@ -34,6 +34,23 @@ pub fn principal_components(rows: &[f32], width: usize, count: usize) -> Vec<Vec
     components
 }
 
+/// Turns those of `components` round that run against the same ones of `former`, both 0 to 1: of rows that change little
+/// by little the largest entry of a direction, and with it the sign, may be another every time.
+pub fn align(components: &mut [Vec<f32>], former: &[Vec<f32>]) {
+    for (component, former) in components.iter_mut().zip(former) {
+        if component.len() == former.len() && covariance(component, former) < 0.0 {
+            component.iter_mut().for_each(|x| *x = 1.0 - *x);
+        }
+    }
+}
+
+/// Sum of the products of what `a` and `b` have above their means.
+fn covariance(a: &[f32], b: &[f32]) -> f64 {
+    let mean = |x: &[f32]| x.iter().map(|x| f64::from(*x)).sum::<f64>() / x.len().max(1) as f64;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    a.iter().zip(b).map(|(a, b)| (f64::from(*a) - mean_a) * (f64::from(*b) - mean_b)).sum()
+}
+
 /// `Xᵀ s`.
 fn times_transposed(x: &[f64], scores: &[f64], width: usize) -> Vec<f64> {
     let mut sum = vec![0.0; width];
@@ -92,6 +109,14 @@ mod tests {
             assert_eq!(above, aside(i) > 0.0, "{:?}", components[1]);
             assert_eq!(components[2][i], 0.5);
         }
+    }
+
+    #[test]
+    fn a_component_keeps_its_direction() {
+        let former = vec![vec![0.0, 0.5, 1.0], vec![1.0, 0.0, 0.5], vec![0.5; 3]];
+        let mut components = vec![vec![1.0, 0.5, 0.0], vec![1.0, 0.125, 0.5], vec![0.5; 3]];
+        align(&mut components, &former);
+        assert_eq!(components, [vec![0.0, 0.5, 1.0], vec![1.0, 0.125, 0.5], vec![0.5; 3]]);
     }
 
     #[test]

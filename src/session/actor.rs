@@ -264,6 +264,9 @@ impl Actor {
         if exploring.wants_look() {
             results.push(exploring.look(&self.outbox).await);
         }
+        if exploring.wants_costs() {
+            results.push(exploring.profile(&self.outbox).await);
+        }
         for error in results.into_iter().filter_map(Result::err) {
             if self.lost().is_none() {
                 self.outbox.send(Event::Refused(error.to_string()));
@@ -299,10 +302,8 @@ impl Actor {
                 }
             }
             Command::Profile => {
-                if let Some(exploring) = &self.exploring
-                    && let Err(error) = exploring.profile(&self.outbox).await
-                {
-                    self.outbox.send(Event::Refused(error.to_string()));
+                if let Some(exploring) = &mut self.exploring {
+                    exploring.ask_costs();
                 }
             }
             // Whatever happened is seen at the top of the loop.

@@ -37,6 +37,8 @@ pub struct Exploring {
     asked: bool,
     moved: bool,
     looked_at: f64,
+    /// Whether costs were asked for.
+    wants_costs: bool,
 }
 
 impl Exploring {
@@ -61,6 +63,7 @@ impl Exploring {
             asked: false,
             moved: true,
             looked_at: 0.0,
+            wants_costs: false,
         }
     }
 
@@ -81,13 +84,19 @@ impl Exploring {
     /// Whether there is something new to show now that no training waits for it.
     pub fn catch_up(&mut self) -> bool {
         self.stale |= std::mem::take(&mut self.behind);
-        self.is_stale()
+        let unseen = self.moved && self.look.is_some() && self.image.is_some();
+        self.asked |= unseen;
+        self.is_stale() || unseen
     }
 
     /// Looks inside the model from now on, or does so no more.
     pub fn inspect(&mut self, look: Option<Look>) {
         self.look = look;
         self.asked = true;
+        if look.is_none() {
+            // It holds what every block made of the picture.
+            self.inspector = None;
+        }
     }
 
     /// Whether there is something new to see inside the model.
@@ -102,11 +111,13 @@ impl Exploring {
         // Set again below: a device that cannot do it is not asked again and again.
         self.look = None;
         self.asked = false;
-        let mut inspector = match self.inspector.take() {
+        let known = self.inspector.take();
+        let blind = known.is_none();
+        let mut inspector = match known {
             Some(inspector) => inspector,
             None => Inspector::new(self.gpu.clone(), explorer.config(), explorer.store()).await?,
         };
-        if std::mem::take(&mut self.moved) {
+        if std::mem::take(&mut self.moved) || blind {
             inspector.encode(image).await?;
         }
         let looked = inspector.look(look).await?;
@@ -117,10 +128,26 @@ impl Exploring {
         Ok(())
     }
 
+    /// Costs are asked for: they are measured once the picture is rebuilt.
+    pub fn ask_costs(&mut self) {
+        self.wants_costs = true;
+    }
+
+    /// Whether costs are to be measured.
+    pub fn wants_costs(&self) -> bool {
+        self.wants_costs
+    }
+
     /// Measures what a reconstruction costs and reports it.
-    pub async fn profile(&self, outbox: &Outbox) -> Result<(), TrainError> {
-        if let Some(explorer) = &self.explorer {
-            outbox.send(Event::Profiled(Box::new(explorer.profile().await?)));
+    pub async fn profile(&mut self, outbox: &Outbox) -> Result<(), TrainError> {
+        self.wants_costs = false;
+        match &self.explorer {
+            Some(explorer) if self.image.is_some() => {
+                outbox.send(Event::Profiled(Box::new(explorer.profile().await?)));
+            }
+            _ => {
+                outbox.send(Event::Refused("there is no picture yet whose reconstruction could be measured".to_owned()))
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::TrainError;
-use crate::eval::principal_components;
+use crate::eval::{align, principal_components};
 use crate::gpu::{BufferSlice, Gpu, Uploads};
 use crate::graph::{Externals, GraphError, Plan, TensorType, Var};
 use crate::mae::{self, MaeConfig};
@@ -51,8 +51,10 @@ pub struct Looked {
 pub struct Filters {
     /// Side of a filter, pixels.
     pub patch: usize,
-    /// RGB pixels of each, rows first, stretched to the full range.
+    /// RGB pixels of each of the first ones, rows first, stretched to the full range.
     pub pixels: Vec<Vec<u8>>,
+    /// How many there are.
+    pub count: usize,
 }
 
 /// The plan that looks at one block.
@@ -74,6 +76,8 @@ pub struct Inspector {
     blocks: Vec<[BufferSlice; 3]>,
     views: HashMap<usize, View>,
     components: HashMap<usize, Arc<Vec<Vec<f32>>>>,
+    /// Those of before.
+    former: HashMap<usize, Arc<Vec<Vec<f32>>>>,
     filters: Arc<Filters>,
     encoded: bool,
 }
@@ -111,6 +115,7 @@ impl Inspector {
             blocks,
             views: HashMap::new(),
             components: HashMap::new(),
+            former: HashMap::new(),
             filters: Arc::default(),
             encoded: false,
         })
@@ -120,7 +125,7 @@ impl Inspector {
     pub async fn encode(&mut self, image: &BufferSlice) -> Result<(), TrainError> {
         self.gpu.copy(image, bound(&self.inputs, "image")?);
         self.encode.run(&self.gpu);
-        self.components.clear();
+        self.former.extend(self.components.drain());
         self.filters = Arc::new(self.read_filters().await?);
         self.encoded = true;
         Ok(())
@@ -191,15 +196,19 @@ impl Inspector {
         let features: Vec<f32> = self.gpu.read_one("features", &self.blocks[layer][2]).await?;
         let width = self.config.width;
         // The class token is no part of the picture.
-        let components = Arc::new(principal_components(&features[width..], width, 3));
+        let mut components = principal_components(&features[width..], width, 3);
+        if let Some(former) = self.former.get(&layer) {
+            align(&mut components, former);
+        }
+        let components = Arc::new(components);
         self.components.insert(layer, components.clone());
         Ok(components)
     }
 
     async fn read_filters(&self) -> Result<Filters, TrainError> {
         let (patch, length) = (self.config.patch_size, self.config.patch_len());
-        let count = self.config.width.min(MOST_FILTERS);
-        let weight = bound(&self.inputs, FILTERS)?.part(0, (count * length * 4) as u64);
+        let shown = self.config.width.min(MOST_FILTERS);
+        let weight = bound(&self.inputs, FILTERS)?.part(0, (shown * length * 4) as u64);
         let values: Vec<f32> = self.gpu.read_one("filters", &weight).await?;
         let pixels = values.chunks(length).map(|filter| {
             let most = filter.iter().fold(1e-12f32, |most, x| most.max(x.abs()));
@@ -208,7 +217,7 @@ impl Inspector {
             let byte = |x: f32| ((x / most * 0.5 + 0.5) * 255.0).round() as u8;
             (0..area).flat_map(|at| [0, 1, 2].map(|channel| byte(filter[channel * area + at]))).collect()
         });
-        Ok(Filters { patch, pixels: pixels.collect() })
+        Ok(Filters { patch, pixels: pixels.collect(), count: self.config.width })
     }
 }
 

@@ -6,9 +6,12 @@ use super::TrainError;
 use crate::gpu::{Gpu, Timestamps};
 use crate::graph::Plan;
 use crate::nn::ParamSpec;
+use crate::platform;
 
 /// Runs of which the fastest counts.
 const RUNS: usize = 3;
+/// Most times that a launch is repeated for a clock that is coarser than it.
+const MOST_REPEATS: f64 = 64.0;
 
 /// Time of one kind of op.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,8 +61,13 @@ impl Profile {
         parameters.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
         let Some(plan) = plan else { return Ok(Profile { parameters, ..Profile::default() }) };
         let mut ops: Option<Vec<OpCost>> = None;
+        let mut times = 1;
+        if let Some(readings) = Timestamps::measure(gpu, plan.list()).await? {
+            let mean = readings.iter().map(|reading| reading.milliseconds).sum::<f64>() / readings.len().max(1) as f64;
+            times = (platform::LEAST_TIMED / mean.max(1e-6)).ceil().clamp(1.0, MOST_REPEATS) as u32;
+        }
         for _ in 0..RUNS {
-            let Some(readings) = Timestamps::measure(gpu, plan.list()).await? else { break };
+            let Some(readings) = Timestamps::measure_repeated(gpu, plan.list(), times).await? else { break };
             let mut sums: BTreeMap<&'static str, OpCost> = BTreeMap::new();
             for reading in readings {
                 let cost = OpCost { op: reading.op, launches: 0, milliseconds: 0.0 };

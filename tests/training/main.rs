@@ -275,7 +275,7 @@ fn pictures_that_cannot_be_read_and_settings_without_effect_are_told() {
     recipe.train.data = vec![folder.path().display().to_string()];
     let (source, split) = data::open_all(&recipe.train.data).expect("pictures");
     let broken = source.name(split.train[3]);
-    fs::write(folder.path().join(&broken), "no picture").expect("written");
+    fs::write(folder.path().join(broken), "no picture").expect("written");
     (recipe.train.steps, recipe.train.pixel_budget, recipe.train.early_stop) = (8, 0, 5);
     let session = Session::start(job(recipe, None)).expect("a thread");
     let events = until(&session, |event| matches!(event, Event::Finished { .. }));
@@ -285,7 +285,7 @@ fn pictures_that_cannot_be_read_and_settings_without_effect_are_told() {
     };
     assert_eq!(told("early_stop = 5 ends nothing"), 1, "{events:?}");
     // It comes up twice or thrice, and is told once.
-    assert_eq!((told("pictures read so far was skipped: "), told(&broken)), (1, 1), "{events:?}");
+    assert_eq!((told("pictures read so far was skipped: "), told(broken)), (1, 1), "{events:?}");
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Inspect {
             Map::Features => {
                 let (low, high) = range(&looked.features[1..]);
                 heat(painter, rect, looked.grid, &looked.features[1..], low, high);
-                format!("{low:.2} to {high:.2}")
+                spanned(low, high)
             }
             Map::Components => {
                 if let [red, green, blue] = looked.components.as_slice() {
@@ -97,11 +97,13 @@ impl Inspect {
                 }
                 "like colours, like features".to_owned()
             }
-            Map::Positions if looked.look.token == 0 => "the class token has no position".to_owned(),
+            Map::Positions if looked.positions.iter().all(|cosine| *cosine == 0.0) => {
+                "the class token has no position".to_owned()
+            }
             Map::Positions => {
                 let (low, high) = range(&looked.positions[1..]);
                 heat(painter, rect, looked.grid, &looked.positions[1..], low, high);
-                format!("{low:.2} to {high:.2}")
+                spanned(low, high)
             }
         }
     }
@@ -115,6 +117,11 @@ impl Inspect {
             ui.painter().rect_stroke(cell, 0.0, egui::Stroke::new(1.5, Color32::WHITE), outside);
         }
     }
+}
+
+/// A range in words; one that began with no number never ends.
+fn spanned(low: f32, high: f32) -> String {
+    if low <= high { format!("{low:.2} to {high:.2}") } else { "not finite".to_owned() }
 }
 
 fn range(values: &[f32]) -> (f32, f32) {
