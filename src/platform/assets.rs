@@ -38,14 +38,20 @@ mod inner {
     }
 
     /// Takes up the files of `pack`: the length of a JSON list of `[name, length]` as a little-endian u32, the list,
-    /// then their bytes one after the other. To be called once, before anything asks for a file.
+    /// then their bytes one after the other. To be called before anything asks for a file; what further calls bring is
+    /// the same and not looked at.
     ///
     /// # Errors
-    /// A pack that is cut short or is none, and a second call.
+    /// A pack that is cut short or is none.
     pub fn provide_assets(pack: Vec<u8>) -> Result<(), String> {
+        // Another copy of the page's module, as after a hot reload, has this same program.
+        if ASSETS.get().is_some() {
+            return Ok(());
+        }
         // They stay as long as the page.
         let files = unpack(Vec::leak(pack)).ok_or("the pack of pictures and weights is damaged; reload the page")?;
-        ASSETS.set(files).map_err(|_| "the pictures and weights are there already".to_owned())
+        ASSETS.get_or_init(|| files);
+        Ok(())
     }
 
     fn unpack(pack: &'static [u8]) -> Option<Vec<(&'static str, &'static [u8])>> {

@@ -21,7 +21,8 @@ thread_local! {
     static ON_PANIC: RefCell<Option<js_sys::Function>> = const { RefCell::new(None) };
 }
 
-/// Sends the log to the console, and the text of a panic to `on_panic`. To be called once, before anything else.
+/// Sends the log to the console, and the text of a panic to `on_panic`. To be called before anything else; of
+/// several calls, as several copies of the page's module make them, the last one counts.
 #[wasm_bindgen]
 pub fn init(on_panic: js_sys::Function) {
     // A second call finds the logger of the first.
@@ -38,7 +39,7 @@ pub fn init(on_panic: js_sys::Function) {
     }));
 }
 
-/// Takes up the pack of weights and photographs. To be called once, before the app starts.
+/// Takes up the pack of weights and photographs, before the app starts; one that comes later is not needed.
 #[wasm_bindgen(js_name = provideAssets)]
 pub fn provide_assets(pack: Vec<u8>) -> Result<(), JsError> {
     platform::provide_assets(pack).map_err(|error| JsError::new(&error))
