@@ -67,11 +67,16 @@ mod imp {
     /// More workers than this gain little on the machines that pages run on, and each holds whole photographs.
     const MOST: usize = 4;
 
-    /// Workers that decode in turn. They live as long as the page.
+    /// Workers that decode in turn.
     #[derive(Clone)]
-    pub struct Decoders {
-        workers: Rc<Vec<Decoder>>,
-        next: Rc<Cell<usize>>,
+    pub struct Decoders(Rc<Workers>);
+
+    /// Workers that end with whoever holds them last.
+    struct Workers {
+        all: Vec<Decoder>,
+        next: Cell<usize>,
+        /// Where they found their script.
+        address: String,
     }
 
     struct Decoder {
@@ -80,8 +85,9 @@ mod imp {
         began: Promise,
     }
 
-    /// A picture on its way, and whether who decodes it has begun; none where no worker took it.
-    pub struct Decoding(Option<[Promise; 2]>);
+    /// A picture on its way, and whether who decodes it has begun; none where no worker took it. The workers stay until
+    /// it is there.
+    pub struct Decoding(Option<([Promise; 2], Rc<Workers>)>);
 
     thread_local! {
         static OPENED: RefCell<Option<Option<Decoders>>> = const { RefCell::new(None) };
@@ -93,7 +99,7 @@ mod imp {
             OPENED.with(|opened| {
                 let mut opened = opened.borrow_mut();
                 opened.get_or_insert_with(|| match start() {
-                    Ok(workers) => Some(Decoders { workers: Rc::new(workers), next: Rc::default() }),
+                    Ok(workers) => Some(Decoders(Rc::new(workers))),
                     Err(error) => {
                         log::warn!("pictures are decoded without workers: {error:?}");
                         None
@@ -103,25 +109,39 @@ mod imp {
             })
         }
 
+        /// Lets those of this page go. They end once no picture is on its way, and whoever opens next starts others.
+        pub fn dismiss() {
+            OPENED.set(None);
+        }
+
         /// How many pictures are decoded at a time.
         pub fn count(&self) -> usize {
-            self.workers.len()
+            self.0.all.len()
         }
 
         /// Starts decoding a file: upright, on mid grey, its short side at most `limit` pixels.
         pub fn decode(&self, bytes: &[u8], limit: Option<u32>) -> Decoding {
-            let turn = self.next.replace((self.next.get() + 1) % self.workers.len());
-            let Decoder { worker, began } = &self.workers[turn];
+            let Workers { all, next, .. } = &*self.0;
+            let turn = next.replace((next.get() + 1) % all.len());
+            let Decoder { worker, began } = &all[turn];
             let asked = ask(worker, bytes, limit.unwrap_or(0));
             let asked = asked.inspect_err(|error| log::warn!("a worker takes no picture: {error:?}"));
-            Decoding(asked.ok().map(|answer| [began.clone(), answer]))
+            Decoding(asked.ok().map(|answer| ([began.clone(), answer], self.0.clone())))
+        }
+    }
+
+    impl Drop for Workers {
+        fn drop(&mut self) {
+            self.all.iter().for_each(|decoder| decoder.worker.terminate());
+            // It fails for no address that was made here.
+            let _ = Url::revoke_object_url(&self.address);
         }
     }
 
     impl Decoding {
         /// The picture, or nothing where the browser cannot decode it.
         pub async fn picture(self) -> Option<Decoded> {
-            let [began, answer] = self.0?;
+            let ([began, answer], _workers) = self.0?;
             let first = JsFuture::from(began).await.ok()?;
             if !Reflect::get(&first, &"data".into()).ok()?.is_string() {
                 return None;
@@ -142,12 +162,14 @@ mod imp {
         }
     }
 
-    fn start() -> Result<Vec<Decoder>, JsValue> {
+    fn start() -> Result<Workers, JsValue> {
         let kind = BlobPropertyBag::new();
         kind.set_type("text/javascript");
         let blob = Blob::new_with_str_sequence_and_options(&Array::of1(&SCRIPT.into()), &kind)?;
         let address = Url::create_object_url_with_blob(&blob)?;
-        (0..processors().saturating_sub(1).clamp(1, MOST)).map(|_| begin(&address)).collect()
+        let count = processors().saturating_sub(1).clamp(1, MOST);
+        let all = (0..count).map(|_| begin(&address)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Workers { all, next: Cell::default(), address })
     }
 
     /// A worker of the script at `address`, whose first message says that it runs.
