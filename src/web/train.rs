@@ -66,12 +66,39 @@ impl Options {
 /// A new model, trained on `files` or, where there are none, on the built-in photographs.
 ///
 /// `progress` is called with step, steps and loss, and ends training where it returns `false`.
+///
+/// # Errors
+/// What `progress` throws, as it is; else a `JsError`.
 pub async fn train(
     gpu: &Arc<Gpu>,
     options: &Options,
     files: Vec<(String, Vec<u8>)>,
     progress: &js_sys::Function,
-) -> Result<Tensors, JsError> {
+) -> Result<Tensors, JsValue> {
+    let mut trainer = prepared(gpu, options, files).await?;
+    let mut pace = Pace::default();
+    pace.set(options.slice_ms / 1e3);
+    let (mut stopped, mut told) = (false, f64::NEG_INFINITY);
+    while trainer.step() < options.steps && !stopped {
+        trainer.ready().await;
+        let whole = trainer.advance_slice(pace.most()).map_err(JsError::from)?;
+        pace.submitted(gpu).await.map_err(JsError::from)?;
+        let due = trainer.is_full() || trainer.step() == options.steps || platform::now_seconds() - told >= TELL_EVERY;
+        if whole && due {
+            told = platform::now_seconds();
+            for metrics in trainer.collect().await.map_err(JsError::from)? {
+                let (step, steps) = (metrics.step as f64, options.steps as f64);
+                let answer = progress.call3(&JsValue::NULL, &step.into(), &steps.into(), &metrics.loss.into())?;
+                stopped |= answer.as_bool() == Some(false);
+            }
+        }
+        platform::pause().await;
+    }
+    Ok(trained(gpu, &trainer).await?)
+}
+
+/// A trainer at its first step.
+async fn prepared(gpu: &Arc<Gpu>, options: &Options, files: Vec<(String, Vec<u8>)>) -> Result<Trainer, JsError> {
     let recipe = options.recipe()?;
     let (source, split) = match files.is_empty() {
         true => data::open_all(&[SAMPLE.to_owned()])?,
@@ -81,27 +108,11 @@ pub async fn train(
             (source, split)
         }
     };
-    let mut trainer = Trainer::new(gpu.clone(), recipe, source, &split, None).await?;
-    let mut pace = Pace::default();
-    pace.set(options.slice_ms / 1e3);
-    let (mut stopped, mut told) = (false, f64::NEG_INFINITY);
-    while trainer.step() < options.steps && !stopped {
-        trainer.ready().await;
-        let whole = trainer.advance_slice(pace.most())?;
-        pace.submitted(gpu).await?;
-        let due = trainer.is_full() || trainer.step() == options.steps || platform::now_seconds() - told >= TELL_EVERY;
-        if whole && due {
-            told = platform::now_seconds();
-            for metrics in trainer.collect().await? {
-                let (step, steps) = (metrics.step as f64, options.steps as f64);
-                let answer = progress
-                    .call3(&JsValue::NULL, &step.into(), &steps.into(), &metrics.loss.into())
-                    .map_err(|error| JsError::new(&format!("the progress callback failed: {error:?}")))?;
-                stopped |= answer.as_bool() == Some(false);
-            }
-        }
-        platform::pause().await;
-    }
+    Ok(Trainer::new(gpu.clone(), recipe, source, &split, None).await?)
+}
+
+/// What `trainer` has learnt.
+async fn trained(gpu: &Gpu, trainer: &Trainer) -> Result<Tensors, JsError> {
     let mut weights = trainer.store().save(gpu, State::Weights).await?;
     weights.path = "the trained model".to_owned();
     weights.metadata.extend(config_metadata(&trainer.recipe().model)?);
