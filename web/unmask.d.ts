@@ -3,10 +3,11 @@
 /** What a browser without WebGPU raises. */
 export class NoWebGpuError extends Error {}
 
+/** What is told of loading. The engine is loaded once a page: only those of the first call that loads it count. */
 export interface LoadOptions {
     /** Told of bytes as they come. */
     onProgress?: (loaded: number, total: number) => void;
-    /** Told of a panic; nothing works after one. Only that of the first call counts. */
+    /** Told of a panic, after which nothing works: every call rejects until the page is loaded anew. */
     onPanic?: (text: string) => void;
 }
 
@@ -17,6 +18,8 @@ export interface HubOptions {
     endpoint?: string;
     /** Told of bytes as they come; the total where the hub tells it. */
     onProgress?: (loaded: number, total?: number) => void;
+    /** Ends fetching; the call rejects with its reason. */
+    signal?: AbortSignal;
 }
 
 /** Loads wasm, weights and photographs, once a page. `Session.open` calls it by itself. */
@@ -29,7 +32,7 @@ export interface Adapter {
     driver: string;
 }
 
-/** The shape of a model. */
+/** The shape of a model, as its configuration has it, and what was assumed of it. */
 export interface Model {
     image_size: number;
     patch_size: number;
@@ -38,6 +41,8 @@ export interface Model {
     heads: number;
     mask_ratio: number;
     norm_pix_loss: boolean;
+    /** What the weights did not tell and was assumed, for people; empty where they told all. */
+    assumed: string[];
     [key: string]: unknown;
 }
 
@@ -57,9 +62,9 @@ export interface Reconstruction {
     width: number;
     height: number;
     /** RGBA: predictions where hidden, the picture's own pixels where visible. The same as `panels.pasted`. */
-    pixels: Uint8ClampedArray;
+    pixels: ImageData["data"];
     /** RGBA pixels of all four views. */
-    panels: Record<"visible" | "reconstruction" | "pasted" | "original", Uint8ClampedArray>;
+    panels: Record<"visible" | "reconstruction" | "pasted" | "original", ImageData["data"]>;
     /** A number a patch, row by row: 1 where hidden. */
     mask: Uint8Array;
     /** Mean square error over hidden patches, in normalised units. */
@@ -71,7 +76,7 @@ export interface Reconstruction {
 export interface TrainOptions {
     /** `micro`, `mini`, `tiny`, `small`, `base`, `large` or `huge`; `micro` if not given. */
     model?: string;
-    /** Optimiser steps; 100 if not given. */
+    /** Optimiser steps; 100 if not given. Warm-up is the preset's, but a tenth of them at most. */
     steps?: number;
     /** Pictures per step; as the preset has it if not given. */
     batch?: number;
@@ -89,8 +94,14 @@ export interface TrainOptions {
     pixelBudget?: number;
     /** Pictures to train on, or archives of them, of which one in ten is left out; the built-in photographs if not given. */
     pictures?: { name: string; bytes: ArrayBuffer | Uint8Array }[];
-    /** Told of every step, of several at a time where steps are short. Training ends soon after it returns `false`. */
+    /**
+     * Told of every step, of several at a time where steps are short. Training ends soon after it returns `false`, and
+     * what was learnt is taken up. What it throws ends training too: the call rejects with it, and the session keeps the
+     * model that it had.
+     */
     onProgress?: (progress: { step: number; steps: number; loss: number }) => boolean | void;
+    /** Ends training at the next step; the call rejects with its reason, and the session keeps the model that it had. */
+    signal?: AbortSignal;
 }
 
 export interface CaseReport {
@@ -117,7 +128,7 @@ export interface SelfTest {
 
 /**
  * A device, with a model on it once `loadWeights`, `loadFromHub` or `train` put one there. Calls are taken one after the
- * other.
+ * other. Those that load a model free the former one as soon as the new weights are known to be whole.
  */
 export class Session {
     private constructor(engine: unknown);
@@ -134,12 +145,15 @@ export class Session {
     loadFromHub(repository: string, options?: HubOptions): Promise<Model>;
     /** The weights as a safetensors file, for `unmask reconstruct --weights` among others. */
     saveWeights(): Promise<Uint8Array>;
-    /** Hides patches of the largest centred square of `picture` and rebuilds them. */
+    /**
+     * Hides patches of the largest centred square of `picture`, as it is at the time of the call, and rebuilds them.
+     * Transparent parts show mid grey. Pictures far larger than the model's are reduced first.
+     */
     reconstruct(picture: CanvasImageSource | ImageData, options?: ReconstructOptions): Promise<Reconstruction>;
     /** Trains a new model and takes up its weights. */
     train(options?: TrainOptions): Promise<Model>;
     /** Golden cases from the reference, and with `kernels` every kernel against its twin on the processor. */
     selfTest(options?: { kernels?: boolean }): Promise<SelfTest>;
-    /** Gives the device back. */
+    /** Gives the device back. Training, fetching and self-tests under way are ended; they and calls that wait reject. */
     close(): Promise<void>;
 }

@@ -1,6 +1,8 @@
 // Masked autoencoders on the GPU of a page, without the app. See README.md beside this file; types are in unmask.d.ts.
 
 const files = new URL("./files/", import.meta.url);
+/** Every channel of what transparent parts show. */
+const GREY = 128;
 const PANELS = ["visible", "reconstruction", "pasted", "original"];
 
 /** What a browser without WebGPU raises. */
@@ -11,6 +13,43 @@ export class NoWebGpuError extends Error {
     }
 }
 
+/** Why nothing works any more, once that is so. */
+let failure;
+/** What rejects each call that is under way. */
+const calls = new Set();
+
+/** Ends all calls: those that were under way when the engine stopped would never settle by themselves. */
+function stop(cause) {
+    failure ??= new Error(`Unmask stopped and needs the page to be loaded anew: ${cause?.message ?? cause}`, { cause });
+    for (const reject of calls) reject(failure);
+}
+
+/** What the async function `work` gives, unless the engine stops. */
+async function whileItRuns(work) {
+    if (failure) throw failure;
+    let reject;
+    // One for each call: one for all would hold the results of all.
+    const stopped = new Promise((_, rejected) => { reject = rejected; });
+    calls.add(reject);
+    try {
+        return await Promise.race([work(), stopped]);
+    } catch (error) {
+        if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+        stop(error);
+        throw failure;
+    } finally {
+        calls.delete(reject);
+    }
+}
+
+// Memory that runs out ends the engine as a panic does, but calls no one.
+globalThis.addEventListener?.("error", ({ error }) => {
+    if (error instanceof WebAssembly.RuntimeError) stop(error);
+});
+globalThis.addEventListener?.("unhandledrejection", ({ reason }) => {
+    if (reason instanceof WebAssembly.RuntimeError) stop(reason);
+});
+
 async function manifest() {
     const response = await fetch(new URL("manifest.json", files), { cache: "no-cache" });
     if (!response.ok) throw new Error(`manifest.json: ${response.status} ${response.statusText}`);
@@ -18,11 +57,25 @@ async function manifest() {
 }
 
 /** A file of a repository on the hub; `undefined` where it has none such. */
-async function fromHub(endpoint, repository, revision, file) {
-    const response = await fetch(`${endpoint}/${repository}/resolve/${encodeURIComponent(revision)}/${file}`);
-    if (response.status === 404) return undefined;
-    if (!response.ok) throw new Error(`${repository}: ${file}: ${response.status} ${response.statusText}`);
-    return response;
+async function fromHub(endpoint, repository, revision, file, signal) {
+    const address = `${endpoint}/${repository}/resolve/${encodeURIComponent(revision)}/${file}`;
+    const response = await fetch(address, { signal });
+    if (response.ok) return response;
+    // As `hub::listing` reads them, but that here a single file may be missing.
+    const [status, code] = [response.status, response.headers.get("X-Error-Code")];
+    if (code === "RevisionNotFound") {
+        throw new Error(`${repository}: has no revision "${revision}"; expected a branch, tag or commit`);
+    }
+    if (code === "RepoNotFound" || (status === 401 && code !== "GatedRepo")) {
+        throw new Error(`${repository}: ${endpoint} knows no such model, or it is private: check the name; of a private `
+            + "model give the bytes of a file to loadWeights");
+    }
+    if (code === "GatedRepo" || status === 403) {
+        throw new Error(`${repository}: the model is gated: ask for access at ${endpoint}/${repository}, download its `
+            + "weights there, and give the bytes of the file to loadWeights");
+    }
+    if (status === 404) return undefined;
+    throw new Error(`${repository}: ${file}: ${endpoint} answers with status ${status} ${response.statusText}`.trimEnd());
 }
 
 /** The bytes of a response; `add` is told of them as they come. */
@@ -56,7 +109,7 @@ async function fetched({ file, bytes }, type, add) {
 
 let loading;
 
-/** Loads the engine, once a page. */
+/** Loads the engine, once a page: of further calls the options do not count. */
 export function load(options = {}) {
     loading ??= start(options).catch(error => {
         loading = undefined;
@@ -77,7 +130,11 @@ async function start({ onProgress, onPanic }) {
         fetched(wanted.assets, "application/octet-stream", add).then(response => response.arrayBuffer()),
     ]);
     await glue.default({ module_or_path: module });
-    glue.init(text => onPanic ? onPanic(text) : console.error(text));
+    glue.init(text => {
+        stop(text);
+        if (onPanic) onPanic(text);
+        else console.error(text);
+    });
     glue.provideAssets(new Uint8Array(assets));
     return glue;
 }
@@ -93,23 +150,70 @@ function unpack(buffer) {
     });
 }
 
-/** RGBA pixels of anything that a canvas draws, as they are now. */
-function pixelsOf(picture) {
+/** Fails where one of `options` is a number that JSON does not have. */
+function checkNumbers(options) {
+    for (const [name, value] of Object.entries(options)) {
+        if (typeof value === "number" && !Number.isFinite(value)) {
+            throw new RangeError(`${name} ${value}: expected a finite number`);
+        }
+    }
+}
+
+/** What draws on an empty canvas of which the pixels will be read. */
+function canvasOf(width, height) {
+    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    context.imageSmoothingQuality = "high";
+    return context;
+}
+
+/** Anything that a canvas draws, as it is now, on mid grey as in the app: an ImageData, or a canvas. */
+function copyOf(picture) {
     if (picture instanceof ImageData) {
-        const { width, height, data } = picture;
-        return { width, height, data: data.slice() };
+        const data = picture.data.slice();
+        for (let at = 0; at < data.length; at += 4) {
+            const alpha = data[at + 3] / 255;
+            for (let channel = at; channel < at + 3; channel++) data[channel] = GREY + (data[channel] - GREY) * alpha;
+            data[at + 3] = 255;
+        }
+        return new ImageData(data, picture.width, picture.height);
     }
     const sides = [["videoWidth", "videoHeight"], ["naturalWidth", "naturalHeight"], ["displayWidth", "displayHeight"]];
     const [across, down] = sides.find(([across]) => across in picture) ?? ["width", "height"];
     // An SVG's are animated lengths.
     const [width, height] = [picture[across], picture[down]].map(side => side?.baseVal?.value ?? side);
     if (!(width > 0 && height > 0)) throw new Error(`a picture of ${width} x ${height} pixels: expected one that is there`);
-    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-    // Transparent parts show mid grey, as they do in the app.
-    context.fillStyle = "rgb(128 128 128)";
+    const context = canvasOf(width, height);
+    context.fillStyle = `rgb(${GREY} ${GREY} ${GREY})`;
     context.fillRect(0, 0, width, height);
     context.drawImage(picture, 0, 0);
-    return context.getImageData(0, 0, width, height);
+    return context.canvas;
+}
+
+/** `image` as a canvas of the given size. */
+function scaled(image, width, height) {
+    const context = canvasOf(width, height);
+    context.drawImage(image, 0, 0, width, height);
+    return context.canvas;
+}
+
+/** RGBA pixels of `copy`, its short side at most `limit`; by halves, as decode.js has it. */
+function pixelsOf(copy, limit) {
+    let { width, height } = copy;
+    const scale = Math.min(1, limit / Math.min(width, height));
+    if (scale === 1 && copy instanceof ImageData) return copy;
+    const [w, h] = [width, height].map(side => Math.max(1, Math.round(side * scale)));
+    let image = copy;
+    if (copy instanceof ImageData) {
+        const context = canvasOf(width, height);
+        context.putImageData(copy, 0, 0);
+        image = context.canvas;
+    }
+    while (Math.min(width, height) >= 2 * Math.min(w, h)) {
+        [width, height] = [Math.max(w, Math.round(width / 2)), Math.max(h, Math.round(height / 2))];
+        image = scaled(image, width, height);
+    }
+    if (width !== w || height !== h) image = scaled(image, w, h);
+    return image.getContext("2d").getImageData(0, 0, w, h);
 }
 
 /** Columns `[from, from + side)` of a strip of RGBA pixels. */
@@ -127,6 +231,7 @@ function panel(strip, side, index) {
 export class Session {
     #engine;
     #last = Promise.resolve();
+    #closing = new AbortController();
 
     constructor(engine) {
         this.#engine = engine;
@@ -138,17 +243,22 @@ export class Session {
             throw new NoWebGpuError("this browser offers no WebGPU here");
         }
         const glue = await load(options);
-        return new Session(await glue.Engine.open());
+        return new Session(await whileItRuns(async () => glue.Engine.open()));
     }
 
-    /** Calls come to the device one after the other, in order. */
+    /** Calls come to the device one after the other, in order, until the session is closed. */
     #queue(work) {
         const result = this.#last.then(() => {
-            if (!this.#engine) throw new Error("the session is closed");
-            return work(this.#engine);
+            this.#closing.signal.throwIfAborted();
+            return whileItRuns(() => work(this.#engine));
         });
         this.#last = result.catch(() => {});
         return result;
+    }
+
+    /** What aborts when `signal` does, or when the session is closed. */
+    #ending(signal) {
+        return AbortSignal.any([this.#closing.signal, ...(signal ? [signal] : [])]);
     }
 
     adapter() {
@@ -164,19 +274,28 @@ export class Session {
         return this.#queue(engine => this.#loadFromHub(engine, repository, options));
     }
 
-    async #loadFromHub(engine, repository, { revision = "main", endpoint = "https://huggingface.co", onProgress }) {
+    async #loadFromHub(engine, repository, options) {
+        const { revision = "main", endpoint = "https://huggingface.co", onProgress, signal } = options;
         if (!/^\w[\w.-]*\/\w[\w.-]*$/.test(repository)) {
             throw new Error(`${repository}: expected the name of a repository, OWNER/NAME`);
         }
-        const text = async file => (await fromHub(endpoint, repository, revision, file))?.text();
-        const [config, preprocessor] = [await text("config.json"), await text("preprocessor_config.json")];
-        for (const file of ["model.safetensors", "pytorch_model.bin"]) {
-            const response = await fromHub(endpoint, repository, revision, file);
-            if (!response) continue;
-            const total = Number(response.headers.get("Content-Length")) || undefined;
-            let loaded = 0;
-            const bytes = await bytesOf(response, count => onProgress?.(loaded += count, total));
-            return JSON.parse(await engine.loadWeights(`${repository}/${file}`, bytes, config, preprocessor));
+        const ending = this.#ending(signal);
+        const ask = file => fromHub(endpoint, repository, revision, file, ending);
+        const text = async file => (await ask(file))?.text();
+        try {
+            const [config, preprocessor] = [await text("config.json"), await text("preprocessor_config.json")];
+            for (const file of ["model.safetensors", "pytorch_model.bin"]) {
+                const response = await ask(file);
+                if (!response) continue;
+                const total = Number(response.headers.get("Content-Length")) || undefined;
+                let loaded = 0;
+                const bytes = await bytesOf(response, count => onProgress?.(loaded += count, total));
+                return JSON.parse(await engine.loadWeights(`${repository}/${file}`, bytes, config, preprocessor));
+            }
+        } catch (error) {
+            // Browsers differ in what a transfer that was aborted fails with.
+            ending.throwIfAborted();
+            throw error;
         }
         throw new Error(`${repository}: there is no such repository, or it holds neither model.safetensors nor `
             + "pytorch_model.bin");
@@ -187,8 +306,10 @@ export class Session {
     }
 
     async reconstruct(picture, { ratio = 0.75, seed = 0, strategy } = {}) {
-        const { width, height, data } = pixelsOf(picture);
+        checkNumbers({ ratio, seed });
+        const copy = copyOf(picture);
         return this.#queue(async engine => {
+            const { width, height, data } = pixelsOf(copy, engine.decodeLimit());
             const bytes = new Uint8Array(data.buffer);
             const built = await engine.reconstruct(width, height, bytes, ratio, seed, strategy);
             const { side, strip, mask, hiddenMse, hiddenPsnr } = built;
@@ -198,12 +319,20 @@ export class Session {
         });
     }
 
-    train({ pictures = [], onProgress, ...options } = {}) {
+    async train({ pictures = [], onProgress, signal, ...options } = {}) {
+        checkNumbers(options);
+        const settings = JSON.stringify(options);
         return this.#queue(async engine => {
+            const ending = this.#ending(signal);
+            ending.throwIfAborted();
             const names = pictures.map(({ name }) => name);
             const bytes = pictures.map(picture => new Uint8Array(picture.bytes));
-            const progress = (step, steps, loss) => onProgress?.({ step, steps, loss });
-            return JSON.parse(await engine.train(JSON.stringify(options), names, bytes, progress));
+            // What this throws ends training, and comes back as it is.
+            const progress = (step, steps, loss) => {
+                ending.throwIfAborted();
+                return onProgress?.({ step, steps, loss });
+            };
+            return JSON.parse(await engine.train(settings, names, bytes, progress));
         });
     }
 
@@ -213,16 +342,20 @@ export class Session {
             const response = await fetched(golden, "application/octet-stream", () => {});
             const cases = [];
             for (const { name, bytes } of unpack(await response.arrayBuffer())) {
+                this.#closing.signal.throwIfAborted();
                 cases.push(JSON.parse(await engine.runCase(name, bytes)));
             }
+            this.#closing.signal.throwIfAborted();
             const checks = kernels ? JSON.parse(await engine.checkKernels()) : [];
             return { pass: [...cases, ...checks].every(({ pass }) => pass), cases, kernels: checks };
         });
     }
 
     async close() {
+        this.#closing.abort(new Error("the session is closed"));
         await this.#last;
-        this.#engine?.close();
+        // An engine that stopped in the middle of a call takes no other.
+        if (!failure) this.#engine?.close();
         this.#engine = undefined;
     }
 }

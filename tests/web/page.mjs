@@ -14,8 +14,11 @@ import { launch } from "./browser.mjs";
 const PATIENCE = 180_000;
 /** Largest difference of a channel between the page and the native program. */
 const CHANNEL = 2;
-/** Errors that the tests themselves make: the last are files that a hub lacks, and what a picture opened as a page asks for. */
-const EXPECTED = [/broken\.png/, /status of 404 .*https:\/\/hub\.example\//, /status of 404 .*\/favicon\.ico/];
+/**
+ * Errors that the tests themselves make: the last are files that a hub lacks or keeps to itself, and what a picture opened
+ * as a page asks for.
+ */
+const EXPECTED = [/broken\.png/, /status of 40[134] .*https:\/\/hub\.example\//, /status of 404 .*\/favicon\.ico/];
 
 const folder = path.resolve(process.argv[2] ?? path.join(root, "web/dist"));
 const native = process.env.UNMASK_BIN ?? path.join(root, "target/debug/unmask");
@@ -406,11 +409,105 @@ test("the interface for scripts: self-test, reconstruction as the native program
         t.diagnostic(`pixels are off by ${most} of 255 at most`);
         assert.ok(most <= CHANNEL, `off by ${most}`);
     });
+    await t.test("pictures are opaque on mid grey, and large ones reduced", async () => {
+        const shown = await page.evaluate(async () => {
+            const colour = [200, 40, 0];
+            const data = (width, height) => {
+                const image = new ImageData(width, height);
+                for (let at = 0; at < image.data.length; at += 4) {
+                    image.data.set([...colour, at / 4 % width < width / 2 ? 128 : 0], at);
+                }
+                return image;
+            };
+            const canvas = new OffscreenCanvas(700, 700);
+            const context = canvas.getContext("2d");
+            context.fillStyle = "rgb(200 40 0 / 50%)";
+            context.fillRect(0, 0, 350, 700);
+            const shown = {};
+            for (const [name, picture] of Object.entries({ small: data(80, 80), large: data(700, 700), canvas })) {
+                const { width, panels: { original } } = await globalThis.session.reconstruct(picture, { ratio: 0.5 });
+                shown[name] = [0.25, 0.75].map(share => {
+                    const at = (width / 2 * width + share * width) * 4;
+                    return [...original.slice(at, at + 4)];
+                });
+            }
+            return shown;
+        });
+        for (const [name, colours] of Object.entries(shown)) {
+            for (const [index, want] of [[164, 84, 64, 255], [128, 128, 128, 255]].entries()) {
+                const off = Math.max(...colours[index].map((value, channel) => Math.abs(value - want[channel])));
+                assert.ok(off <= CHANNEL, `${name}: ${colours[index]}, expected ${want}`);
+            }
+        }
+    });
+    await t.test("saved weights are those that were loaded", async () => {
+        const { same, metadata, shipped, plain, losses } = await page.evaluate(async () => {
+            const { session } = globalThis;
+            const picture = new ImageData(64, 64);
+            const loss = async () => (await session.reconstruct(picture, { seed: 1 })).hiddenMse;
+            const shipped = await session.loadWeights();
+            const losses = [await loss()];
+            const file = await session.saveWeights();
+            await session.loadWeights(file, "saved.safetensors");
+            losses.push(await loss());
+            const again = await session.saveWeights();
+            const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
+            const tensors = file => file.subarray(8 + length);
+            const { __metadata__: metadata, ...header } = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
+            // The same without a word on the model, of which something has to be assumed then.
+            const text = JSON.stringify(header);
+            const bare = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
+            const bytes = new Uint8Array(8 + bare.length + file.length - 8 - length);
+            new DataView(bytes.buffer).setBigUint64(0, BigInt(bare.length), true);
+            bytes.set(bare, 8);
+            bytes.set(tensors(file), 8 + bare.length);
+            const plain = await session.loadWeights(bytes, "plain.safetensors");
+            // What is told beside the tensors has no order.
+            const [first, second] = [tensors(file), tensors(again)];
+            const same = file.length === again.length && first.every((byte, at) => byte === second[at]);
+            return { same, metadata, shipped, plain, losses };
+        });
+        assert.ok(same);
+        assert.equal(losses[0], losses[1]);
+        assert.equal(JSON.parse(metadata.model).width, shipped.width);
+        assert.deepEqual([shipped.assumed, plain.width], [[], shipped.width]);
+        assert.match(plain.assumed.join(), /targets are raw pixels/);
+    });
+    await t.test("weights that are refused leave the model as it is", async () => {
+        const message = await page.evaluate(async () => {
+            const { session } = globalThis;
+            const message = await session.loadWeights(new Uint8Array(100), "bad.safetensors").catch(error => error.message);
+            await session.saveWeights();
+            return message;
+        });
+        assert.match(message, /bad\.safetensors/);
+    });
+    await t.test("numbers that are none are refused by name", async () => {
+        const refused = await page.evaluate(async () => {
+            const { session } = globalThis;
+            const calls = [
+                session.train({ blr: NaN }), session.train({ steps: Infinity }),
+                session.reconstruct(new ImageData(64, 64), { seed: NaN }),
+            ];
+            return Promise.all(calls.map(call => call.catch(({ name, message }) => `${name}: ${message}`)));
+        });
+        assert.deepEqual(refused.map(text => /^RangeError: (\w+)/.exec(text)?.[1]), ["blr", "steps", "seed"]);
+    });
     await t.test("weights come from a hub", async () => {
         const model = path.join(import.meta.dirname, "../weights/transformers5");
         await page.route("https://hub.example/**", route => {
             const file = path.join(model, new URL(route.request().url()).pathname.split("/").at(-1));
-            const headers = { "Access-Control-Allow-Origin": "*" };
+            const headers = { "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "X-Error-Code" };
+            const refused = {
+                private: { status: 401, headers },
+                gated: { status: 401, headers: { ...headers, "X-Error-Code": "GatedRepo" } },
+                unnamed: { status: 404, headers: { ...headers, "X-Error-Code": "RevisionNotFound" } },
+                forbidden: { status: 403, headers },
+            };
+            const [, owner] = new URL(route.request().url()).pathname.split("/");
+            // It never answers.
+            if (owner === "slow") return undefined;
+            if (refused[owner]) return route.fulfill(refused[owner]);
             if (!fs.existsSync(file)) return route.fulfill({ status: 404, headers });
             return route.fulfill({ body: fs.readFileSync(file), headers });
         });
@@ -418,10 +515,15 @@ test("the interface for scripts: self-test, reconstruction as the native program
             const counts = [];
             const options = { endpoint: "https://hub.example", onProgress: bytes => counts.push(bytes) };
             const model = await globalThis.session.loadFromHub("owner/name", options);
-            const none = await globalThis.session.loadFromHub("../evil", options).catch(error => error.message);
-            return { heads: model.heads, last: counts.at(-1), none };
+            const refusal = name => globalThis.session.loadFromHub(name, options).catch(error => error.message);
+            const refused = [];
+            for (const owner of ["private", "gated", "unnamed", "forbidden"]) refused.push(await refusal(`${owner}/name`));
+            return { model, last: counts.at(-1), none: await refusal("../evil"), refused };
         });
-        assert.equal(loaded.heads, 2);
+        assert.deepEqual([loaded.model.heads, loaded.model.assumed], [2, []]);
+        for (const [index, words] of [/or it is private/, /is gated/, /has no revision "main"/, /is gated/].entries()) {
+            assert.match(loaded.refused[index], words);
+        }
         assert.equal(loaded.last, fs.statSync(path.join(model, "model.safetensors")).size);
         assert.match(loaded.none, /expected the name of a repository/);
     });
@@ -438,8 +540,58 @@ test("the interface for scripts: self-test, reconstruction as the native program
         const [first, last] = [mean(losses.slice(0, 3)), mean(losses.slice(-5))];
         t.diagnostic(`loss ${first.toFixed(3)} to ${last.toFixed(3)}`);
         assert.ok(last < 0.9 * first, losses.join(" "));
-        const weights = await page.evaluate(async () => (await globalThis.session.saveWeights()).length);
-        assert.ok(weights > 1e6);
+        const { bytes, step } = await page.evaluate(async () => {
+            const file = await globalThis.session.saveWeights();
+            const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
+            const { __metadata__ } = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
+            return { bytes: file.length, step: __metadata__.step };
+        });
+        assert.ok(bytes > 1e6);
+        assert.equal(step, "30");
+    });
+    await t.test("calls end by a signal or by what a callback throws", async () => {
+        const { same, counts } = await page.evaluate(async () => {
+            const { session } = globalThis;
+            const caught = call => call.then(() => null, error => error);
+            const loss = async () => (await session.reconstruct(new ImageData(64, 64))).hiddenMse;
+            const [thrown, reason, before] = [new Error("thrown"), new Error("aborted"), await loss()];
+            const options = { steps: 50, batch: 4, sliceMs: 0 };
+            const counts = [0, 0, 0];
+            const same = [];
+            same.push(thrown === await caught(session.train({
+                ...options, onProgress() { counts[0]++; throw thrown; },
+            })));
+            const controller = new AbortController();
+            same.push(reason === await caught(session.train({
+                ...options, signal: controller.signal, onProgress() { counts[1]++; controller.abort(reason); },
+            })));
+            const { signal } = controller;
+            same.push(reason === await caught(session.train({ ...options, signal, onProgress() { counts[2]++; } })));
+            const slow = new AbortController();
+            setTimeout(() => slow.abort(reason), 200);
+            const hub = { endpoint: "https://hub.example", signal: slow.signal };
+            same.push(reason === await caught(session.loadFromHub("slow/name", hub)));
+            same.push(before === await loss());
+            return { same, counts };
+        });
+        assert.deepEqual(same, [true, true, true, true, true]);
+        assert.deepEqual(counts, [1, 1, 0]);
+    });
+    await t.test("another copy of the module opens, and closing ends what is under way", async () => {
+        const messages = await page.evaluate(async module => {
+            const { Session } = await import(module);
+            const session = await Session.open();
+            await session.loadWeights();
+            const calls = [
+                session.loadFromHub("slow/name", { endpoint: "https://hub.example" }), session.saveWeights(),
+            ].map(call => call.catch(error => error.message));
+            await new Promise(resolve => setTimeout(resolve, 200));
+            await session.close();
+            await session.close();
+            calls.push(session.adapter().catch(error => error.message));
+            return Promise.all(calls);
+        }, `${address}web/unmask.js?again`);
+        assert.deepEqual(messages, Array(3).fill("the session is closed"));
     });
     await t.test("pictures are decoded in workers, ahead of use", async () => {
         const { losses, message } = await page.evaluate(async () => {
@@ -466,7 +618,34 @@ test("the interface for scripts: self-test, reconstruction as the native program
         assert.match(message, /7 of 10 pictures cannot be read/);
         assert.ok(page.workers().length >= 1, "no worker was started");
     });
-    await page.evaluate(() => globalThis.session.close());
+    await t.test("the workers end with the session", async () => {
+        await page.evaluate(() => globalThis.session.close());
+        const start = Date.now();
+        while (page.workers().length > 0) {
+            assert.ok(Date.now() - start < PATIENCE, `${page.workers().length} workers are still there`);
+            await page.waitForTimeout(50);
+        }
+    });
+    await t.test("an engine that stopped ends every call", async () => {
+        const { under, messages } = await page.evaluate(async module => {
+            const { Session } = await import(module);
+            const session = await Session.open();
+            let begun;
+            const first = new Promise(resolve => { begun = resolve; });
+            const call = session.train({ steps: 1000, batch: 4, onProgress: () => begun() }).catch(error => error);
+            await first;
+            // As the browser tells of a trap that nobody caught.
+            const error = new WebAssembly.RuntimeError("unreachable");
+            dispatchEvent(new ErrorEvent("error", { error }));
+            const { cause } = await call;
+            const later = [session.adapter(), Session.open()];
+            const messages = await Promise.all(later.map(call => call.catch(error => error.message)));
+            await session.close();
+            return { under: cause === error, messages };
+        }, `${address}web/unmask.js`);
+        assert.ok(under);
+        for (const message of messages) assert.match(message, /Unmask stopped[^]*unreachable/);
+    });
     await page.close();
 });
 
