@@ -35,7 +35,7 @@ pub fn split(source: &dyn Source) -> Split {
 
 fn split_names(names: &[&str]) -> Split {
     let mut order: Vec<usize> = (0..names.len()).collect();
-    order.sort_by_key(|&index| (fnv1a(names[index]), names[index]));
+    order.sort_by_cached_key(|&index| (fnv1a(names[index]), names[index]));
     let count = match names.len() {
         0 | 1 => 0,
         n => n.div_ceil(10).min(MOST),
