@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use flate2::read::DeflateDecoder;
@@ -68,20 +68,20 @@ impl Source for ArchiveSource {
 
     fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {
         let member = &self.members[index];
-        let bytes = unpack(&self.bytes, member);
+        let bytes = unpack(member, |at, count| self.bytes.read(at, count));
         let bytes = bytes.map_err(|reason| DataError::Read { name: member.name.clone(), reason })?;
         Ok(Raw::Encoded(Cow::Owned(bytes)))
     }
 }
 
-/// The bytes of a member, unpacked.
-pub fn unpack(archive: &Bytes, member: &Member) -> Result<Vec<u8>, String> {
+/// The bytes of a member, unpacked; `read` has those of the archive, by the first and by how many.
+pub fn unpack(member: &Member, read: impl Fn(u64, u64) -> io::Result<Vec<u8>>) -> Result<Vec<u8>, String> {
     for bytes in [member.size, member.stored] {
         if bytes > MAX_FILE_BYTES {
             return Err(format!("{bytes} bytes, expected at most {MAX_FILE_BYTES}"));
         }
     }
-    let stored = archive.read(member.at, member.stored).map_err(|error| error.to_string())?;
+    let stored = read(member.at, member.stored).map_err(|error| error.to_string())?;
     if stored.len() as u64 != member.stored {
         return Err("the archive ends before it does".to_owned());
     }

@@ -1,5 +1,6 @@
 //! Arrays of pictures: pixels one after the other in a file.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{DataError, MAX_PIXELS, Picture, Raw, Source};
@@ -85,18 +86,19 @@ pub struct ArraySource {
 }
 
 impl ArraySource {
-    /// The array that begins at byte `at` of the file called `name`.
+    /// The array called `name` at the bytes `place` of a file.
     ///
     /// # Errors
-    /// What is wrong, where the file ends before the array does.
-    pub fn new(name: &str, bytes: Arc<Bytes>, at: u64, layout: Layout) -> Result<ArraySource, String> {
+    /// What is wrong, where its place or the file ends before the array does.
+    pub fn new(name: &str, bytes: Arc<Bytes>, place: Range<u64>, layout: Layout) -> Result<ArraySource, String> {
+        let (at, end) = (place.start, place.end.min(bytes.size()));
         let need = layout.count.checked_mul(layout.bytes()).and_then(|need| need.checked_add(at));
-        if need.is_none_or(|need| need > bytes.size()) {
+        if need.is_none_or(|need| need > end) {
             return Err(format!(
                 "{} pictures of {} bytes each do not fit into its {} bytes",
                 layout.count,
                 layout.bytes(),
-                bytes.size()
+                end.saturating_sub(at)
             ));
         }
         let digits = layout.count.saturating_sub(1).to_string().len();
@@ -112,6 +114,11 @@ impl Source for ArraySource {
 
     fn name(&self, index: usize) -> &str {
         &self.names[index]
+    }
+
+    fn label(&self, _index: usize) -> Option<&str> {
+        // An array lies in no folder: its own name tells nothing of a single picture.
+        None
     }
 
     fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {

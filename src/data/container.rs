@@ -9,8 +9,9 @@ use flate2::read::MultiGzDecoder;
 use super::decode::{first_bytes, recognise};
 use super::error::few;
 use super::folder::has_extension;
+use super::watched::Watched;
 use super::{DataError, GivenSource, Source, idx, npy, tar, zip};
-use crate::platform::{Bytes, Spool, Stream};
+use crate::platform::{Bytes, Spool};
 
 /// What is wrong with a container that can be read but holds nothing of use.
 pub const NO_PICTURE: &str = "holds no picture";
@@ -34,12 +35,15 @@ pub fn is_container(name: &str) -> bool {
 /// What cannot be read at any place as it is (gzip, Parquet) is unpacked into a temporary file first.
 ///
 /// # Errors
-/// [`DataError::Container`] where it is none of these, or holds no picture.
+/// [`DataError::NoContainer`] where it is none of these, [`DataError::Container`] where it is damaged or holds no
+/// picture, [`DataError::Read`] where the system fails to read it, or to keep what it unpacks to.
 pub fn open_file(name: &str, path: &Path) -> Result<Arc<dyn Source>, DataError> {
-    let bytes = Bytes::open(path);
-    let bytes =
-        bytes.map_err(|error| DataError::Read { name: path.display().to_string(), reason: error.to_string() })?;
-    open_container(name, bytes)
+    let unread = |reason: String| DataError::Read { name: path.display().to_string(), reason };
+    let bytes = Bytes::open(path).map_err(|error| unread(error.to_string()))?;
+    open_container(name, bytes).map_err(|error| match error {
+        DataError::Read { reason, .. } => unread(reason),
+        other => other,
+    })
 }
 
 /// The same for a file that is in memory.
@@ -47,27 +51,34 @@ pub fn open_file(name: &str, path: &Path) -> Result<Arc<dyn Source>, DataError> 
 /// # Errors
 /// As [`open_file`].
 pub fn open_container(name: &str, bytes: Bytes) -> Result<Arc<dyn Source>, DataError> {
-    let head = |bytes: &Bytes| {
+    let head = |bytes: &Watched| {
         bytes.read(0, 512).map_err(|error| DataError::Read { name: name.to_owned(), reason: error.to_string() })
     };
+    let mut bytes = Watched::new(bytes);
     let mut first = head(&bytes)?;
-    let mut bytes = Arc::new(bytes);
     if first.starts_with(GZIP) {
-        bytes = Arc::new(gunzip(name, &bytes)?);
+        bytes = Watched::new(gunzip(name, &bytes)?);
         first = head(&bytes)?;
     }
-    if tar::is_tar(&first) {
+    let opened = by_kind(name, &bytes, &first);
+    // Whatever a reader makes of it, what the system could not read is no fault of the file.
+    bytes.trouble(name).map_or(opened, Err)
+}
+
+/// Opens a container as what its `first` bytes say that it is.
+fn by_kind(name: &str, bytes: &Watched, first: &[u8]) -> Result<Arc<dyn Source>, DataError> {
+    if tar::is_tar(first) {
         tar::open(name, bytes)
-    } else if zip::is_zip(&first) {
+    } else if zip::is_zip(first) {
         zip::open(name, bytes)
-    } else if npy::is_npy(&first) {
+    } else if npy::is_npy(first) {
         npy::open(name, bytes)
     } else if first.starts_with(b"PAR1") {
         parquet(name, bytes)
-    } else if idx::is_idx(&first) {
+    } else if idx::is_idx(first) {
         idx::open(name, bytes)
     } else {
-        let found = first_bytes(&first);
+        let found = first_bytes(first);
         Err(DataError::NoContainer { name: name.to_owned(), found })
     }
 }
@@ -118,36 +129,69 @@ fn warn_left_out(trouble: &[DataError]) {
 }
 
 #[cfg(feature = "parquet")]
-fn parquet(name: &str, bytes: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError> {
+fn parquet(name: &str, bytes: &Watched) -> Result<Arc<dyn Source>, DataError> {
     super::parquet::open(name, bytes)
 }
 
 #[cfg(not(feature = "parquet"))]
-fn parquet(name: &str, _: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError> {
+fn parquet(name: &str, _: &Watched) -> Result<Arc<dyn Source>, DataError> {
     let reason = "this build reads none; the desktop program does".to_owned();
     Err(DataError::Container { name: name.to_owned(), kind: "a Parquet file", reason })
 }
 
-fn gunzip(name: &str, bytes: &Arc<Bytes>) -> Result<Bytes, DataError> {
-    let fail = |error: std::io::Error| DataError::Container {
-        name: name.to_owned(),
-        kind: "a gzip file",
-        reason: error.to_string(),
-    };
-    let mut unpacked = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, Stream::new(bytes.clone(), 0)));
-    let mut spool = Spool::new().map_err(fail)?;
+fn gunzip(name: &str, bytes: &Watched) -> Result<Bytes, DataError> {
+    let not_kept = |error: std::io::Error| DataError::Read { name: name.to_owned(), reason: bytes.not_kept(&error) };
+    let mut unpacked = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, bytes.stream(0)));
+    let mut spool = Spool::new().map_err(not_kept)?;
     let mut buffer = vec![0; 1 << 16];
     loop {
-        match unpacked.read(&mut buffer) {
+        let read = unpacked.read(&mut buffer);
+        if let Some(error) = bytes.trouble(name) {
+            return Err(error);
+        }
+        match read {
             Ok(0) => break,
-            Ok(count) => std::io::Write::write_all(&mut spool, &buffer[..count]).map_err(fail)?,
+            Ok(count) => std::io::Write::write_all(&mut spool, &buffer[..count]).map_err(not_kept)?,
             // What came before a tear may hold pictures.
             Err(error) if !spool.is_empty() => {
                 log::warn!("{name}: unpacked up to byte {} only: {error}", spool.len());
                 break;
             }
-            Err(error) => return Err(fail(error)),
+            Err(error) => {
+                let reason = error.to_string();
+                return Err(DataError::Container { name: name.to_owned(), kind: "a gzip file", reason });
+            }
         }
     }
-    spool.finish().map_err(fail)
+    spool.finish().map_err(not_kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::data::watched::tests::broken;
+
+    #[test]
+    fn what_cannot_be_read_is_no_damage() {
+        let mut archive = ::tar::Builder::new(Vec::new());
+        for name in ["a.png", "b.png"] {
+            let mut header = ::tar::Header::new_gnu();
+            header.set_size(2000);
+            archive.append_data(&mut header, name, &[7; 2000][..]).expect("appended");
+        }
+        let whole = archive.into_inner().expect("a tar archive");
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        packed.write_all(&whole).expect("packed");
+        let packed = packed.finish().expect("a gzip file");
+        for bytes in [whole, packed] {
+            let (half, length) = (bytes.len() / 2, bytes.len() as u64);
+            // The same bytes as a file that was cut off, and as one of which the rest cannot be had.
+            let cut = open_container("x.tar", Bytes::Memory(bytes[..half].to_vec().into())).expect("what is there");
+            assert_eq!(cut.len(), 1);
+            let error = open_container("x.tar", broken(&bytes[..half], length)).err().expect("unreadable");
+            assert!(matches!(&error, DataError::Read { name, .. } if name == "x.tar"), "{error}");
+        }
+    }
 }

@@ -17,6 +17,14 @@ pub fn few(names: &[String], count: usize) -> String {
     named.join(", ") + &more
 }
 
+/// The files of a folder of which none can be decoded, where `tried` of them were tried.
+fn of_files(tried: usize, files: usize) -> String {
+    match tried < files {
+        true => format!("the {tried} that were tried of its {files} picture files"),
+        false => format!("its {files} picture files"),
+    }
+}
+
 /// Why a picture or a data set cannot be used. Each message names the file or folder, what was
 /// found there and what was expected.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -119,14 +127,17 @@ pub enum DataError {
 
     /// The folder holds picture files, but not one that decodes.
     #[error(
-        "{}: none of its {files} picture files can be decoded, expected at least one; the first: {first}",
-        path.display()
+        "{}: none of {} can be decoded, expected at least one; the first: {first}",
+        path.display(),
+        of_files(*tried, *files)
     )]
     NoReadablePicture {
         /// The folder asked for.
         path: PathBuf,
         /// Number of files with a picture's extension.
         files: usize,
+        /// How many of them were tried, from everywhere among them.
+        tried: usize,
         /// What is wrong with the first of them.
         first: Box<DataError>,
     },

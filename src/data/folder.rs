@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 use super::archive::unique;
+use super::container::is_container;
+use super::error::few;
 use super::places::once;
 use super::source::folder;
 use super::{DataError, Raw, Source};
@@ -18,6 +20,9 @@ pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "
 /// The most bytes a picture file may have: more than any picture of
 /// [`MAX_PIXELS`](super::MAX_PIXELS) needs.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// Files of a folder that are tried before it is given up.
+const MOST_TRIED: usize = 64;
 
 /// A file of a set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,21 +63,28 @@ impl FolderSource {
     ///
     /// Symbolic links are followed, but not in circles; a file to which several paths lead is taken
     /// by the first of them. What cannot be listed (a broken link, a closed folder) is logged and
-    /// left out.
+    /// left out. Of a folder that holds containers too a warning says that they are not used.
     ///
     /// # Errors
     /// When `dir` does not exist, is not a folder or cannot be listed, has no file with one of
-    /// the [`EXTENSIONS`], or none that decodes.
+    /// the [`EXTENSIONS`], or none that decodes among some from everywhere in it.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, DataError> {
         let dir = dir.as_ref();
         check_folder(dir)?;
-        Self::of_entries(dir, list(dir, has_extension))
+        let files = list(dir, |path| has_extension(path) || is_container_file(path));
+        let (pictures, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| has_extension(&file.path));
+        if !pictures.is_empty() && !others.is_empty() {
+            let (count, names) = (others.len(), others.into_iter().map(|file| file.name).collect::<Vec<_>>());
+            let (dir, names) = (dir.display(), few(&names, count));
+            log::warn!("{dir}: {names} not used: a folder that holds pictures is read for them alone");
+        }
+        Self::of_entries(dir, pictures)
     }
 
     /// The files `files`, a name and a path each, of the folder or list at `path`.
     ///
     /// # Errors
-    /// When there is none, or none that decodes.
+    /// When there is none, or none that decodes among some from everywhere.
     pub fn of_files(path: &Path, files: Vec<(String, PathBuf)>) -> Result<Self, DataError> {
         Self::of_entries(path, files.into_iter().map(|(name, path)| Entry { name, path, target: None }).collect())
     }
@@ -89,11 +101,11 @@ impl FolderSource {
         Self { labels, ..self }
     }
 
-    /// Fails unless at least one picture decodes. Stops at the first that does.
+    /// Fails unless at least one of some pictures from everywhere decodes. Stops at the first that does.
     fn check_readable(&self, dir: &Path) -> Result<(), DataError> {
-        let mut first = None;
-        for index in 0..self.len() {
-            match self.load(index, Some(1)) {
+        let (files, tried, mut first) = (self.len(), self.len().min(MOST_TRIED), None);
+        for place in 0..tried {
+            match self.load(place * files / tried, Some(1)) {
                 Ok(_) => return Ok(()),
                 Err(error) => first = first.or(Some(error)),
             }
@@ -101,7 +113,7 @@ impl FolderSource {
         let path = dir.to_owned();
         Err(match first {
             None => DataError::NoPictures { path },
-            Some(first) => DataError::NoReadablePicture { path, files: self.len(), first: Box::new(first) },
+            Some(first) => DataError::NoReadablePicture { path, files, tried, first: Box::new(first) },
         })
     }
 }
@@ -150,15 +162,27 @@ fn is_run(folder: &Path) -> bool {
     folder.join("recipe.toml").is_file() && folder.join("checkpoints").is_dir()
 }
 
-/// Each wanted file under `dir`, once, by its relative name; sorted by it. Runs below it are passed over.
+/// Whether a folder called `name` below one that was asked for is none of the user's making: what is hidden, and what
+/// Synology's and Apple's systems keep beside pictures, by the names of these.
+pub fn is_passed_over(name: &str) -> bool {
+    name.starts_with('.') || ["@eaDir", "__MACOSX"].contains(&name)
+}
+
+/// Each wanted file under `dir`, once, by its relative name; sorted by it. Runs below it are passed over, and folders that
+/// [`is_passed_over`] tells.
 pub fn list(dir: &Path, wanted: impl Fn(&Path) -> bool) -> Vec<Entry> {
     let (mut files, mut linked) = (Vec::new(), false);
     let entered = |entry: &DirEntry| {
-        let is_run = entry.depth() > 0 && entry.file_type().is_dir() && is_run(entry.path());
-        if is_run {
-            log::info!("left out of {}: the run in {}", dir.display(), entry.path().display());
+        if entry.depth() == 0 || !entry.file_type().is_dir() {
+            return true;
         }
-        !is_run
+        let why = match is_passed_over(&entry.file_name().to_string_lossy()) {
+            true => "what is hidden or a system's",
+            false if is_run(entry.path()) => "the run",
+            false => return true,
+        };
+        log::info!("left out of {}: {why} in {}", dir.display(), entry.path().display());
+        false
     };
     for entry in WalkDir::new(dir).follow_links(true).into_iter().filter_entry(entered) {
         let entry = match entry {
@@ -184,11 +208,19 @@ pub fn list(dir: &Path, wanted: impl Fn(&Path) -> bool) -> Vec<Entry> {
     files
 }
 
+/// Whether a file is what macOS keeps beside another, for what other systems have no place for.
+fn is_beside(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"._"))
+}
+
+/// Whether the file at `path` is likely to be a container, by its name.
+pub fn is_container_file(path: &Path) -> bool {
+    !is_beside(path) && path.file_name().is_some_and(|name| is_container(&name.to_string_lossy()))
+}
+
 /// Whether the name of a file is that of a picture.
-///
-/// macOS keeps what other systems have no place for in files beside, whose names begin with `._`: they are none.
 pub fn has_extension(path: &Path) -> bool {
-    if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"._")) {
+    if is_beside(path) {
         return false;
     }
     let extension = path.extension().and_then(|extension| extension.to_str());

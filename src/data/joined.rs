@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::parallel::each;
 use super::places::Places;
 use super::{DataError, Picture, Raw, Source, Split, open, split};
 
@@ -112,7 +113,7 @@ pub fn join(mut sources: Vec<Arc<dyn Source>>) -> Arc<dyn Source> {
 /// # Errors
 /// Those of [`open`].
 pub fn open_all(specs: &[String]) -> Result<(Arc<dyn Source>, Split), DataError> {
-    let sources: Vec<Arc<dyn Source>> = specs.iter().map(|spec| open(spec)).collect::<Result<_, _>>()?;
+    let sources = each(specs, |spec| open(spec))?;
     let kept = kept(specs, &sources);
     let (mut parts, mut joint, mut first) = (Vec::new(), Split::default(), 0);
     for (source, kept) in sources.into_iter().zip(kept) {

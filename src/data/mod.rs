@@ -24,6 +24,7 @@ mod list;
 mod loader;
 mod npy;
 mod open;
+mod parallel;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod picture;
@@ -37,6 +38,7 @@ mod source;
 mod split;
 mod tar;
 mod text;
+mod watched;
 mod zip;
 
 pub use beside::load_all_beside;

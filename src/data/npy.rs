@@ -1,8 +1,10 @@
 //! NumPy's `.npy` files: a header written as a Python dictionary, then the numbers.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::array::{ArraySource, Layout, Number};
+use super::watched::Watched;
 use super::{DataError, Source};
 use crate::platform::Bytes;
 
@@ -19,26 +21,74 @@ pub fn is_npy(head: &[u8]) -> bool {
 ///
 /// # Errors
 /// [`DataError::Container`] where it holds no pictures, or numbers of another type than bytes and floats.
-pub fn open(name: &str, bytes: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError> {
-    let fail = |reason: String| DataError::Container { name: name.to_owned(), kind: "a NumPy array", reason };
-    let read = |at: u64, count: u64| bytes.read(at, count).map_err(|error| fail(error.to_string()));
-    let head = read(0, 12)?;
-    let (at, length) = match head.as_slice() {
-        [.., 1, _, a, b, _, _] => (10, u64::from(u16::from_le_bytes([*a, *b]))),
-        [.., 2 | 3, _, a, b, c, d] => (12, u64::from(u32::from_le_bytes([*a, *b, *c, *d]))),
-        _ => return Err(fail("expected version 1, 2 or 3 of the format".to_owned())),
-    };
-    if !is_npy(&head) || length > MOST_HEADER {
-        return Err(fail(format!("a header of {length} bytes; expected {MOST_HEADER} at most")));
+pub fn open(name: &str, bytes: &Watched) -> Result<Arc<dyn Source>, DataError> {
+    let source = Array::read(bytes, 0..bytes.size()).and_then(|array| array.pictures(name));
+    match source {
+        Ok(source) => Ok(Arc::new(source)),
+        Err(reason) => Err(DataError::Container { name: name.to_owned(), kind: "a NumPy array", reason }),
     }
-    let header = read(at, length)?;
-    let header = String::from_utf8_lossy(&header);
-    let layout = layout(&header).map_err(fail)?;
-    Ok(Arc::new(ArraySource::new(name, bytes.clone(), at + length, layout).map_err(fail)?))
 }
 
-/// What the header tells.
-fn layout(header: &str) -> Result<Layout, String> {
+/// An array by what its header tells.
+#[derive(Debug)]
+pub struct Array {
+    /// Its extents.
+    pub shape: Vec<u64>,
+    /// How its pictures lie, or why there are none.
+    layout: Result<Layout, String>,
+    bytes: Arc<Bytes>,
+    /// Where its numbers are.
+    place: Range<u64>,
+}
+
+impl Array {
+    /// The array whose file lies at the bytes `place`.
+    ///
+    /// # Errors
+    /// What is wrong with its header.
+    pub fn read(bytes: &Watched, place: Range<u64>) -> Result<Array, String> {
+        let read =
+            |at: u64, count: u64| bytes.read(place.start.saturating_add(at), count).map_err(|error| error.to_string());
+        let head = read(0, 12)?;
+        let (at, length) = match head.as_slice() {
+            [.., 1, _, a, b, _, _] => (10, u64::from(u16::from_le_bytes([*a, *b]))),
+            [.., 2 | 3, _, a, b, c, d] => (12, u64::from(u32::from_le_bytes([*a, *b, *c, *d]))),
+            _ => return Err("expected version 1, 2 or 3 of the format".to_owned()),
+        };
+        if !is_npy(&head) || length > MOST_HEADER {
+            return Err(format!("a header of {length} bytes; expected {MOST_HEADER} at most"));
+        }
+        let header = read(at, length)?;
+        let header = String::from_utf8_lossy(&header);
+        let shape = shape(&header)?;
+        let layout = layout(&header, &shape);
+        Ok(Array { shape, layout, bytes: bytes.bytes(), place: place.start + at + length..place.end })
+    }
+
+    /// How many pictures it holds.
+    pub fn count(&self) -> Option<u64> {
+        self.layout.as_ref().ok().map(|layout| layout.count)
+    }
+
+    /// Its pictures, named after it.
+    ///
+    /// # Errors
+    /// Why it holds none.
+    pub fn pictures(self, name: &str) -> Result<ArraySource, String> {
+        ArraySource::new(name, self.bytes, self.place, self.layout?)
+    }
+}
+
+/// The extents that a header tells.
+fn shape(header: &str) -> Result<Vec<u64>, String> {
+    let shape = value(header, "shape")?;
+    let extents = shape.trim_matches(['(', ')']).split(',').map(str::trim).filter(|extent| !extent.is_empty());
+    let extents: Result<Vec<u64>, _> = extents.map(str::parse).collect();
+    extents.map_err(|_| format!("a shape of {shape}"))
+}
+
+/// How the pictures of an array of this shape lie.
+fn layout(header: &str, shape: &[u64]) -> Result<Layout, String> {
     let kind = value(header, "descr")?.trim_matches(['\'', '"']);
     let number = match kind {
         "|u1" | "u1" | "<u1" | ">u1" => Number::U8,
@@ -49,10 +99,7 @@ fn layout(header: &str) -> Result<Layout, String> {
     if value(header, "fortran_order")? != "False" {
         return Err("its axes are in Fortran's order; expected C's (numpy.ascontiguousarray)".to_owned());
     }
-    let shape = value(header, "shape")?;
-    let extents = shape.trim_matches(['(', ')']).split(',').map(str::trim).filter(|extent| !extent.is_empty());
-    let extents: Result<Vec<u64>, _> = extents.map(str::parse).collect();
-    Layout::of(&extents.map_err(|_| format!("a shape of {shape}"))?, number)
+    Layout::of(shape, number)
 }
 
 /// What stands behind `key` in the dictionary, to the next comma outside parentheses.
@@ -74,6 +121,7 @@ mod tests {
 
     #[test]
     fn headers_as_numpy_writes_them() {
+        let layout = |header: &str| layout(header, &shape(header)?);
         let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (60000, 28, 28), }          \n";
         let want = Layout { count: 60000, size: [28, 28], channels: 1, planes: false, number: Number::U8 };
         assert_eq!(layout(header), Ok(want));

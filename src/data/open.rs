@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::container::{is_container, open_file};
-use super::folder::{has_extension, list};
+use super::folder::{has_extension, is_container_file, is_passed_over, list};
 use super::joined::join;
 use super::list as text_list;
+use super::parallel::each;
 use super::{DataError, FolderSource, SampleSource, Source};
 
 /// The word that stands for the built-in photographs.
@@ -27,8 +28,9 @@ pub fn absolute(spec: &str) -> String {
 /// Opens a data set: the built-in photographs for [`SAMPLE`], a folder of pictures or of containers, a text file that
 /// lists pictures, or a container (see [`open_file`]).
 ///
-/// Of a folder with picture files these alone are taken; of one without, the containers in it. What is itself called
-/// `sample` is reached as `./sample`.
+/// Of a folder with picture files these alone are taken; of one without, the containers in it. Folders whose names begin
+/// with a dot, and those that systems keep beside pictures, are passed over. What is itself called `sample` is reached as
+/// `./sample`.
 ///
 /// # Errors
 /// Those of [`FolderSource::open`] and [`open_file`].
@@ -51,9 +53,16 @@ pub fn open(spec: &str) -> Result<Arc<dyn Source>, DataError> {
     }
 }
 
-/// Of the paths of a folder's files, those that [`open`] would take of it: pictures, or where there are none containers.
+/// Of the paths of a folder's files, which begin with its name, those that [`open`] would take of it: pictures, or where
+/// there are none containers.
 pub fn choose(paths: Vec<String>) -> Vec<String> {
-    let (pictures, others): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| has_extension(Path::new(path)));
+    let taken = |path: &String| {
+        let mut below: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).skip(1).collect();
+        below.pop();
+        !below.into_iter().any(is_passed_over)
+    };
+    let (pictures, others): (Vec<_>, Vec<_>) =
+        paths.into_iter().filter(taken).partition(|path| has_extension(Path::new(path)));
     if !pictures.is_empty() {
         return pictures;
     }
@@ -61,13 +70,17 @@ pub fn choose(paths: Vec<String>) -> Vec<String> {
 }
 
 /// The containers in a folder and those below it, as one data set. One that cannot be used, such as a file of labels,
-/// is logged and left out.
+/// is logged and left out; what the system fails to read is an error, as the set would be another without it.
 fn containers(folder: &Path) -> Result<Arc<dyn Source>, DataError> {
-    let wanted = |path: &Path| path.file_name().is_some_and(|name| is_container(&name.to_string_lossy()));
-    let files = list(folder, wanted);
+    let files = list(folder, is_container_file);
+    // On a disk far away it is waiting that takes the time.
+    let opened = each(&files, |file| match open_file(&file.name, &file.path) {
+        Err(error @ DataError::Read { .. }) => Err(error),
+        opened => Ok(opened),
+    })?;
     let (mut sources, mut trouble) = (Vec::new(), None);
-    for file in &files {
-        match open_file(&file.name, &file.path) {
+    for opened in opened {
+        match opened {
             Ok(source) => sources.push(source),
             Err(error) => {
                 log::warn!("left out: {error}");
@@ -105,5 +118,7 @@ mod tests {
             ["a/c.zip", "e/train-images-idx3-ubyte"]
         );
         assert!(chosen(&["readme.md", "jpg"]).is_empty());
+        let hidden = ["/.a/b.jpg", "/.a/.thumbs/b.jpg", "a/@eaDir/b.jpg/c.jpg", "a/b/__MACOSX/c.jpg", ".d.jpg"];
+        assert_eq!(chosen(&hidden), ["/.a/b.jpg", ".d.jpg"]);
     }
 }

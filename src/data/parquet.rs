@@ -3,7 +3,7 @@
 //! Pages are compressed and hold many pictures each, so that none can be read on its own: the column is unpacked into a
 //! temporary file once, page by page.
 
-use std::io::Write as _;
+use std::io::{BufReader, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -15,8 +15,9 @@ use parquet::file::reader::{ChunkReader, FileReader as _, Length, SerializedFile
 use parquet::schema::types::ColumnDescriptor;
 
 use super::archive::{ArchiveSource, Member, Packing};
+use super::watched::{Watched, WatchedStream};
 use super::{DataError, MAX_FILE_BYTES, Source};
-use crate::platform::{Bytes, Spool, Stream};
+use crate::platform::{Bytes, Spool};
 
 /// Pictures read at a time.
 const AT_ONCE: usize = 16;
@@ -27,7 +28,7 @@ const COLUMNS: [&str; 10] = ["bytes", "image", "img", "jpg", "jpeg", "png", "web
 const LABELS: [&str; 6] = ["label", "labels", "class", "cls", "category", "target"];
 
 /// A file as the Parquet library reads it.
-struct Pages(Arc<Bytes>);
+struct Pages(Watched);
 
 impl Length for Pages {
     fn len(&self) -> u64 {
@@ -36,10 +37,11 @@ impl Length for Pages {
 }
 
 impl ChunkReader for Pages {
-    type T = Stream<Arc<Bytes>>;
+    // Heads of pages are read byte by byte.
+    type T = BufReader<WatchedStream>;
 
     fn get_read(&self, start: u64) -> Parquet<Self::T> {
-        Ok(Stream::new(self.0.clone(), start))
+        Ok(BufReader::new(self.0.stream(start)))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Parquet<bytes::Bytes> {
@@ -55,7 +57,7 @@ impl ChunkReader for Pages {
 ///
 /// # Errors
 /// [`DataError::Container`] where it is damaged, or has no column of pictures.
-pub fn open(name: &str, bytes: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError> {
+pub fn open(name: &str, bytes: &Watched) -> Result<Arc<dyn Source>, DataError> {
     let fail = |reason: String| DataError::Container { name: name.to_owned(), kind: "a Parquet file", reason };
     // The library asserts where a damaged file contradicts itself.
     let unpacked = catch_unwind(AssertUnwindSafe(|| unpack(name, bytes)));
@@ -114,10 +116,21 @@ fn labels(reader: ColumnReader, rows: usize, there: i16) -> Parquet<Vec<Option<S
     }
 }
 
-fn unpack(name: &str, bytes: Arc<Bytes>) -> Result<(Bytes, Vec<Member>), String> {
-    let text = |error: ParquetError| error.to_string();
-    let disk = |error: std::io::Error| error.to_string();
-    let file = SerializedFileReader::new(Pages(bytes)).map_err(text)?;
+/// The library's error in words.
+fn text(error: ParquetError) -> String {
+    let told = error.to_string();
+    match told.split_once("Disabled feature at compile time: ") {
+        Some((_, packing)) => format!(
+            "it is compressed by {packing}; expected snappy, gzip, LZ4 or none, as pyarrow writes it anew: \
+             pyarrow.parquet.write_table(pyarrow.parquet.read_table(OLD), NEW, compression=\"snappy\")"
+        ),
+        None => told,
+    }
+}
+
+fn unpack(name: &str, bytes: &Watched) -> Result<(Bytes, Vec<Member>), String> {
+    let disk = |error: std::io::Error| bytes.not_kept(&error);
+    let file = SerializedFileReader::new(Pages(bytes.clone())).map_err(text)?;
     let schema = file.metadata().file_metadata().schema_descr_ptr();
     let columns = schema.columns();
     let found = columns.iter().enumerate().filter_map(|(index, column)| Some((rank(column)?, index))).min();
@@ -168,4 +181,20 @@ fn unpack(name: &str, bytes: Arc<Bytes>) -> Result<(Bytes, Vec<Member>), String>
         }
     }
     Ok((spool.finish().map_err(disk)?, members))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_library_was_built_without_is_told_with_a_remedy() {
+        let error = |text: &str| ParquetError::General(text.to_owned());
+        let told = text(error("Disabled feature at compile time: zstd"));
+        assert!(
+            told.starts_with("it is compressed by zstd; expected snappy") && told.contains("write_table"),
+            "{told}"
+        );
+        assert_eq!(text(error("odd")), "Parquet error: odd");
+    }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::archive::{ArchiveSource, Member, Packing};
 use super::folder::has_extension;
+use super::watched::Watched;
 use super::{DataError, Source};
-use crate::platform::{Bytes, Stream};
 
 /// Where the word `ustar` stands in a header.
 const MAGIC: std::ops::Range<usize> = 257..262;
@@ -33,10 +33,10 @@ fn sample(inner: &str) -> &str {
 /// An archive that is cut short gives those before the cut, with a warning.
 ///
 /// # Errors
-/// [`DataError::Container`] where there is none.
-pub fn open(name: &str, bytes: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError> {
+/// [`DataError::Container`] where there is none, [`DataError::Read`] where the system fails to read on.
+pub fn open(name: &str, bytes: &Watched) -> Result<Arc<dyn Source>, DataError> {
     let fail = |reason: String| DataError::Container { name: name.to_owned(), kind: "a tar archive", reason };
-    let mut archive = tar::Archive::new(Stream::new(bytes.clone(), 0));
+    let mut archive = tar::Archive::new(bytes.stream(0));
     let (mut members, mut trouble) = (Vec::new(), None);
     // Of each member; a class may stand before or behind its picture.
     let (mut samples, mut classes) = (Vec::new(), HashMap::new());
@@ -75,6 +75,9 @@ pub fn open(name: &str, bytes: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError>
     for (member, sample) in members.iter_mut().zip(&samples) {
         member.label = classes.get(sample).cloned();
     }
+    if let Some(error) = bytes.trouble(name) {
+        return Err(error);
+    }
     match (members.is_empty(), trouble) {
         (true, Some(trouble)) => Err(fail(trouble)),
         (true, None) => Err(fail(super::container::NO_PICTURE.to_owned())),
@@ -82,7 +85,7 @@ pub fn open(name: &str, bytes: Arc<Bytes>) -> Result<Arc<dyn Source>, DataError>
             if let Some(trouble) = trouble {
                 log::warn!("{name}: only the first {} pictures can be read: {trouble}", members.len());
             }
-            Ok(Arc::new(ArchiveSource::new(bytes, members)))
+            Ok(Arc::new(ArchiveSource::new(bytes.bytes(), members)))
         }
     }
 }

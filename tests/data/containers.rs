@@ -12,7 +12,7 @@ use unmask::data::{DataError, Labels, Picture, Source, census, decode, load_all,
 use super::{listen, logged, png, quarters};
 
 /// Three different pictures, as files.
-fn pictures() -> [(&'static str, Vec<u8>); 3] {
+pub fn pictures() -> [(&'static str, Vec<u8>); 3] {
     let turned = |degrees: u32| match degrees {
         90 => quarters().rotate90(),
         180 => quarters().rotate180(),
@@ -21,7 +21,7 @@ fn pictures() -> [(&'static str, Vec<u8>); 3] {
     [("cat/a.png", png(turned(0))), ("cat/b.png", png(turned(90))), ("dog/c.png", png(turned(180)))]
 }
 
-fn tar(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub fn tar(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for (name, bytes) in files {
         let mut header = tar::Header::new_gnu();
@@ -38,7 +38,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packed.finish().expect("a gzip file")
 }
 
-fn zip(files: &[(&str, Vec<u8>)], method: zip::CompressionMethod) -> Vec<u8> {
+pub fn zip(files: &[(&str, Vec<u8>)], method: zip::CompressionMethod) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in files {
         let options = zip::write::SimpleFileOptions::default().compression_method(method);
@@ -48,7 +48,7 @@ fn zip(files: &[(&str, Vec<u8>)], method: zip::CompressionMethod) -> Vec<u8> {
     archive.finish().expect("a zip archive").into_inner()
 }
 
-fn npy(kind: &str, shape: &str, numbers: &[u8]) -> Vec<u8> {
+pub fn npy(kind: &str, shape: &str, numbers: &[u8]) -> Vec<u8> {
     let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
@@ -115,7 +115,7 @@ fn parquet(files: &[(&str, Vec<u8>)], told: Told) -> Vec<u8> {
     bytes
 }
 
-fn open_at(path: &Path) -> std::sync::Arc<dyn Source> {
+pub fn open_at(path: &Path) -> std::sync::Arc<dyn Source> {
     open(path.to_str().expect("UTF-8")).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -218,6 +218,34 @@ fn a_folder_of_shards_is_one_data_set() {
 }
 
 #[test]
+fn many_shards_keep_their_order() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let [(_, a), ..] = pictures();
+    for index in 0..200 {
+        fs::write(dir.path().join(format!("{index:03}.tar")), tar(&[("a.png", a.clone())])).expect("written");
+    }
+    let source = open_at(dir.path());
+    let names: Vec<String> = (0..200).map(|index| format!("{index:03}.tar/a.png")).collect();
+    assert!((0..source.len()).map(|index| source.name(index)).eq(names.iter().map(String::as_str)));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_shard_that_the_system_does_not_open_is_not_left_out() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("0.tar"), tar(&pictures())).expect("written");
+    let closed = dir.path().join("1.tar");
+    fs::write(&closed, tar(&pictures())).expect("written");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).expect("closed");
+    // Who may read everything finds nothing closed.
+    if fs::File::open(&closed).is_err() {
+        let error = open(dir.path().to_str().expect("UTF-8")).err().expect("an error").to_string();
+        assert!(error.contains("1.tar: cannot be read: "), "{error}");
+    }
+}
+
+#[test]
 fn lists_name_files_beside_them() {
     let dir = tempfile::tempdir().expect("a folder");
     for (name, bytes) in pictures() {
@@ -308,6 +336,7 @@ fn arrays_give_their_pictures() {
         zip(&[("y.npy", npy("<i8", "(3,)", &[0; 24])), ("x.npy", last.clone())], zip::CompressionMethod::Deflated);
     for (name, inner, file) in [
         ("last.npy", "last.npy", last.clone()),
+        ("stored.npz", "stored.npz/x", zip(&[("x.npy", last.clone())], zip::CompressionMethod::Stored)),
         ("first.npy", "first.npy", npy("|u1", &format!("(3, 3, {height}, {width})"), &planes)),
         ("floats.npy", "floats.npy", npy("<f4", &format!("(3, {height}, {width}, 3)"), &floats)),
         ("all.npz", "all.npz/x", arrays),
@@ -321,6 +350,10 @@ fn arrays_give_their_pictures() {
             assert_eq!(source.load(index, None), Ok(want), "{name}");
         }
     }
+    let source =
+        open_given(vec![("cat/mnist.npz".to_owned(), zip(&[("x_train.npy", last)], zip::CompressionMethod::Stored))]);
+    let source = source.expect("a source");
+    assert_eq!((source.name(2), source.label(2)), ("cat/mnist.npz/x_train/2", None));
     let grey = open_given(vec![("grey.npy".to_owned(), npy("|u1", "(2, 1, 2)", &[1, 2, 3, 4]))]).expect("a source");
     assert_eq!(grey.load(1, None).expect("a picture").pixels, [3, 3, 3, 255, 4, 4, 4, 255]);
 }

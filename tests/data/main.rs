@@ -3,6 +3,7 @@
 mod containers;
 mod damage;
 mod decoding;
+mod members;
 mod prefetch;
 mod sources;
 

@@ -212,6 +212,55 @@ fn folders_without_pictures_say_what_is_wrong() {
 }
 
 #[test]
+fn some_files_from_everywhere_tell_whether_a_folder_is_of_use() {
+    let dir = tempfile::tempdir().unwrap();
+    for index in 0..130 {
+        write(dir.path(), &format!("{index:03}.png"), b"some text");
+    }
+    let error = FolderSource::open(dir.path()).err().unwrap().to_string();
+    assert!(
+        error.contains("none of the 64 that were tried of its 130 picture files can be decoded")
+            && error.contains("000.png"),
+        "{error}"
+    );
+    // The whole first half is broken; of what follows every second one is tried.
+    for index in 90..130 {
+        write(dir.path(), &format!("{index:03}.png"), &png(quarters()));
+    }
+    assert_eq!(FolderSource::open(dir.path()).unwrap().len(), 130);
+}
+
+#[test]
+fn folders_that_are_hidden_or_a_systems_are_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let photo = png(quarters());
+    for name in [".git/a.png", "cat/@eaDir/a.jpg/SYNOPHOTO_THUMB.jpg", "__MACOSX/cat/a.png", "cat/.thumbs/a.png"] {
+        write(dir.path(), &format!(".hidden/{name}"), &photo);
+    }
+    for name in ["cat/a.png", "cat/.b.png", "cat/._c.png"] {
+        write(dir.path(), &format!(".hidden/{name}"), &photo);
+    }
+    // The folder that was asked for may be hidden itself.
+    assert_eq!(names(&FolderSource::open(dir.path().join(".hidden")).unwrap()), ["cat/.b.png", "cat/a.png"]);
+    assert!(matches!(FolderSource::open(dir.path()), Err(DataError::NoPictures { .. })));
+}
+
+#[test]
+fn containers_beside_pictures_are_told_of() {
+    listen();
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "a.png", &png(quarters()));
+    write(dir.path(), "notes.txt", b"no container");
+    let warned = format!("WARN {}: ", dir.path().display());
+    assert_eq!(names(&*open(dir.path().to_str().unwrap()).unwrap()), ["a.png"]);
+    assert_eq!(logged(&warned), 0);
+    write(dir.path(), "in/1.tar", b"");
+    write(dir.path(), "2.zip", b"");
+    assert_eq!(names(&*open(dir.path().to_str().unwrap()).unwrap()), ["a.png"]);
+    assert_eq!(logged(&format!("{warned}2.zip, in/1.tar not used: a folder that holds pictures")), 1);
+}
+
+#[test]
 fn undecodable_files_are_logged_counted_and_skipped() {
     listen();
     let dir = tempfile::tempdir().unwrap();
