@@ -58,13 +58,11 @@ fn interface() -> clap::Command {
 /// To be called first of all, while there is one thread.
 pub fn main(window: Option<Window>) -> ExitCode {
     platform::quiet_drivers();
-    let matches = interface().get_matches();
+    // Shells of Windows leave `*` and `?` to programs.
+    let matches = interface().get_matches_from(wild::args_os());
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let level = if cli.common.quiet { "error" } else { "warn" };
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(format!("{level},wgpu_hal=off")))
-        .format_timestamp(None)
-        .format_target(false)
-        .init();
+    progress::log_to_stderr(&format!("{level},wgpu_hal=off"));
     let common = cli.common;
     let result = match cli.command {
         None => window::run(&common, window),

@@ -2,12 +2,64 @@
 
 use std::fmt::{Arguments, Display};
 use std::io::{self, Write as _};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
+use log::Log as _;
 
 use super::args::Common;
+
+/// Bars that may be drawn at the moment; of these there is hardly ever more than one.
+static BARS: Mutex<Vec<WeakProgressBar>> = Mutex::new(Vec::new());
+
+/// Lets `write` write to the terminal while no bar is drawn there, so that nothing is appended to one. Whatever prints
+/// anything has to come by here, and only once: `write` must not do so again.
+fn beside_bars<T>(write: impl FnOnce() -> T) -> T {
+    let bar = {
+        // A list of what there is is whole whoever panicked.
+        let mut bars = BARS.lock().unwrap_or_else(PoisonError::into_inner);
+        bars.retain(|bar| bar.upgrade().is_some_and(|bar| !bar.is_finished()));
+        bars.last().and_then(WeakProgressBar::upgrade)
+    };
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// The log, whose lines take the place of the bar.
+struct Log(env_logger::Logger);
+
+impl log::Log for Log {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.0.matches(record) {
+            beside_bars(|| self.0.log(record));
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+/// Writes what is logged to stderr: what `RUST_LOG` asks for, or else what `filter` does. To be called once.
+pub fn log_to_stderr(filter: &str) {
+    let logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(filter))
+        .format_timestamp(None)
+        .format_target(false)
+        .build();
+    let level = logger.filter();
+    // Where there is one already, it stays.
+    if log::set_boxed_logger(Box::new(Log(logger))).is_ok() {
+        log::set_max_level(level);
+    }
+}
 
 /// A bar over `steps`, drawn on stderr unless quiet or JSON; starts at `done`.
 pub fn bar(common: &Common, steps: u64, done: u64) -> ProgressBar {
@@ -19,6 +71,9 @@ pub fn bar(common: &Common, steps: u64, done: u64) -> ProgressBar {
     // A template that does not parse would show a plain bar.
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {elapsed} left {eta}") {
         bar.set_style(style.progress_chars("━╸─"));
+    }
+    if !bar.is_hidden() {
+        BARS.lock().unwrap_or_else(PoisonError::into_inner).push(bar.downgrade());
     }
     bar.set_position(done);
     bar.reset_eta();
@@ -47,7 +102,7 @@ pub struct ReaderLeft;
 /// # Errors
 /// [`ReaderLeft`], and the system's, such as a full disk.
 pub fn print(text: Arguments<'_>) -> anyhow::Result<()> {
-    match io::stdout().lock().write_fmt(text) {
+    match beside_bars(|| io::stdout().lock().write_fmt(text)) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderLeft.into()),
         written => written.context("standard output cannot be written"),
     }
@@ -89,5 +144,25 @@ pub fn told(error: &anyhow::Error) -> String {
 
 /// A line on stderr; where nobody reads it, work goes on all the same.
 pub fn complain(text: impl Display) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = beside_bars(|| writeln!(io::stderr(), "{text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_no_more_stops_nobody() {
+        let drawn = || BARS.lock().expect("no panics").len();
+        let quiet = Common { quiet: true, ..Common::default() };
+        let hidden = bar(&quiet, 3, 0);
+        assert_eq!((hidden.is_hidden(), drawn()), (true, 0));
+        let bars = [(); 2].map(|()| ProgressBar::hidden());
+        BARS.lock().expect("no panics").extend(bars.iter().map(ProgressBar::downgrade));
+        assert_eq!((beside_bars(|| 7), drawn()), (7, 2));
+        bars[0].finish();
+        assert_eq!((beside_bars(|| 8), drawn()), (8, 1));
+        drop(bars);
+        assert_eq!((beside_bars(|| 9), drawn()), (9, 0));
+    }
 }

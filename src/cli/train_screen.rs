@@ -31,8 +31,8 @@ impl<'a> TrainScreen<'a> {
             Event::Step(line) => self.step(line),
             Event::HeldOut { step, loss } => {
                 self.held_out = Some(*loss);
-                if let Some(bar) = &self.progress {
-                    bar.suspend(|| say(self.common, format_args!("step {step}: held-out loss {loss:.4}")));
+                if self.progress.is_some() {
+                    say(self.common, format_args!("step {step}: held-out loss {loss:.4}"));
                 }
             }
             Event::Saved(path) | Event::Preview(path) => log::info!("wrote {}", path.display()),
