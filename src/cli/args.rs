@@ -172,8 +172,9 @@ impl From<PrecisionArg> for Precision {
 #[command(allow_negative_numbers = true)]
 pub struct TrainArgs {
     /// `sample` for the built-in photographs, a folder of pictures (searched recursively) or of archives, a .txt that
-    /// lists pictures, or a tar, tar.gz, zip, IDX, NumPy or Parquet file; may be given several times [default: sample]
-    #[arg(long, value_name = "DIR|FILE|sample")]
+    /// lists pictures, or a tar, tar.gz, zip, IDX, NumPy or Parquet file; may be several, as by data/train-*.parquet, and
+    /// given several times [default: sample]
+    #[arg(long, num_args = 1.., value_name = "DIR|FILE|sample")]
     pub data: Vec<String>,
     /// micro, mini, tiny, small, base, large, huge, the name of a recipe (see `unmask recipe`), or a file ending in .toml
     /// [default: micro]
@@ -375,8 +376,9 @@ pub struct ReconstructArgs {
     /// A picture of the mask: patches that are dark in it are hidden
     #[arg(long, value_name = "MASK.png", conflicts_with_all = ["mask_ratio", "seed"])]
     pub mask: Option<PathBuf>,
-    /// Where to write the strips: a .png, .webp or .tiff for one picture, or a folder [default: reconstruction.png, of
-    /// several pictures the folder reconstructions]
+    /// Where to write the strips: a .png, .webp or .tiff for one picture, or a folder, in which they are called
+    /// NAME-reconstruction.png, those of several pictures with a number before [default: reconstruction.png, of several
+    /// pictures the folder reconstructions]
     #[arg(long, value_name = "OUT.png|DIR")]
     pub out: Option<PathBuf>,
     /// Also write input, mask and prediction as tensors

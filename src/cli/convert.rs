@@ -9,6 +9,7 @@ use serde_json::json;
 use super::args::{Common, ConvertArgs, To};
 use super::progress::{json_line, say};
 use super::weights;
+use crate::platform::write_whole;
 use crate::train::{OnnxPart, Opened, config_metadata, export_onnx, hub_config, hub_preprocessor, model_params};
 use crate::weights::{Layout, Storage, TensorSource as _, WeightsError, outputs, write_safetensors, write_torch};
 
@@ -154,5 +155,5 @@ pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
 
 fn write_json(path: &Path, value: &serde_json::Value) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value)? + "\n";
-    fs::write(path, text).with_context(|| path.display().to_string())
+    write_whole(path, text.as_bytes()).with_context(|| path.display().to_string())
 }

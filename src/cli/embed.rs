@@ -59,17 +59,22 @@ pub fn run(common: &Common, args: &EmbedArgs) -> anyhow::Result<()> {
     out!("{count} pictures, {width} numbers each -> {}, names -> {}", path.display(), names.display())
 }
 
-/// Fails where the file of names would replace one that was given.
+/// Fails where the file of names would replace one that was given, or one that no features lie beside: that is no other
+/// run's of this command.
 fn check_free(names: &Path, args: &EmbedArgs) -> anyhow::Result<()> {
     let is_names =
         |given: &Path| given.canonicalize().is_ok_and(|given| names.canonicalize().is_ok_and(|names| names == given));
-    match args.data.iter().find(|data| is_names(data.as_ref())) {
-        Some(data) => bail!(
-            "--out {}: {data} is to be read, and names of pictures would be written there; choose another --out",
-            args.out.display()
-        ),
-        None => Ok(()),
+    let out = args.out.display();
+    if let Some(data) = args.data.iter().find(|data| is_names(data.as_ref())) {
+        bail!("--out {out}: {data} is to be read, and names of pictures would be written there; choose another --out");
     }
+    if names.exists() && !args.out.exists() {
+        bail!(
+            "--out {out}: {} exists, and names of pictures would be written there; choose another --out",
+            names.display()
+        );
+    }
+    Ok(())
 }
 
 /// What was written.

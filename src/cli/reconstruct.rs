@@ -1,6 +1,7 @@
 //! `unmask reconstruct`: strips of pictures and what a model made of them.
 
 use std::collections::HashSet;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -13,6 +14,7 @@ use super::pixels::Pixels;
 use super::progress::{json_line, out, say};
 use crate::data::{self, FolderSource, Picture};
 use crate::gpu::Gpu;
+use crate::platform::write_whole;
 use crate::train::{Hidden, Reconstruction, Reconstructor};
 
 /// Runs `unmask reconstruct`.
@@ -61,8 +63,8 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
             };
             let result = model.reconstruct(picture, &hidden).await?;
             let [width, height] = result.strip_size;
-            image::save_buffer(out, &result.strip, width, height, image::ExtendedColorType::Rgba8)
-                .with_context(|| format!("{} cannot be written", out.display()))?;
+            let strip = encoded(out, &result.strip, [width, height])?;
+            write_whole(out, &strip).with_context(|| format!("{} cannot be written", out.display()))?;
             if let Some(pixels) = &mut pixels {
                 pixels.add(&if several { format!("{number}/") } else { String::new() }, &result)?;
             }
@@ -78,11 +80,21 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     })
 }
 
+/// The strip `pixels` as the file that the name `out` says. Made in memory, where a disk cannot run full half way.
+fn encoded(out: &Path, pixels: &[u8], [width, height]: [u32; 2]) -> anyhow::Result<Vec<u8>> {
+    let told = || out.display().to_string();
+    let format = ImageFormat::from_path(out).with_context(told)?;
+    let mut file = Cursor::new(Vec::new());
+    image::write_buffer_with_format(&mut file, pixels, width, height, image::ExtendedColorType::Rgba8, format)
+        .with_context(told)?;
+    Ok(file.into_inner())
+}
+
 /// Where strips go.
 enum Place {
     /// The one strip.
     File(PathBuf),
-    /// Each under its picture's name.
+    /// Each under a name after its picture's.
     Folder(PathBuf),
 }
 
@@ -91,8 +103,9 @@ impl Place {
     fn of(&self, number: usize, file: &Path, several: bool) -> PathBuf {
         let stem = || file.file_stem().unwrap_or_default().to_string_lossy();
         match self {
-            Place::Folder(folder) if several => folder.join(format!("{number:04}-{}.png", stem())),
-            Place::Folder(folder) => folder.join(format!("{}.png", stem())),
+            // The folder may be that of the pictures, and hold others of their names.
+            Place::Folder(folder) if several => folder.join(format!("{number:04}-{}-reconstruction.png", stem())),
+            Place::Folder(folder) => folder.join(format!("{}-reconstruction.png", stem())),
             Place::File(file) => file.clone(),
         }
     }

@@ -8,10 +8,15 @@ use serde_json::json;
 use super::args::{Common, RunsArgs};
 use super::chart;
 use super::progress::{json_line, out, print, say};
+use crate::platform::write_whole;
 use crate::train::{RunSummary, find_runs};
 
 /// Runs `unmask runs`.
 pub fn run(common: &Common, args: &RunsArgs) -> anyhow::Result<()> {
+    if let Some(file) = args.svg.as_ref().filter(|file| file.extension().is_none_or(|ending| ending != "svg")) {
+        // What lies there would be gone.
+        bail!("--svg {}: expected a name that ends in .svg", file.display());
+    }
     let runs: Vec<RunSummary> = args.folders.iter().flat_map(|folder| find_runs(folder)).collect();
     if runs.is_empty() {
         let folders: Vec<String> = args.folders.iter().map(|folder| folder.display().to_string()).collect();
@@ -36,7 +41,7 @@ pub fn run(common: &Common, args: &RunsArgs) -> anyhow::Result<()> {
         print(format_args!("\n{}", chart::text(&curves)))?;
     }
     if let Some(file) = &args.svg {
-        std::fs::write(file, chart::svg(&curves)).with_context(|| file.display().to_string())?;
+        write_whole(file, chart::svg(&curves).as_bytes()).with_context(|| file.display().to_string())?;
         say(common, format_args!("wrote {}", file.display()));
     }
     Ok(())
