@@ -169,8 +169,6 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
     assert_eq!(larger["patches"].as_u64(), Some(256));
     for (arguments, expected) in [
         (["reconstruct", &out_text, "--out", &out_text], "is one of the pictures themselves"),
-        // A folder is given the strip under the picture's own name.
-        (["reconstruct", &out_text, "--out", &folder_text], "is one of the pictures themselves"),
         (["reconstruct", &photo, "--pixels", &photo], "expected a name that ends in .safetensors"),
         (["reconstruct", &photo, "--heads", "8"], "need --weights"),
         (["reconstruct", &photo, "--mask-ratio", "-1"], "--mask-ratio -1: expected 0 to under 1"),
@@ -179,11 +177,17 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
         assert!(text(&failed.stderr).contains(expected), "{arguments:?}: {}", text(&failed.stderr));
     }
     assert_eq!(unmask(&["reconstruct", &photo, "--keep", "0", "--seed", "1"]).status.code(), Some(2));
+    // A folder is given the strip under a name of its own, and what stands there whole.
+    let before = fs::read(&out).expect("a strip");
+    let result = unmask(&["reconstruct", &out_text, "--out", &folder_text]);
+    assert!(result.status.success(), "{}", text(&result.stderr));
+    assert!(fs::read(&out).expect("a strip") == before);
+    assert_eq!(names(folder.path()), ["out-reconstruction.png", "out.png", "out.safetensors"]);
     // A name without an ending is that of a folder; what no picture can be written to is told before it is computed.
     let strips = folder.path().join("strips").display().to_string();
     let result = unmask(&["reconstruct", &photo, "--out", &strips]);
     assert!(result.status.success(), "{}", text(&result.stderr));
-    assert!(folder.path().join("strips/cat_erasers.png").is_file());
+    assert!(folder.path().join("strips/cat_erasers-reconstruction.png").is_file());
     let failed = unmask(&["reconstruct", &photo, "--out", "strip.doc"]);
     assert!(text(&failed.stderr).contains("--out strip.doc: expected a name that ends in .png"));
     let failed = unmask(&["reconstruct", "no-such.jpg"]);
@@ -309,6 +313,8 @@ fn runs_are_listed_and_compared() {
     }
     let table = text(&unmask(&["runs", &at("runs"), "--plot", "--svg", &at("losses.svg")]).stdout);
     assert!(table.contains("seed-1") && table.contains("seed-2") && table.contains("held out"), "{table}");
+    let failed = unmask(&["runs", &at("runs"), "--svg", &at("runs/seed-1/metrics.jsonl")]);
+    assert!(text(&failed.stderr).contains("metrics.jsonl: expected a name that ends in .svg"));
     let svg = std::fs::read_to_string(at("losses.svg")).expect("a picture");
     assert_eq!(svg.matches("<polyline").count(), 2);
     let json = text(&unmask(&["runs", "--json", &at("runs")]).stdout);
@@ -337,6 +343,67 @@ fn data_are_checked_and_rates_are_found() {
     let found: serde_json::Value = serde_json::from_slice(&found.stdout).expect("one object");
     let tried = found["tried"].as_array().expect("rates");
     assert!(tried.len() == 6 && tried[5]["blr"].as_f64().is_some_and(|blr| (blr - 1.0).abs() < 1e-9), "{found}");
+}
+
+/// A tar archive of one picture.
+fn shard() -> Vec<u8> {
+    let mut picture = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(8, 8, image::Rgb([9, 99, 199]))
+        .write_to(&mut picture, image::ImageFormat::Png)
+        .expect("encoded");
+    let picture = picture.into_inner();
+    let mut header = tar::Header::new_gnu();
+    header.set_size(picture.len() as u64);
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header, "a.png", picture.as_slice()).expect("appended");
+    archive.into_inner().expect("an archive")
+}
+
+#[test]
+fn several_sets_may_stand_behind_one_option() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shards = ["0.tar", "1.tar"].map(|name| folder.path().join(name).display().to_string());
+    shards.iter().for_each(|shard| fs::write(shard, self::shard()).expect("written"));
+    let checked = json(unmask(&["data", "check", "--json", &shards[0], &shards[1]]));
+    assert_eq!(checked["pictures"].as_u64(), Some(2));
+    // They are all taken up: what is missing is what is told of.
+    let missing = folder.path().join("2.tar").display().to_string();
+    for command in [&["train", "--out", "no-such/run"][..], &["find-lr"], &["probe"]] {
+        let failed = unmask(&[command, &["--data", &shards[0], &shards[1], &missing, "--seed", "1"]].concat());
+        let said = text(&failed.stderr);
+        assert!(
+            failed.status.code() == Some(1) && said.contains("2.tar: no such folder or file"),
+            "{command:?}: {said}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn no_shard_is_left_out_for_want_of_room_or_of_files() {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().display().to_string();
+    for index in 0..100 {
+        fs::write(folder.path().join(format!("{index}.tar")), shard()).expect("written");
+    }
+    let check = r#"ulimit -n 40 && exec "$0" data check "$1""#;
+    let few = Command::new("sh").args(["-c", check, env!("CARGO_BIN_EXE_unmask"), &place]).output().expect("a shell");
+    let said = text(&few.stderr);
+    assert!(few.status.code() == Some(1) && said.contains(".tar: cannot be read: ") && few.stdout.is_empty(), "{said}");
+    assert!(said.contains("Too many open files") && !said.contains("left out"), "{said}");
+
+    let packed = fs::File::create(folder.path().join("x.tar.gz")).expect("made");
+    let mut packed = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+    packed.write_all(&shard()).expect("written");
+    packed.finish().expect("written");
+    let whole = json(unmask(&["data", "check", "--json", &place]));
+    assert_eq!(whole["pictures"].as_u64(), Some(101));
+    let nowhere = folder.path().join("no-such");
+    let failed = program().args(["data", "check", &place]).env("TMPDIR", nowhere).output().expect("the program runs");
+    let said = text(&failed.stderr);
+    let expected = "x.tar.gz: cannot be read: unpacking it to temporary storage failed: ";
+    assert!(failed.status.code() == Some(1) && said.contains(expected), "{said}");
 }
 
 #[test]
@@ -432,7 +499,7 @@ fn pictures_that_cannot_be_read_hold_up_none_of_the_others() {
     assert!(result.status.success() && said.contains("0-broken.png"), "{said}");
     assert!(!cfg!(target_os = "linux") || said.contains("skipped: /proc/self/mem"), "{said}");
     let strips = names(Path::new(&out));
-    assert!(strips.len() >= 2 && strips.iter().all(|name| name.ends_with(".png")), "{strips:?}");
+    assert!(strips.len() >= 2 && strips.iter().all(|name| name.ends_with("-reconstruction.png")), "{strips:?}");
     let tensors = unmask::weights::Tensors::open(Path::new(&pixels)).expect("tensors");
     assert_eq!(tensors.shapes().len(), 3 * strips.len());
     let number = strips[0][..4].parse::<usize>().expect("a number");
@@ -483,6 +550,17 @@ fn a_runs_weights_or_their_averages_are_exported_in_32_or_16_bits() {
         unmask::weights::Tensors::open(&to).expect("tensors").read_all().expect("numbers").tensors
     };
     assert!(exported(&[]) == weights);
+    // What a run needs stays its own.
+    for (to, expected) in [
+        (checkpoint.clone(), "the checkpoints of the run in"),
+        (out.join("recipe.toml"), "recipe.toml: expected a name that ends in .safetensors"),
+    ] {
+        let before = fs::read(&to).expect("a file");
+        let failed = unmask(&["export", &out.display().to_string(), "--out", &to.display().to_string()]);
+        let said = text(&failed.stderr);
+        assert!(failed.status.code() == Some(1) && said.contains(expected), "{said}");
+        assert!(fs::read(&to).expect("a file") == before);
+    }
     let (wide, half) = (exported(&["--ema"]), exported(&["--ema", "--f16"]));
     assert!(wide.keys().eq(weights.keys()) && half.keys().eq(weights.keys()));
     for (name, weights) in &weights {

@@ -183,6 +183,12 @@ fn the_program_tells_colours_apart_and_says_what_is_missing() {
     colours(&folder.path().join("train"), 14);
     colours(&folder.path().join("test"), 3);
     fs::write(folder.path().join("train/red/broken.png"), "no picture").expect("written");
+    // Several sets behind one option, as a shell makes of `*`.
+    let [red, green, blue] = ["red", "green", "blue"].map(|name| path(&format!("train/{name}")));
+    let [test, other] = ["test/red", "test/blue"].map(&path);
+    let arguments = ["probe", "--json", "--epochs", "1", "--data", &red, &green, &blue, "--test", &test, &other];
+    let said = failure(&arguments);
+    assert!(said.contains("it has no class label"), "{said}");
     let arguments = ["probe", "--json", "--epochs", "30", "--data", &path("train"), "--test", &path("test")];
     let output = unmask(&arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -243,6 +249,12 @@ fn the_program_writes_features_as_an_array() {
     let over = failure(&["embed", &list, "--out", &folder.path().join("list.npy").display().to_string()]);
     assert!(over.contains("is to be read, and names of pictures would be written there"), "{over}");
     assert!(said.contains("features.csv") && said.contains(".npy"), "{said}");
+    // A table beside which no features lie is somebody's; that of features is written anew with them.
+    fs::write(folder.path().join("mine.tsv"), "a.png\tcat\n").expect("written");
+    let said = failure(&["embed", &set, "--out", &folder.path().join("mine.npy").display().to_string()]);
+    assert!(said.contains("mine.tsv exists, and names of pictures would be written there"), "{said}");
+    assert_eq!(fs::read_to_string(folder.path().join("mine.tsv")).expect("read"), "a.png\tcat\n");
+    assert!(unmask(&["embed", &set, "--out", &out.display().to_string()]).status.success());
     let said = failure(&["embed", &set, "--out", &folder.path().join("no/f.npy").display().to_string()]);
     assert!(said.contains("no/f.npy cannot be written"), "{said}");
 }
