@@ -58,6 +58,7 @@ fn interface() -> clap::Command {
 /// To be called first of all, while there is one thread.
 pub fn main(window: Option<Window>) -> ExitCode {
     platform::quiet_drivers();
+    platform::allow_files();
     // Shells of Windows leave `*` and `?` to programs.
     let matches = interface().get_matches_from(wild::args_os());
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
-use log::Log as _;
 
 use super::args::Common;
 

@@ -58,6 +58,16 @@ pub fn quiet_drivers() {
     }
 }
 
+/// Lets the program hold as many files open as the system allows it: each archive of a data set is one, and where a shell
+/// allows 256 by default, as on macOS, a thousand of them are refused.
+#[cfg(feature = "cli")]
+pub fn allow_files() {
+    #[cfg(unix)]
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        log::info!("the limit of open files stays: {error}");
+    }
+}
+
 /// Milliseconds on the device below which its clock tells little: browsers make it coarse on purpose.
 pub const LEAST_TIMED: f64 = if cfg!(target_arch = "wasm32") { 2.0 } else { 0.5 };
 
