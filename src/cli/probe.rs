@@ -43,13 +43,19 @@ pub fn run(common: &Common, args: &ProbeArgs) -> anyhow::Result<()> {
     let (trained, untrained, width) = pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
         model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
-        let mut told = Vec::new();
         let starts = [Some(Start::Weights(&model.weights)), (!args.no_untrained).then_some(Start::Seed(args.seed))];
+        let mut embedders = Vec::new();
         for start in starts.into_iter().flatten() {
-            let compiling = CompileBar::watch(common, gpu.compiling());
-            let embedder = Embedder::new(gpu.clone(), &model.config, start, options).await?;
-            drop(compiling);
-            told.push(tell(common, args, &gpu, &embedder, [&train, &test], classes.len()).await?);
+            let _compiling = CompileBar::watch(common, gpu.compiling());
+            embedders.push(Embedder::new(gpu.clone(), &model.config, start, options).await?);
+        }
+        let [of_train, of_test] =
+            [embedded(common, &embedders, &train).await?, embedded(common, &embedders, &test).await?];
+        // Their memory is of no more use.
+        drop(embedders);
+        let mut told = Vec::new();
+        for sets in of_train.iter().zip(&of_test) {
+            told.push(tell(common, args, &gpu, sets, classes.len()).await?);
         }
         let mut told = told.into_iter();
         let trained = told.next().context("an encoder")?;
@@ -114,16 +120,23 @@ fn commonest(train: &Set, test: &Set, classes: usize) -> f64 {
     right as f64 / test.indices.len().max(1) as f64
 }
 
-/// Features of a set, with the classes of those pictures that can be decoded.
-async fn embedded(common: &Common, embedder: &Embedder, set: &Set) -> anyhow::Result<Samples> {
+/// Features of a set by every encoder, with the classes of those pictures that can be decoded.
+async fn embedded(common: &Common, embedders: &[Embedder], set: &Set) -> anyhow::Result<Vec<Samples>> {
+    let (first, others) = embedders.split_first().context("an encoder")?;
     let progress = bar(common, set.indices.len() as u64, 0);
     progress.set_message("features");
-    let mut samples =
-        Samples { features: Features { width: embedder.width(), values: Vec::new() }, classes: Vec::new() };
-    embedder
-        .embed_all(set.source.clone(), set.indices.clone(), |index, row| {
-            samples.features.values.extend_from_slice(row);
-            samples.classes.push(set.classes[index]);
+    let none = |embedder: &Embedder| Samples {
+        features: Features { width: embedder.width(), values: Vec::new() },
+        classes: Vec::new(),
+    };
+    let mut samples: Vec<Samples> = embedders.iter().map(none).collect();
+    let others: Vec<&Embedder> = others.iter().collect();
+    first
+        .embed_all_beside(&others, set.source.clone(), set.indices.clone(), |index, rows| {
+            for (samples, row) in samples.iter_mut().zip(rows) {
+                samples.features.values.extend_from_slice(row);
+                samples.classes.push(set.classes[index]);
+            }
             progress.inc(1);
             anyhow::Ok(())
         })
@@ -136,17 +149,14 @@ async fn tell(
     common: &Common,
     args: &ProbeArgs,
     gpu: &Arc<Gpu>,
-    embedder: &Embedder,
-    [train, test]: [&Set; 2],
+    (train, test): (&Samples, &Samples),
     classes: usize,
 ) -> anyhow::Result<Told> {
-    let train = embedded(common, embedder, train).await?;
-    let test = embedded(common, embedder, test).await?;
-    let neighbours = nearest(gpu, &train, &test, classes, args.neighbours).await?;
+    let neighbours = nearest(gpu, train, test, classes, args.neighbours).await?;
     let progress = bar(common, 1, 0);
     progress.set_message("linear classifier");
     let options = LinearOptions { epochs: args.epochs, seed: args.seed };
-    let linear = linear(gpu, &train, &test, classes, options, |done, steps| {
+    let linear = linear(gpu, train, test, classes, options, |done, steps| {
         progress.set_length(steps);
         progress.set_position(done);
     });

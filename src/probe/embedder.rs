@@ -153,6 +153,21 @@ impl Embedder {
         indices: Vec<usize>,
         mut each: impl FnMut(usize, &[f32]) -> Result<(), E>,
     ) -> Result<usize, E> {
+        self.embed_all_beside(&[], source, indices, |index, rows| each(index, rows[0])).await
+    }
+
+    /// As [`Embedder::embed_all`], by the encoders `others` of the same shape too, so that pictures are decoded once: `each`
+    /// has a row of every encoder, this one's first.
+    ///
+    /// # Errors
+    /// As [`Embedder::embed_all`].
+    pub async fn embed_all_beside<E: From<TrainError>>(
+        &self,
+        others: &[&Embedder],
+        source: Arc<dyn Source>,
+        indices: Vec<usize>,
+        mut each: impl FnMut(usize, &[&[f32]]) -> Result<(), E>,
+    ) -> Result<usize, E> {
         let mut order = indices.clone().into_iter();
         let ahead = 2 * self.batch;
         let mut decoded = Prefetch::start(source, move || order.next(), ahead, platform::threads(), Some(self.limit));
@@ -180,9 +195,15 @@ impl Embedder {
             if pictures.is_empty() {
                 break;
             }
-            let rows = self.embed(pictures).await?;
-            for (index, row) in numbers.into_iter().zip(rows.chunks(self.width)) {
-                each(index, row)?;
+            let mut features = Vec::with_capacity(1 + others.len());
+            for other in others {
+                features.push(other.embed(pictures.clone()).await?);
+            }
+            features.insert(0, self.embed(pictures).await?);
+            for (place, index) in numbers.into_iter().enumerate() {
+                let row = place * self.width..(place + 1) * self.width;
+                let rows: Vec<&[f32]> = features.iter().map(|all| &all[row.clone()]).collect();
+                each(index, &rows)?;
             }
         }
         if skipped == tried {
