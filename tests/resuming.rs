@@ -116,6 +116,30 @@ fn a_run_goes_on_from_anywhere_and_tells_where_its_pictures_are_others() {
 }
 
 #[test]
+fn sets_of_one_s_own_are_held_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |_| ());
+    let other = folder.path().join("other");
+    fs::create_dir(&other).expect("a folder");
+    for index in 0..5 {
+        let from = folder.path().join(PICTURES).join(format!("{index}.png"));
+        fs::copy(from, other.join(format!("{index}.png"))).expect("copied");
+    }
+    let train = ["train", "--model", RECIPE, "--out", "run", "--held-out", "other", "--stop-after", "1"];
+    let text = succeed(folder.path(), &train);
+    assert!(text.contains("20 to train on"), "{text}");
+    let run = folder.path().join("run");
+    assert_eq!(recipe(&run).train.held_out, [other.display().to_string()]);
+    let measured = |run: &Path| read_metrics(run).into_iter().find_map(|line| line.measured);
+    let first = measured(&run);
+    fs::rename(&other, folder.path().join("moved")).expect("renamed");
+    let text = fail(folder.path(), &["train", "--resume", "--out", "run"]);
+    assert!(text.contains(&other.display().to_string()), "{text}");
+    succeed(folder.path(), &["train", "--resume", "--out", "run", "--held-out", "moved", "--stop-after", "1"]);
+    assert_eq!((measured(&run), first.is_some()), (first, true), "the same pictures, wherever they lie");
+}
+
+#[test]
 fn warm_up_takes_its_share_of_epochs_unless_it_is_given() {
     let folder = tempfile::tempdir().expect("a folder");
     // 2 of 20 steps, of which 18 pictures in batches of 2 take 9 a pass.

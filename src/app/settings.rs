@@ -91,18 +91,21 @@ impl TrainSettings {
     /// Trains on the pictures of `folders`.
     pub fn set_folders(&mut self, folders: Vec<PathBuf>) {
         self.recipe.train.data = folders.iter().map(|folder| folder.display().to_string()).collect();
+        self.recipe.train.held_out.clear();
         self.folder = folders.into_iter().next();
     }
 
     /// Trains on files that were given.
     pub fn set_given(&mut self) {
         self.recipe.train.data = vec![GIVEN.to_owned()];
+        self.recipe.train.held_out.clear();
         self.folder = None;
     }
 
     /// Trains on the built-in photographs.
     pub fn set_sample(&mut self) {
         self.recipe.train.data = vec![SAMPLE.to_owned()];
+        self.recipe.train.held_out.clear();
         self.folder = None;
     }
 }

@@ -176,6 +176,10 @@ pub struct TrainArgs {
     /// given several times [default: sample]
     #[arg(long, num_args = 1.., value_name = "DIR|FILE|sample")]
     pub data: Vec<String>,
+    /// The same, held out whole: never trained on, and measured instead of a tenth of --data. For pictures of which others
+    /// are all but copies, such as frames of a film, or parts of one slide
+    #[arg(long, num_args = 1.., value_name = "DIR|FILE")]
+    pub held_out: Vec<String>,
     /// micro, mini, tiny, small, base, large, huge, the name of a recipe (see `unmask recipe`), or a file ending in .toml
     /// [default: micro]
     #[arg(long, value_name = "PRESET|FILE")]
@@ -254,7 +258,7 @@ pub struct TrainArgs {
     /// Folder for checkpoints, metrics and previews [default: runs/MODEL-SEED]
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
-    /// Continue the run in --out, with its own settings except those you override: data, more steps or epochs, mask
+    /// Continue the run in --out, with its own settings except those you override: data, what is held out, more steps or epochs, mask
     /// ratio, rates, warm-up, weight decay, clipping, --recompute, --early-stop, --keep, --pixel-budget,
     /// --max-unreadable, and how often it measures and saves; any other change is refused
     #[arg(long)]
@@ -303,6 +307,7 @@ impl TrainArgs {
         m.norm_pix_loss |= self.norm_pix_loss;
         m.encoder_sees_masks |= self.encoder_sees_masks;
         set(&mut t.data, (!self.data.is_empty()).then(|| self.data.clone()));
+        set(&mut t.held_out, (!self.held_out.is_empty()).then(|| self.held_out.clone()));
         set(&mut t.steps, self.steps);
         set(&mut t.batch, self.batch);
         set(&mut t.accumulate, self.accumulate);

@@ -52,7 +52,7 @@ pub fn run(common: &Common, args: &FindLrArgs) -> anyhow::Result<()> {
     check(args)?;
     let mut recipe = args.train.recipe()?;
     if args.train.data_stats {
-        (recipe.model.pixel_mean, recipe.model.pixel_std) = data_stats(common, &recipe.train.data)?;
+        (recipe.model.pixel_mean, recipe.model.pixel_std) = data_stats(common, &recipe.train)?;
     }
     // The rate is what is tried: no warm-up, and a cosine too long to matter.
     recipe.train.warmup_steps = 0;

@@ -13,7 +13,7 @@ use super::{resume, weights};
 use crate::data;
 use crate::platform;
 use crate::session::{Command, Event, Job, Session};
-use crate::train::RunFolder;
+use crate::train::{RunFolder, TrainRecipe};
 
 /// Runs `unmask train`.
 pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
@@ -27,10 +27,10 @@ pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
         recipe = resume::wanted(args, run)?;
     }
     if args.data_stats {
-        (recipe.model.pixel_mean, recipe.model.pixel_std) = data_stats(common, &recipe.train.data)?;
+        (recipe.model.pixel_mean, recipe.model.pixel_std) = data_stats(common, &recipe.train)?;
     }
     if let Some(epochs) = args.epochs {
-        let pictures = data::open_all(&recipe.train.data)?.1.train.len();
+        let pictures = data::open_for(&recipe.train.data, &recipe.train.held_out)?.1.train.len();
         let steps = epochs.saturating_mul(pictures as u64).div_ceil(recipe.effective_batch().max(1) as u64).max(1);
         if run.is_none() && args.warmup_steps.is_none() {
             // The recipe's share of all steps, for which it was made.
@@ -57,8 +57,8 @@ pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
 const MOST_COUNTED: usize = 4096;
 
 /// Mean and deviation of the training pictures, of evenly chosen ones where there are very many.
-pub fn data_stats(common: &Common, specs: &[String]) -> anyhow::Result<([f64; 3], [f64; 3])> {
-    let (source, split) = data::open_all(specs)?;
+pub fn data_stats(common: &Common, recipe: &TrainRecipe) -> anyhow::Result<([f64; 3], [f64; 3])> {
+    let (source, split) = data::open_for(&recipe.data, &recipe.held_out)?;
     let every = split.train.len().div_ceil(MOST_COUNTED).max(1);
     let indices: Vec<usize> = split.train.iter().copied().step_by(every).collect();
     let found = data::census(source.as_ref(), &indices, platform::threads(), |_| ());

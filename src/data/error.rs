@@ -114,6 +114,13 @@ pub enum DataError {
         path: PathBuf,
     },
 
+    /// A set was asked for to be trained on and to be held out.
+    #[error("{spec}: it is both to be trained on and to be held out, expected one of these")]
+    Both {
+        /// The set.
+        spec: String,
+    },
+
     /// The folder and those below it hold no file with a picture's extension.
     #[error(
         "{}: no picture in this folder or below, expected files ending in {}",

@@ -135,6 +135,33 @@ pub fn open_all(specs: &[String]) -> Result<(Arc<dyn Source>, Split), DataError>
     Ok((join(parts), joint))
 }
 
+/// Opens the data sets `data` to train on all of them, with all of the data sets `held_out` held out; where there are none
+/// of these, as [`open_all`]. A file that is in both is held out.
+///
+/// # Errors
+/// Those of [`open`], and [`DataError::Both`] where one set is asked for as both.
+pub fn open_for(data: &[String], held_out: &[String]) -> Result<(Arc<dyn Source>, Split), DataError> {
+    if held_out.is_empty() {
+        return open_all(data);
+    }
+    if let Some(both) = data.iter().find(|spec| held_out.contains(spec)) {
+        return Err(DataError::Both { spec: both.clone() });
+    }
+    // What comes first is kept.
+    let specs = [held_out, data].concat();
+    let sources = each(&specs, |spec| open(spec))?;
+    let kept = kept(&specs, &sources);
+    let parts = sources.into_iter().zip(kept).map(|(source, kept)| match kept {
+        None => source,
+        Some(indices) => Arc::new(Part { source, indices }) as Arc<dyn Source>,
+    });
+    let parts: Vec<Arc<dyn Source>> = parts.collect();
+    let first: usize = parts[..held_out.len()].iter().map(|part| part.len()).sum();
+    let source = join(parts);
+    let split = Split { train: (first..source.len()).collect(), held_out: (0..first).collect() };
+    Ok((source, split))
+}
+
 /// Of each of the `sources` that `specs` tell the pictures that are files of no other before it, where these are not all
 /// of its pictures.
 fn kept(specs: &[String], sources: &[Arc<dyn Source>]) -> Vec<Option<Vec<usize>>> {
@@ -175,5 +202,34 @@ mod tests {
         assert_eq!(split_both.held_out, twice);
         assert_eq!(both.name(alone.len() + 3), alone.name(3));
         assert_eq!(both.load(alone.len(), None).expect("a picture"), alone.load(0, None).expect("a picture"));
+    }
+
+    #[test]
+    fn sets_of_one_s_own_are_held_out_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for (set, names) in [("train", &["a", "b", "c"][..]), ("test", &["d", "e"])] {
+            std::fs::create_dir(path(set)).expect("a folder");
+            for name in names {
+                let file = folder.path().join(set).join(format!("{name}.png"));
+                image::RgbImage::new(2, 2).save(file).expect("written");
+            }
+        }
+        // A list of one set that also names a picture of the other.
+        std::fs::write(path("list.txt"), "train/a.png\ntest/d.png\ntrain/c.png\n").expect("written");
+        let names = |source: &dyn Source, indices: &[usize]| -> Vec<String> {
+            indices.iter().map(|index| source.name(*index).to_owned()).collect()
+        };
+        for (data, train) in
+            [("train", &["a.png", "b.png", "c.png"][..]), ("list.txt", &["train/a.png", "train/c.png"])]
+        {
+            let (source, split) = open_for(&[path(data)], &[path("test")]).expect("sets");
+            assert_eq!(names(source.as_ref(), &split.train), train);
+            assert_eq!(names(source.as_ref(), &split.held_out), ["d.png", "e.png"]);
+        }
+        let error = open_for(&[path("train")], &[path("train")]).err().expect("both").to_string();
+        assert!(error.contains(&path("train")) && error.contains("held out"), "{error}");
+        let (_, split) = open_for(&[path("train")], &[]).expect("a set");
+        assert_eq!((split.train.len(), split.held_out.len()), (2, 1));
     }
 }

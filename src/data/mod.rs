@@ -48,7 +48,7 @@ pub use decode::{MAX_PIXELS, decode};
 pub use error::{DataError, few};
 pub use folder::{EXTENSIONS, FolderSource, MAX_FILE_BYTES};
 pub use given::GivenSource;
-pub use joined::open_all;
+pub use joined::{open_all, open_for};
 pub use labels::Labels;
 pub use loader::{Loaded, load_all};
 pub use open::{GIVEN, SAMPLE, absolute, choose, open};

@@ -120,7 +120,9 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
     let mut wanted = job.recipe.clone();
     if job.pictures.is_none() {
         // A run may go on from another working folder.
-        wanted.train.data = wanted.train.data.iter().map(|spec| data::absolute(spec)).collect();
+        for specs in [&mut wanted.train.data, &mut wanted.train.held_out] {
+            *specs = specs.iter().map(|spec| data::absolute(spec)).collect();
+        }
     }
     let recipe = match &resumed {
         Some((_, run, _)) => run.resumed(&wanted)?,
@@ -130,7 +132,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
     let init = job.init.as_deref().map(|path| Opened::open(path, &Hints::default())).transpose()?;
     let (source, split) = match &job.pictures {
         Some(source) => (source.clone(), data::split(source.as_ref())),
-        None => data::open_all(&recipe.train.data).map_err(|error| match resumed {
+        None => data::open_for(&recipe.train.data, &recipe.train.held_out).map_err(|error| match resumed {
             Some(_) => TrainError::DataGone(error),
             None => error.into(),
         })?,

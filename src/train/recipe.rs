@@ -40,6 +40,8 @@ pub enum Precision {
 pub struct TrainRecipe {
     /// `sample` for the built-in photographs, or folders; several are trained on together.
     pub data: Vec<String>,
+    /// The same, held out whole; where there is none, a tenth of `data` is.
+    pub held_out: Vec<String>,
     /// Optimiser steps.
     pub steps: u64,
     /// Pictures a micro-batch.
@@ -91,6 +93,7 @@ impl Default for TrainRecipe {
     fn default() -> Self {
         TrainRecipe {
             data: vec![SAMPLE.to_owned()],
+            held_out: Vec::new(),
             steps: 1000,
             batch: 32,
             accumulate: 1,

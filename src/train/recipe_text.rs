@@ -3,7 +3,7 @@
 use super::{Recipe, TrainError};
 
 /// What stands above each setting of a written recipe.
-const NOTES: [(&str, &str); 43] = [
+const NOTES: [(&str, &str); 44] = [
     ("name", "preset or file the model came from, for people"),
     ("model.image_size", "side of the square pictures, in pixels"),
     ("model.patch_size", "side of a patch, in pixels; divides image_size"),
@@ -23,6 +23,7 @@ const NOTES: [(&str, &str); 43] = [
     ("model.pixel_std", "what they are then divided by"),
     ("model.encoder_sees_masks", "put mask tokens through the encoder: the paper's costly variant"),
     ("train.data", "sample for the built-in photographs, or folders, archives, lists; several are joined"),
+    ("train.held_out", "the same, never trained on and measured instead of a tenth of data; [] for that tenth"),
     ("train.steps", "optimiser steps in all"),
     ("train.batch", "pictures a micro-batch"),
     ("train.accumulate", "micro-batches a step; the effective batch is batch x accumulate"),

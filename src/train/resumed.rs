@@ -6,9 +6,10 @@ use super::{Recipe, TrainError};
 
 /// Settings that a run can take up between two steps. All others are part of what its state means: shapes, the order
 /// of samples, what is kept beside the weights.
-const CHANGEABLE: [&str; 16] = [
+const CHANGEABLE: [&str; 17] = [
     "model.mask_ratio",
     "train.data",
+    "train.held_out",
     "train.steps",
     "train.blr",
     "train.min_lr",

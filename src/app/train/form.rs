@@ -12,7 +12,7 @@ use crate::graph::Caps;
 use crate::mae::PRESETS;
 use crate::ops::MaskStrategy;
 use crate::platform;
-use crate::train::{Augment, Estimate, Precision, Recipe, estimate};
+use crate::train::{Augment, Estimate, Precision, Recipe, TrainRecipe, estimate};
 
 /// What the settings were when they were last estimated, and what came of it.
 #[derive(Default)]
@@ -71,9 +71,9 @@ impl Form {
             });
             widgets::name(&combo.response, "Model");
             if chosen != settings.recipe.name {
-                let data = settings.recipe.train.data.clone();
+                let TrainRecipe { data, held_out, .. } = settings.recipe.train.clone();
                 settings.recipe = settings::preset(&chosen);
-                settings.recipe.train.data = data;
+                (settings.recipe.train.data, settings.recipe.train.held_out) = (data, held_out);
             }
             ui.end_row();
             training(ui, &mut settings.recipe, &base);
