@@ -7,14 +7,16 @@ use super::args::Common;
 use super::bench_args::BenchArgs;
 use super::compile_bar::CompileBar;
 use super::progress::{json_line, out, say};
-use super::{bench_chart, bench_scale, bench_slices, bench_turns};
+use super::{bench_chart, bench_scale, bench_slices, bench_turns, chart};
 use crate::gpu::Gpu;
 use crate::ops::{Peak, TileTime};
+use crate::platform::write_whole;
 use crate::train::{Bench, BenchResult, Recipe};
 use crate::weights::{Storage, write_tensors};
 
 /// Runs `unmask bench`.
 pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
+    chart::check_name(args.svg.as_deref())?;
     let mut recipe = Recipe::load(&args.model)?;
     recipe.train.batch = args.batch;
     recipe.train.seed = args.seed;
@@ -53,7 +55,7 @@ pub fn run(common: &Common, args: &BenchArgs) -> anyhow::Result<()> {
         if let Some(path) = &args.svg {
             let title = format!("{} batch {}, {}", args.model, args.batch, gpu.name());
             let svg = bench_chart::bars(&title, &result.ops);
-            std::fs::write(path, svg).with_context(|| path.display().to_string())?;
+            write_whole(path, svg.as_bytes()).with_context(|| path.display().to_string())?;
         }
         let slices = match args.slice_ms {
             Some(milliseconds) => Some(bench_slices::compare(&gpu, &bench, milliseconds, args.steps).await?),

@@ -13,6 +13,7 @@ use super::progress::{json_line, say};
 use crate::gpu::Gpu;
 use crate::mae::PRESETS;
 use crate::ops::Peak;
+use crate::platform::write_whole;
 use crate::train::{Bench, Recipe, TrainError};
 
 /// No larger size is tried once a step takes this long, milliseconds.
@@ -127,7 +128,7 @@ pub async fn run(
             Scale::Model => format!("presets at batch {batch} on {adapter}"),
         };
         let svg = bench_chart::curves(&title, what, &places);
-        std::fs::write(path, svg).with_context(|| path.display().to_string())?;
+        write_whole(path, svg.as_bytes()).with_context(|| path.display().to_string())?;
     }
     if common.json {
         json_line(&json!({

@@ -1,6 +1,9 @@
 //! Curves of losses as text and as SVG, on a logarithmic scale.
 
 use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::bail;
 
 /// Columns and rows of a chart in the terminal.
 const COLUMNS: usize = 72;
@@ -12,6 +15,14 @@ const COLOURS: [&str; 8] = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7
 
 /// A curve with its name.
 pub type Curve = (String, Vec<[f64; 2]>);
+
+/// Fails where `--svg` names a file that says that it holds something else: what lies there would be gone.
+pub fn check_name(svg: Option<&Path>) -> anyhow::Result<()> {
+    match svg.filter(|file| file.extension().is_none_or(|ending| ending != "svg")) {
+        Some(file) => bail!("--svg {}: expected a name that ends in .svg", file.display()),
+        None => Ok(()),
+    }
+}
 
 /// The extent of all curves: steps, and losses as logarithms.
 fn extent(curves: &[Curve]) -> Option<([f64; 2], [f64; 2])> {

@@ -13,10 +13,7 @@ use crate::train::{RunSummary, find_runs};
 
 /// Runs `unmask runs`.
 pub fn run(common: &Common, args: &RunsArgs) -> anyhow::Result<()> {
-    if let Some(file) = args.svg.as_ref().filter(|file| file.extension().is_none_or(|ending| ending != "svg")) {
-        // What lies there would be gone.
-        bail!("--svg {}: expected a name that ends in .svg", file.display());
-    }
+    chart::check_name(args.svg.as_deref())?;
     let runs: Vec<RunSummary> = args.folders.iter().flat_map(|folder| find_runs(folder)).collect();
     if runs.is_empty() {
         let folders: Vec<String> = args.folders.iter().map(|folder| folder.display().to_string()).collect();

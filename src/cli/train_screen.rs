@@ -15,12 +15,13 @@ pub struct TrainScreen<'a> {
     compiling: Option<CompileBar>,
     progress: Option<ProgressBar>,
     held_out: Option<f64>,
+    last: Option<MetricsLine>,
 }
 
 impl<'a> TrainScreen<'a> {
     /// Before anything is said.
     pub fn new(common: &'a Common) -> TrainScreen<'a> {
-        TrainScreen { common, compiling: None, progress: None, held_out: None }
+        TrainScreen { common, compiling: None, progress: None, held_out: None, last: None }
     }
 
     /// Says what `event` tells, of a run that was `stopped` by its user or not.
@@ -28,9 +29,13 @@ impl<'a> TrainScreen<'a> {
         match event {
             Event::Opened(kernels) => self.compiling = Some(CompileBar::watch(self.common, kernels.clone())),
             Event::Started(start) => self.started(start),
-            Event::Step(line) => self.step(line),
+            Event::Step(line) => {
+                self.last = Some(line.clone());
+                self.draw();
+            }
             Event::HeldOut { step, loss } => {
                 self.held_out = Some(*loss);
+                self.draw();
                 if self.progress.is_some() {
                     say(self.common, format_args!("step {step}: held-out loss {loss:.4}"));
                 }
@@ -91,8 +96,9 @@ impl<'a> TrainScreen<'a> {
         self.progress = Some(bar(self.common, start.steps, start.step));
     }
 
-    fn step(&self, line: &MetricsLine) {
-        let Some(bar) = &self.progress else { return };
+    /// What is known of the last step.
+    fn draw(&self) {
+        let (Some(bar), Some(line)) = (&self.progress, &self.last) else { return };
         bar.set_position(line.step);
         let held = self.held_out.map(|loss| format!(" (held out {loss:.4})")).unwrap_or_default();
         let (loss, speed) = (line.loss.unwrap_or_default(), line.images_per_s.unwrap_or_default());

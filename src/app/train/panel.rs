@@ -335,7 +335,8 @@ impl Train {
             ui.label("Held-out pictures")
                 .on_hover_text("visible patches | reconstruction | with visible patches | original; never trained on");
             ui.spacing_mut().slider_width = (ui.available_width() - 150.0).max(60.0);
-            let response = ui.add(egui::Slider::new(&mut index, 0..=newest).show_value(false));
+            let slider = egui::Slider::new(&mut index, 0..=newest.max(1)).show_value(false);
+            let response = ui.add_enabled(newest > 0, slider);
             widgets::name(&response, "History");
             if response.changed() {
                 self.scrubbed = (index != newest).then_some(self.history.probes[index].0);
