@@ -1,13 +1,12 @@
 //! What is in a data set: sizes, formats, broken and duplicate pictures, mean and deviation of the pixels.
 
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::panic::resume_unwind;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use super::decode::recognise;
+use super::parallel::each;
 use super::{DataError, Raw, Source, decode};
 
 /// Short side at which pixels are counted for mean and deviation.
@@ -79,25 +78,13 @@ fn entry(source: &dyn Source, index: usize) -> Result<Entry, DataError> {
 /// # Panics
 /// When an index is not below the source's length.
 pub fn census(source: &dyn Source, indices: &[usize], threads: usize, progress: impl Fn(usize) + Sync) -> Census {
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let entries = Mutex::new(Vec::with_capacity(indices.len()));
-    let work = || {
-        while let Some(&index) = indices.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let entry = entry(source, index);
-            // A panic elsewhere leaves the list whole, and is passed on below.
-            entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((index, entry));
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-        }
+    let done = AtomicUsize::new(0);
+    let look = |index: &usize| {
+        let entry = entry(source, *index);
+        progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+        Ok::<_, Infallible>((*index, entry))
     };
-    thread::scope(|scope| {
-        let helpers: Vec<_> =
-            (1..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
-        work();
-        for helper in helpers {
-            helper.join().unwrap_or_else(|panic| resume_unwind(panic));
-        }
-    });
-    let mut entries = entries.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let Ok(mut entries) = each(indices, threads, look);
     entries.sort_unstable_by_key(|(index, _)| *index);
     sum(entries)
 }

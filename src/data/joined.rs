@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::parallel::each;
 use super::places::Places;
 use super::{DataError, Picture, Raw, Source, Split, open, split};
+use crate::platform;
 
 /// Sources one after the other.
 struct Joined {
@@ -113,7 +114,7 @@ pub fn join(mut sources: Vec<Arc<dyn Source>>) -> Arc<dyn Source> {
 /// # Errors
 /// Those of [`open`].
 pub fn open_all(specs: &[String]) -> Result<(Arc<dyn Source>, Split), DataError> {
-    let sources = each(specs, |spec| open(spec))?;
+    let sources = each(specs, platform::threads(), |spec| open(spec))?;
     let kept = kept(specs, &sources);
     let (mut parts, mut joint, mut first) = (Vec::new(), Split::default(), 0);
     for (source, kept) in sources.into_iter().zip(kept) {
@@ -149,7 +150,7 @@ pub fn open_for(data: &[String], held_out: &[String]) -> Result<(Arc<dyn Source>
     }
     // What comes first is kept.
     let specs = [held_out, data].concat();
-    let sources = each(&specs, |spec| open(spec))?;
+    let sources = each(&specs, platform::threads(), |spec| open(spec))?;
     let kept = kept(&specs, &sources);
     let parts = sources.into_iter().zip(kept).map(|(source, kept)| match kept {
         None => source,

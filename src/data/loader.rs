@@ -1,9 +1,8 @@
 //! Decoding a whole data set at once.
 
-use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::convert::Infallible;
 
+use super::parallel::each;
 use super::{DataError, Picture, Source};
 
 /// What came of decoding many pictures.
@@ -24,31 +23,9 @@ pub struct Loaded {
 /// # Panics
 /// When an index is not below the source's length.
 pub fn load_all(source: &dyn Source, indices: &[usize], limit: Option<u32>, threads: usize) -> Loaded {
-    let next = AtomicUsize::new(0);
-    // Each worker takes the next picture that nobody has taken, so that none idles while another
-    // is held up by a large one.
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let position = next.fetch_add(1, Ordering::Relaxed);
-            let Some(&index) = indices.get(position) else {
-                return done;
-            };
-            done.push((position, index, source.load(index, limit)));
-        }
-    };
-    let mut results = thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads.min(indices.len()))
-            .map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
-            .collect();
-        let mut results = work();
-        for helper in helpers {
-            results.extend(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        }
-        results
-    });
-    results.sort_unstable_by_key(|&(position, ..)| position);
-    gather(source, results.into_iter().map(|(_, index, result)| (index, result)))
+    let load = |index: &usize| Ok::<_, Infallible>((*index, source.load(*index, limit)));
+    let Ok(results) = each(indices, threads, load);
+    gather(source, results)
 }
 
 /// Tells pictures from failures, with a warning for each of these.

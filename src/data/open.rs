@@ -9,6 +9,7 @@ use super::joined::join;
 use super::list as text_list;
 use super::parallel::each;
 use super::{DataError, FolderSource, SampleSource, Source};
+use crate::platform;
 
 /// The word that stands for the built-in photographs.
 pub const SAMPLE: &str = "sample";
@@ -74,7 +75,7 @@ pub fn choose(paths: Vec<String>) -> Vec<String> {
 fn containers(folder: &Path) -> Result<Arc<dyn Source>, DataError> {
     let files = list(folder, is_container_file);
     // On a disk far away it is waiting that takes the time.
-    let opened = each(&files, |file| match open_file(&file.name, &file.path) {
+    let opened = each(&files, platform::threads(), |file| match open_file(&file.name, &file.path) {
         Err(error @ DataError::Read { .. }) => Err(error),
         opened => Ok(opened),
     })?;

@@ -4,14 +4,17 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use crate::platform;
-
-/// What `work` makes of each of the `items`, in their order, by as many threads as are worth starting; by the caller's
-/// alone where the platform starts none.
+/// What `work` makes of each of the `items`, in their order, by up to `threads` threads, the caller's one of them; by that
+/// alone where the platform starts none. Each takes the next item that nobody has taken, so that none idles while another
+/// is held up by a large one.
 ///
 /// # Errors
 /// That of the first item that has one. Nothing is begun any more once there is an error.
-pub fn each<T: Sync, R: Send, E: Send>(items: &[T], work: impl Fn(&T) -> Result<R, E> + Sync) -> Result<Vec<R>, E> {
+pub fn each<T: Sync, R: Send, E: Send>(
+    items: &[T],
+    threads: usize,
+    work: impl Fn(&T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let run = || {
         let mut done = Vec::new();
@@ -25,9 +28,8 @@ pub fn each<T: Sync, R: Send, E: Send>(items: &[T], work: impl Fn(&T) -> Result<
         done
     };
     let mut results = thread::scope(|scope| {
-        let helpers: Vec<_> = (1..platform::threads().min(items.len()))
-            .map_while(|_| thread::Builder::new().spawn_scoped(scope, run).ok())
-            .collect();
+        let helpers: Vec<_> =
+            (1..threads.min(items.len())).map_while(|_| thread::Builder::new().spawn_scoped(scope, run).ok()).collect();
         let mut results = run();
         for helper in helpers {
             results.extend(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
@@ -46,10 +48,10 @@ mod tests {
     #[test]
     fn results_come_in_order_and_the_first_error_counts() {
         let items: Vec<u32> = (0..1000).collect();
-        let doubled = each(&items, |item| Ok::<u32, ()>(item * 2)).expect("no error");
+        let doubled = each(&items, 4, |item| Ok::<u32, ()>(item * 2)).expect("no error");
         assert!(doubled.into_iter().eq((0..1000).map(|item| item * 2)));
-        let failed = each(&items, |item| if item % 100 == 99 { Err(*item) } else { Ok(()) });
+        let failed = each(&items, 4, |item| if item % 100 == 99 { Err(*item) } else { Ok(()) });
         assert_eq!(failed, Err(99));
-        assert_eq!(each(&[], |_: &u32| Ok::<(), ()>(())), Ok(vec![]));
+        assert_eq!(each(&[], 4, |_: &u32| Ok::<(), ()>(())), Ok(vec![]));
     }
 }
