@@ -18,6 +18,8 @@ use crate::train::Hidden;
 const MOST: f64 = 0.95;
 /// Smallest share at the end of the animation.
 const LEAST: f64 = 0.05;
+/// Share of the picture by which an arrow key moves the line of the wipe.
+const WIPE_STEP: f32 = 0.05;
 /// Seconds that the animation takes.
 const ANIMATION: f64 = 6.0;
 
@@ -55,6 +57,8 @@ pub struct Explore {
     painted: Option<Vec<bool>>,
     /// While the pointer is down: whether patches under it get hidden.
     brush: Option<bool>,
+    /// Patch that the arrow keys moved to.
+    cursor: usize,
     animation: Option<f64>,
     asked: Option<Hidden>,
     /// Whether frames of a camera come in.
@@ -77,6 +81,7 @@ impl Default for Explore {
             shown: None,
             painted: None,
             brush: None,
+            cursor: 0,
             animation: None,
             asked: None,
             camera: false,
@@ -354,10 +359,14 @@ impl Explore {
         });
     }
 
-    /// Hides and shows patches under the pointer.
+    /// Hides and shows patches under the pointer, or by keys.
     fn brush(&mut self, ui: &egui::Ui, rect: egui::Rect, response: &egui::Response, patches: usize) {
         let grid = (patches as f64).sqrt() as usize;
-        let patch = response.interact_pointer_pos().and_then(|pointer| pictures::patch_at(rect, grid, pointer));
+        if pictures::by_keys(ui, rect, response, grid, &mut self.cursor) {
+            self.start_painting();
+            let now = self.painted.as_ref().and_then(|painted| painted.get(self.cursor).copied());
+            self.paint(self.cursor, now == Some(false));
+        }
         if let Some(hovered) = response.hover_pos().and_then(|pointer| pictures::patch_at(rect, grid, pointer)) {
             let stroke = egui::Stroke::new(1.5, ui.visuals().selection.stroke.color);
             ui.painter().rect_stroke(pictures::cell(rect, grid, hovered), 0.0, stroke, egui::StrokeKind::Inside);
@@ -368,15 +377,22 @@ impl Explore {
             }
             return;
         }
-        let Some(patch) = patch else { return };
+        let pointer = response.interact_pointer_pos();
+        let Some(patch) = pointer.and_then(|pointer| pictures::patch_at(rect, grid, pointer)) else { return };
         self.start_painting();
-        let Some(painted) = &mut self.painted else { return };
-        let Some(now) = painted.get(patch).copied() else { return };
+        let Some(now) = self.painted.as_ref().and_then(|painted| painted.get(patch).copied()) else { return };
         let hide = *self.brush.get_or_insert(!now);
+        self.cursor = patch;
+        self.paint(patch, hide);
+    }
+
+    /// Hides or shows `patch` of the mask that is painted on.
+    fn paint(&mut self, patch: usize, hide: bool) {
+        let Some(painted) = &mut self.painted else { return };
         // One patch at least stays visible: there is nothing to encode otherwise.
-        let last = hide && !now && painted.iter().filter(|hidden| !**hidden).count() == 1;
-        if !last {
-            painted[patch] = hide;
+        let others = painted.iter().enumerate().any(|(other, hidden)| other != patch && !hidden);
+        if let Some(hidden) = painted.get_mut(patch).filter(|_| others || !hide) {
+            *hidden = hide;
         }
     }
 }
@@ -387,6 +403,13 @@ fn wipe(ui: &mut egui::Ui, side: f32, texture: egui::TextureId, at: &mut f32) {
     widgets::name_image(&response, "Wipe");
     if let Some(pointer) = response.interact_pointer_pos() {
         *at = ((pointer.x - rect.left()) / side).clamp(0.0, 1.0);
+    }
+    if response.has_focus() {
+        let keys = egui::EventFilter { horizontal_arrows: true, ..egui::EventFilter::default() };
+        ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, keys));
+        let presses = |key| ui.input(|input| input.num_presses(key)) as f32;
+        let by = presses(egui::Key::ArrowRight) - presses(egui::Key::ArrowLeft);
+        *at = (*at + WIPE_STEP * by).clamp(0.0, 1.0);
     }
     let x = rect.left() + side * *at;
     for (view, clip) in [
@@ -400,5 +423,6 @@ fn wipe(ui: &mut egui::Ui, side: f32, texture: egui::TextureId, at: &mut f32) {
             egui::Color32::WHITE,
         );
     }
-    ui.painter().vline(x, rect.y_range(), egui::Stroke::new(2.0, egui::Color32::WHITE));
+    let width = if response.has_focus() { 4.0 } else { 2.0 };
+    ui.painter().vline(x, rect.y_range(), egui::Stroke::new(width, egui::Color32::WHITE));
 }

@@ -22,7 +22,11 @@ pub enum View {
 
 /// All views, in the order of the strip's panels, then those drawn from numbers.
 pub const VIEWS: [(View, &str, &str); 5] = [
-    (View::Visible, "Visible patches", "all that the encoder sees; click or drag to hide and show patches"),
+    (
+        View::Visible,
+        "Visible patches",
+        "all that the encoder sees; click or drag to hide and show patches, or Tab here, arrow keys and Space",
+    ),
     (
         View::Reconstruction,
         "Reconstruction",
@@ -104,6 +108,30 @@ pub fn patch_at(rect: Rect, grid: usize, pointer: Pos2) -> Option<usize> {
     let place = (pointer - rect.min) / rect.size() * grid as f32;
     let along = |x: f32| (x as usize).min(grid - 1);
     Some(along(place.y) * grid + along(place.x))
+}
+
+/// Has the arrow keys move `at` over a grid of side `grid` in `rect`, and frames it, while the picture that answers has
+/// the keyboard. Whether space or enter chose it.
+pub fn by_keys(ui: &egui::Ui, rect: Rect, response: &egui::Response, grid: usize, at: &mut usize) -> bool {
+    *at = (*at).min((grid * grid).saturating_sub(1));
+    if !response.has_focus() || grid == 0 {
+        return false;
+    }
+    // Else they would move the keyboard to another widget.
+    let arrows = egui::EventFilter { horizontal_arrows: true, vertical_arrows: true, ..egui::EventFilter::default() };
+    ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, arrows));
+    let [up, down, left, right] =
+        [egui::Key::ArrowUp, egui::Key::ArrowDown, egui::Key::ArrowLeft, egui::Key::ArrowRight]
+            .map(|key| ui.input(|input| input.num_presses(key)));
+    let along = |place: usize, more: usize, less: usize| (place + more).saturating_sub(less).min(grid - 1);
+    let (row, column) = (along(*at / grid, down, up), along(*at % grid, right, left));
+    *at = row * grid + column;
+    let stroke = egui::Stroke::new(2.0, ui.visuals().selection.stroke.color);
+    ui.painter().rect_stroke(cell(rect, grid, *at), 0.0, stroke, egui::StrokeKind::Inside);
+    let place = format!("row {}, column {}", row + 1, column + 1);
+    response.ctx.accesskit_node_builder(response.id, |node| node.set_value(place));
+    // A click by the pointer has a place of its own.
+    response.clicked() && response.interact_pointer_pos().is_none()
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ impl App {
                     ("Left Right", "Explore: previous and next picture"),
                     ("Up Down", "Explore: hide more or fewer patches"),
                     ("A", "Explore: reveal patch by patch"),
+                    ("Tab", "to the next button or picture; there arrow keys choose a patch, Space hides or shows it"),
                     ("Space", "Train: pause or continue"),
                     (&format!("{command} V"), "explore the picture in the clipboard"),
                     (

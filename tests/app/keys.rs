@@ -99,3 +99,41 @@ fn pictures_are_chosen_by_a_key_and_pasted() {
     harness.event(egui::Event::PasteImage(Arc::new(image)));
     wait(&mut harness, "the clipboard's picture", |app| app.explore().picture() == "the clipboard");
 }
+
+#[test]
+fn patches_are_hidden_and_shown_without_a_pointer() {
+    let mut harness = open();
+    let picture = "Visible patches";
+    harness.get_by_role_and_label(egui::accesskit::Role::Image, picture).focus();
+    harness.run_steps(2);
+    let (before, shown) = (hidden(harness.state()), harness.state().explore().picture().to_owned());
+    for key in [Key::ArrowDown, Key::ArrowDown, Key::ArrowRight, Key::ArrowLeft, Key::ArrowLeft, Key::ArrowRight] {
+        press(&mut harness, key);
+    }
+    // Row 2, column 1: what went beyond the edge did not count.
+    let patch = 2 * 8 + 1;
+    let value = harness.get_by_role_and_label(egui::accesskit::Role::Image, picture).value();
+    assert_eq!(value.as_deref(), Some("row 3, column 2"));
+    for want in [!before[patch], before[patch]] {
+        press(&mut harness, Key::Space);
+        wait(&mut harness, "the patch", |app| hidden(app)[patch] == want);
+        assert_eq!(
+            hidden(harness.state()).iter().zip(&before).filter(|(a, b)| a != b).count(),
+            usize::from(want != before[patch])
+        );
+    }
+    assert!(harness.state().explore().is_painted());
+    // The arrows meant the picture alone.
+    assert_eq!(harness.state().explore().picture(), shown);
+
+    press(&mut harness, Key::Escape);
+    press(&mut harness, Key::Num3);
+    wait(&mut harness, "a look", |app| app.inspect().looked().is_some());
+    harness.get_by_role_and_label(egui::accesskit::Role::Image, "Attention").focus();
+    harness.run_steps(2);
+    let token = harness.state().inspect().looked().expect("a look").look.token;
+    press(&mut harness, Key::ArrowDown);
+    wait(&mut harness, "the patch below", |app| {
+        app.inspect().looked().is_some_and(|looked| looked.look.token == token + 8)
+    });
+}

@@ -25,7 +25,7 @@ enum Map {
 }
 
 const MAPS: [(Map, &str, &str); 5] = [
-    (Map::Picture, "Picture", "the patch that looks is framed; click another one"),
+    (Map::Picture, "Picture", "the patch that looks is framed; click another one, or Tab here and arrow keys"),
     (Map::Attention, "Attention", "how much the token looks at each patch, brightest where most"),
     (Map::Features, "Feature similarity", "cosine of each patch's feature after this layer with the token's"),
     (Map::Components, "Principal components", "the first three of the patches' features, as red, green and blue"),
@@ -57,16 +57,29 @@ impl Inspect {
                     let note = self.draw(ui.painter(), rect, map, &looked);
                     self.frame(ui, rect, &looked);
                     ui.weak(note);
-                    let pointer = response.interact_pointer_pos();
-                    if let Some(patch) = pointer.and_then(|at| pictures::patch_at(rect, looked.grid, at)) {
-                        self.token = Some(1 + patch);
-                    }
+                    self.choose(ui, rect, &response, looked.grid);
                 });
                 if index % columns == columns - 1 {
                     ui.end_row();
                 }
             }
         });
+    }
+
+    /// Has the patch look that is clicked, or that arrow keys moved to.
+    fn choose(&mut self, ui: &egui::Ui, rect: Rect, response: &egui::Response, grid: usize) {
+        let pointer = response.interact_pointer_pos();
+        if let Some(patch) = pointer.and_then(|at| pictures::patch_at(rect, grid, at)) {
+            self.token = Some(1 + patch);
+            return;
+        }
+        let before = self.asked.map_or(0, |look| look.token);
+        let mut patch = before.saturating_sub(1);
+        pictures::by_keys(ui, rect, response, grid, &mut patch);
+        // From the class token on nothing moves by itself.
+        if response.has_focus() && patch != before.saturating_sub(1) {
+            self.token = Some(1 + patch);
+        }
     }
 
     /// Draws `map` into `rect`; a few words about it.
