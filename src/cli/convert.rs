@@ -11,7 +11,9 @@ use super::progress::{json_line, say};
 use super::weights;
 use crate::platform::write_whole;
 use crate::train::{OnnxPart, Opened, config_metadata, export_onnx, hub_config, hub_preprocessor, model_params};
-use crate::weights::{Layout, Storage, TensorSource as _, WeightsError, outputs, write_safetensors, write_torch};
+use crate::weights::{
+    Layout, Output, Storage, TensorSource as _, WeightsError, outputs, write_safetensors, write_torch,
+};
 
 /// Writes an ONNX file.
 fn onnx(common: &Common, args: &ConvertArgs, model: &Opened) -> anyhow::Result<()> {
@@ -53,24 +55,7 @@ fn check_name(args: &ConvertArgs) -> anyhow::Result<()> {
 /// Runs `unmask convert`.
 pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
     let model = Opened::open(&weights::local(common, &args.input)?, &args.hints.hints())?;
-    let whole = model.weights.has_decoder();
-    // Every tensor of the model has to be there, in its shape.
-    let expected = model_params(&model.config)?;
-    let expected = expected.iter().filter(|(name, _)| whole || name.starts_with("vit."));
-    for (name, shape) in expected.clone() {
-        model.weights.expect(name, shape)?;
-    }
-    if let Some(name) = model
-        .weights
-        .shapes()
-        .iter()
-        .map(|(name, _)| *name)
-        .find(|name| !expected.clone().any(|(known, _)| known == name))
-    {
-        let path = model.weights.path().to_owned();
-        let reason = format!("tensor \"{name}\" is no part of the model that its other tensors tell of");
-        return Err(WeightsError::Layout { path, reason }.into());
-    }
+    check_tensors(&model)?;
     if args.whole && args.to != To::Onnx {
         bail!("--whole goes with --to onnx alone");
     }
@@ -86,70 +71,98 @@ pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
         bail!("{}: an encoder that sees mask tokens has no place in that layout", args.input.display());
     }
     let (outputs, dropped) = outputs(layout, &model.weights);
+    write(args, &model, layout, &outputs)?;
+    tell(common, args, &model, outputs.len(), &dropped)
+}
+
+/// Fails unless every tensor of the model is there, in its shape, and no others are.
+fn check_tensors(model: &Opened) -> anyhow::Result<()> {
+    let expected = model_params(&model.config)?;
+    let whole = model.weights.has_decoder();
+    let expected = expected.iter().filter(|(name, _)| whole || name.starts_with("vit."));
+    for (name, shape) in expected.clone() {
+        model.weights.expect(name, shape)?;
+    }
+    let shapes = model.weights.shapes();
+    if let Some((name, _)) = shapes.iter().find(|(name, _)| !expected.clone().any(|(known, _)| known == name)) {
+        let path = model.weights.path().to_owned();
+        let reason = format!("tensor \"{name}\" is no part of the model that its other tensors tell of");
+        return Err(WeightsError::Layout { path, reason }.into());
+    }
+    Ok(())
+}
+
+/// Writes `outputs` in `layout`.
+fn write(args: &ConvertArgs, model: &Opened, layout: Layout, outputs: &[Output]) -> anyhow::Result<()> {
     let storage = if args.f16 { Storage::F16 } else { Storage::F32 };
     let foreign = || [("format".to_owned(), "pt".to_owned())].into();
     match layout {
         Layout::Native => {
             let metadata = config_metadata(&model.config)?.into();
-            write_safetensors(&args.out, &model.weights, &outputs, metadata, storage)?;
+            write_safetensors(&args.out, &model.weights, outputs, metadata, storage)?;
         }
-        Layout::Timm => write_safetensors(&args.out, &model.weights, &outputs, foreign(), storage)?,
-        Layout::Original => write_torch(&args.out, &model.weights, &outputs, storage)?,
+        Layout::Timm => write_safetensors(&args.out, &model.weights, outputs, foreign(), storage)?,
+        Layout::Original => write_torch(&args.out, &model.weights, outputs, storage)?,
         Layout::HuggingFace => {
             fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
-            write_safetensors(&args.out.join("model.safetensors"), &model.weights, &outputs, foreign(), storage)?;
-            write_json(&args.out.join("config.json"), &hub_config(&model.config, whole))?;
+            write_safetensors(&args.out.join("model.safetensors"), &model.weights, outputs, foreign(), storage)?;
+            write_json(&args.out.join("config.json"), &hub_config(&model.config, model.weights.has_decoder()))?;
             write_json(&args.out.join("preprocessor_config.json"), &hub_preprocessor(&model.config))?;
         }
     }
-    let (classifier, leftover) = (&model.weights.classifier, &model.weights.leftover);
+    Ok(())
+}
+
+/// Says what was read, what of it was left out, and what was written.
+fn tell(common: &Common, args: &ConvertArgs, model: &Opened, written: usize, dropped: &[String]) -> anyhow::Result<()> {
+    let (config, weights) = (&model.config, &model.weights);
+    let (classifier, leftover) = (weights.classifier.as_slice(), weights.leftover.as_slice());
     if common.json {
         return json_line(&json!({
-            "in": args.input, "out": args.out, "model": model.config, "decoder": whole, "tensors": outputs.len(),
-            "renamed": model.weights.translated(), "dropped": dropped, "classifier": classifier, "leftover": leftover,
-            "assumed": model.assumed, "averages_left_out": model.weights.averages,
+            "in": args.input, "out": args.out, "model": config, "decoder": weights.has_decoder(), "tensors": written,
+            "renamed": weights.translated(), "dropped": dropped, "classifier": classifier, "leftover": leftover,
+            "assumed": model.assumed, "averages_left_out": weights.averages,
         }));
     }
-    let config = &model.config;
+    let decoder = match weights.has_decoder() {
+        true => format!(
+            "decoder {}/{}/{}, {} targets",
+            config.decoder_width,
+            config.decoder_depth,
+            config.decoder_heads,
+            if config.norm_pix_loss { "normalised" } else { "raw" }
+        ),
+        false => "no decoder: it gives features, but cannot rebuild pictures".to_owned(),
+    };
     say(
         common,
         format_args!(
-            "{}: {} px, patch {}, {} wide, {} deep, {} heads; {}",
+            "{}: {} px, patch {}, {} wide, {} deep, {} heads; {decoder}",
             args.input.display(),
             config.image_size,
             config.patch_size,
             config.width,
             config.depth,
             config.heads,
-            match whole {
-                true => format!(
-                    "decoder {}/{}/{}, {} targets",
-                    config.decoder_width,
-                    config.decoder_depth,
-                    config.decoder_heads,
-                    if config.norm_pix_loss { "normalised" } else { "raw" }
-                ),
-                false => "no decoder: it gives features, but cannot rebuild pictures".to_owned(),
-            }
         ),
     );
     for text in &model.assumed {
         say(common, format_args!("note: {text}"));
     }
-    if model.weights.averages {
+    if weights.averages {
         say(common, "note: the run's averages of its weights are left out; `unmask export --ema` takes them");
     }
-    let read = model.weights.shapes().len();
-    say(common, format_args!("read     {read} tensors, {} of them under other names", model.weights.translated()));
+    let (read, translated) = (weights.shapes().len(), weights.translated());
+    say(common, format_args!("read     {read} tensors, {translated} of them under other names"));
     for (what, names) in
-        [("left out", &dropped), ("ignored (of a classifier)", classifier), ("left over (unknown)", leftover)]
+        [("left out", dropped), ("ignored (of a classifier)", classifier), ("left over (unknown)", leftover)]
     {
         if !names.is_empty() {
             say(common, format_args!("{what}: {}", names.join(", ")));
         }
     }
     say(common, format_args!("missing  none"));
-    say(common, format_args!("wrote    {} tensors -> {}", outputs.len(), args.out.display()));
+    say(common, format_args!("wrote    {written} tensors -> {}", args.out.display()));
     Ok(())
 }
 
