@@ -184,7 +184,8 @@ fn damaged_files_are_read_or_refused() {
     std::panic::set_hook(hook);
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("labels");
-    fuzz(&["fuzz/labels-idx1-ubyte", "fuzz/labels.tsv", "fuzz/labels.txt", "fuzz/labels.gz"], 8, |bytes| {
+    let kinds = ["-idx1-ubyte", ".tsv", ".txt", ".gz", ".npy"].map(|kind| format!("fuzz/labels{kind}"));
+    fuzz(&kinds.each_ref().map(String::as_str), 8, |bytes| {
         std::fs::write(&path, bytes).expect("written");
         Labels::of_file(&path, 4).is_ok_and(|labels| labels.of.iter().all(|class| *class < labels.classes.len()))
     });

@@ -58,13 +58,14 @@ pub struct EmbedArgs {
 #[command(allow_negative_numbers = true)]
 pub struct ProbeArgs {
     /// Pictures to train on, as for `train --data`: in one folder per class, a list with labels behind a tab, tar
-    /// archives with .cls files, or Parquet files with a column of labels; may be several
+    /// archives with .cls files, Parquet files with a column of labels, or .npz files with an array of them; may be
+    /// several
     #[arg(long, required = true, num_args = 1.., value_name = "DIR|FILE")]
     pub data: Vec<String>,
     /// Test pictures, likewise [default: the tenth of --data that training holds out]
     #[arg(long, num_args = 1.., value_name = "DIR|FILE")]
     pub test: Vec<String>,
-    /// Classes of --data in the order of its pictures: an IDX file, or a text with one a line
+    /// Classes of --data in the order of its pictures: an IDX file, a NumPy array (.npy), or a text with one a line
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
     /// Labels for --test, in the same formats

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{DataError, MAX_PIXELS, Picture, Raw, Source};
+use super::{DataError, Labels, MAX_PIXELS, Picture, Raw, Source};
 use crate::platform::Bytes;
 
 /// Number types of pixels.
@@ -83,6 +83,7 @@ pub struct ArraySource {
     at: u64,
     layout: Layout,
     names: Vec<String>,
+    labels: Option<Labels>,
 }
 
 impl ArraySource {
@@ -103,7 +104,12 @@ impl ArraySource {
         }
         let digits = layout.count.saturating_sub(1).to_string().len();
         let names = (0..layout.count).map(|index| format!("{name}/{index:0digits$}")).collect();
-        Ok(ArraySource { bytes, at, layout, names })
+        Ok(ArraySource { bytes, at, layout, names, labels: None })
+    }
+
+    /// The same pictures, which show what `labels` tells, if anything does.
+    pub fn labelled(self, labels: Option<Labels>) -> ArraySource {
+        ArraySource { labels, ..self }
     }
 }
 
@@ -116,9 +122,10 @@ impl Source for ArraySource {
         &self.names[index]
     }
 
-    fn label(&self, _index: usize) -> Option<&str> {
+    fn label(&self, index: usize) -> Option<&str> {
         // An array lies in no folder: its own name tells nothing of a single picture.
-        None
+        let labels = self.labels.as_ref()?;
+        labels.of.get(index).map(|class| labels.classes[*class].as_str())
     }
 
     fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {

@@ -6,8 +6,11 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
+use super::npy::{Array, is_npy};
 use super::text::text;
+use super::watched::Watched;
 use super::{DataError, Source};
+use crate::platform::Bytes;
 
 /// First bytes of files compressed by gzip.
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -37,8 +40,9 @@ impl Labels {
         Ok(Labels::new((0..source.len()).map(label).collect::<Result<_, _>>()?))
     }
 
-    /// The labels in the file at `path`, in the order of the pictures of a set that has `count`: an IDX file, plain or
-    /// compressed by gzip, or a text with a label a line, of which what stands behind the last tab counts.
+    /// The labels in the file at `path`, in the order of the pictures of a set that has `count`: an IDX file or a NumPy
+    /// array (`.npy`), plain or compressed by gzip, or a text with a label a line, of which what stands behind the last
+    /// tab counts.
     ///
     /// # Errors
     /// A file that cannot be read, or that holds another number of labels.
@@ -52,14 +56,15 @@ impl Labels {
             MultiGzDecoder::new(bytes.as_slice()).take(MOST_BYTES).read_to_end(&mut unpacked).map_err(read)?;
             bytes = unpacked;
         }
-        let words = labels(&bytes).map_err(fail)?;
+        let words = if is_npy(&bytes) { npy_labels(bytes) } else { labels(&bytes) }.map_err(fail)?;
         if words.len() != count {
             return Err(fail(format!("it holds {} labels; expected one for each of {count} pictures", words.len())));
         }
         Ok(Labels::new(words.iter().map(String::as_str).collect()))
     }
 
-    fn new(words: Vec<&str>) -> Labels {
+    /// Those of pictures in the order of `words`.
+    pub(super) fn new(words: Vec<&str>) -> Labels {
         let mut classes: Vec<&str> = words.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
         if classes.iter().all(|class| class.parse::<i64>().is_ok()) {
             classes.sort_by_key(|class| class.parse::<i64>().unwrap_or_default());
@@ -95,7 +100,13 @@ impl Labels {
     }
 }
 
-/// The labels in the bytes of a file.
+/// The labels in the bytes of a NumPy array.
+fn npy_labels(bytes: Vec<u8>) -> Result<Vec<String>, String> {
+    let bytes = Watched::new(Bytes::Memory(bytes.into()));
+    Array::read(&bytes, 0..bytes.size())?.labels()
+}
+
+/// The labels in the bytes of a file of another kind.
 fn labels(bytes: &[u8]) -> Result<Vec<String>, String> {
     if let Some(rest) = bytes.strip_prefix(IDX) {
         let Some((count, labels)) = rest.split_first_chunk::<4>() else {

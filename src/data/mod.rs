@@ -23,6 +23,8 @@ mod labels;
 mod list;
 mod loader;
 mod npy;
+mod npy_element;
+mod npz;
 mod open;
 mod parallel;
 #[cfg(feature = "parquet")]

@@ -1,9 +1,10 @@
-//! NumPy's `.npy` files: a header written as a Python dictionary, then the numbers.
+//! NumPy's `.npy` files: a header written as a Python dictionary, then the numbers or words.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::array::{ArraySource, Layout, Number};
+use super::npy_element::Element;
 use super::watched::Watched;
 use super::{DataError, Source};
 use crate::platform::Bytes;
@@ -11,6 +12,8 @@ use crate::platform::Bytes;
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Longest header that is read; NumPy's own take some hundred bytes.
 const MOST_HEADER: u64 = 1 << 16;
+/// Most bytes of an array of labels.
+const MOST_LABEL_BYTES: u64 = 1 << 30;
 
 /// Whether `head` begins a `.npy` file.
 pub fn is_npy(head: &[u8]) -> bool {
@@ -34,10 +37,12 @@ pub fn open(name: &str, bytes: &Watched) -> Result<Arc<dyn Source>, DataError> {
 pub struct Array {
     /// Its extents.
     pub shape: Vec<u64>,
+    /// NumPy's name for the type of an element.
+    kind: String,
     /// How its pictures lie, or why there are none.
     layout: Result<Layout, String>,
     bytes: Arc<Bytes>,
-    /// Where its numbers are.
+    /// Where its elements are.
     place: Range<u64>,
 }
 
@@ -60,9 +65,9 @@ impl Array {
         }
         let header = read(at, length)?;
         let header = String::from_utf8_lossy(&header);
-        let shape = shape(&header)?;
+        let (shape, kind) = (shape(&header)?, kind(&header)?.to_owned());
         let layout = layout(&header, &shape);
-        Ok(Array { shape, layout, bytes: bytes.bytes(), place: place.start + at + length..place.end })
+        Ok(Array { shape, kind, layout, bytes: bytes.bytes(), place: place.start + at + length..place.end })
     }
 
     /// How many pictures it holds.
@@ -77,6 +82,30 @@ impl Array {
     pub fn pictures(self, name: &str) -> Result<ArraySource, String> {
         ArraySource::new(name, self.bytes, self.place, self.layout?)
     }
+
+    /// Its elements as labels, if it has one axis, or a second one of extent 1.
+    ///
+    /// # Errors
+    /// Why they are none.
+    pub fn labels(&self) -> Result<Vec<String>, String> {
+        let count = match *self.shape {
+            [count] | [count, 1] => count,
+            _ => return Err(format!("an array of shape {:?}; expected labels along one axis", self.shape)),
+        };
+        let element = Element::of(&self.kind)?;
+        let need = count.checked_mul(element.size()).filter(|need| *need <= MOST_LABEL_BYTES);
+        let need = need.ok_or_else(|| format!("{count} labels of type {}; that is too many", self.kind))?;
+        let end = self.place.end.min(self.bytes.size());
+        if self.place.start.checked_add(need).is_none_or(|need| need > end) {
+            return Err(format!("it ends before its {count} labels do"));
+        }
+        let bytes = self.bytes.read(self.place.start, need).map_err(|error| error.to_string())?;
+        match usize::try_from(element.size()) {
+            Ok(size @ 1..) => bytes.chunks_exact(size).map(|bytes| element.label(bytes)).collect(),
+            // Of texts without a letter.
+            _ => Err(format!("labels of type {}, which are empty", self.kind)),
+        }
+    }
 }
 
 /// The extents that a header tells.
@@ -87,10 +116,14 @@ fn shape(header: &str) -> Result<Vec<u64>, String> {
     extents.map_err(|_| format!("a shape of {shape}"))
 }
 
+/// NumPy's name for the type of an element.
+fn kind(header: &str) -> Result<&str, String> {
+    Ok(value(header, "descr")?.trim_matches(['\'', '"']))
+}
+
 /// How the pictures of an array of this shape lie.
 fn layout(header: &str, shape: &[u64]) -> Result<Layout, String> {
-    let kind = value(header, "descr")?.trim_matches(['\'', '"']);
-    let number = match kind {
+    let number = match kind(header)? {
         "|u1" | "u1" | "<u1" | ">u1" => Number::U8,
         "<f4" => Number::F32,
         "<f8" => Number::F64,

@@ -294,12 +294,23 @@ fn lists_tell_what_their_pictures_show() {
         (gzip(&[0, 0, 8, 1, 0, 0, 0, 3, 9, 2, 9]), "2 9"),
         (b"x\tb\ny\ta\nz\tb".to_vec(), "a b"),
         (utf16, "a b"),
+        (npy("<i4", "(3,)", &[9, 0, 0, 0, 2, 0, 0, 0, 9, 0, 0, 0]), "2 9"),
+        (gzip(&npy("|S2", "(3, 1)", b"b\0aab\0")), "aa b"),
     ] {
         fs::write(&file, bytes).expect("written");
         let labels = Labels::of_file(&file, 3).expect("labels");
         assert_eq!((labels.classes.join(" "), labels.of), (classes.to_owned(), vec![1, 0, 1]));
         let error = Labels::of_file(&file, 4).expect_err("too few").to_string();
         assert!(error.contains("it holds 3 labels; expected one for each of 4 pictures"), "{error}");
+    }
+    for (bad, reason) in [
+        (npy("<i8", "(3,)", &[0; 23]), "it ends before its 3 labels do"),
+        (npy("|u1", "(3, 2)", &[0; 6]), "an array of shape [3, 2]; expected labels along one axis"),
+        (npy("|O", "(3,)", &[0; 24]), "elements of type \"|O\"; expected whole numbers or texts"),
+    ] {
+        fs::write(&file, bad).expect("written");
+        let error = Labels::of_file(&file, 3).expect_err(reason).to_string();
+        assert!(error.contains(reason), "{error}");
     }
 }
 

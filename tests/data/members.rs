@@ -9,11 +9,11 @@ use super::containers::{npy, open_at, pictures, zip};
 use super::{listen, logged};
 
 #[test]
-fn labels_in_an_archive_of_arrays_are_no_pictures() {
+fn labels_in_an_archive_of_arrays_are_those_of_its_pictures() {
     listen();
     let arrays = [
         ("train_images.npy", npy("|u1", "(3, 2, 2)", &[0; 12])),
-        ("train_labels.npy", npy("|u1", "(3, 1)", &[7; 3])),
+        ("train_labels.npy", npy("|u1", "(3, 1)", &[7, 9, 10])),
         ("one_hot.npy", npy("|u1", "(3, 10)", &[0; 30])),
         ("y.npy", npy("<i8", "(3,)", &[0; 24])),
         ("odd.npy", npy("<i8", "(3, 2, 2)", &[0; 96])),
@@ -25,14 +25,22 @@ fn labels_in_an_archive_of_arrays_are_no_pictures() {
     let train = ["0", "1", "2"].map(|index| format!("labelled.npz/train_images/{index}"));
     let val = ["0", "1"].map(|index| format!("labelled.npz/val_images/{index}"));
     assert_eq!(names, [&train[..], &val].concat());
+    let labels: Vec<Option<&str>> = (0..source.len()).map(|index| source.label(index)).collect();
+    assert_eq!(labels, [Some("7"), Some("9"), Some("10"), None, None]);
     let warned = [
-        "labelled.npz: left out of it: labelled.npz/train_labels (an array of shape [3, 1], taken for labels), \
-         labelled.npz/one_hot (an array of shape [3, 10], taken for labels), labelled.npz/odd (numbers of type",
+        "labelled.npz: left out of it: labelled.npz/one_hot (an array of shape [3, 10], taken for labels), \
+         labelled.npz/odd (numbers of type",
         "labelled.npz: several arrays of pictures are taken as one set: \
          labelled.npz/train_images, labelled.npz/val_images",
     ];
     assert_eq!(warned.map(|warned| logged(&format!("WARN {warned}"))), [1, 1]);
-    let error = open_given(vec![("y.npz".to_owned(), file(&arrays[1..2]))]).err().expect("labels alone").to_string();
+    // Which of two tells, where both might, nobody knows.
+    let arrays =
+        [arrays[0].clone(), ("fine_labels.npy", arrays[3].1.clone()), ("coarse_labels.npy", arrays[3].1.clone())];
+    let source = open_given(vec![("two.npz".to_owned(), file(&arrays))]).expect("a source");
+    assert_eq!((source.len(), source.label(0)), (3, None));
+    let arrays = [("train_labels.npy", npy("|u1", "(3, 1)", &[7; 3]))];
+    let error = open_given(vec![("y.npz".to_owned(), file(&arrays))]).err().expect("labels alone").to_string();
     assert!(error.contains("y.npz: cannot be used as a zip archive: y.npz/train_labels"), "{error}");
 }
 

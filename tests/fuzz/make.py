@@ -59,6 +59,7 @@ pq.write_table(table, here / "texts.parquet", compression="gzip", row_group_size
 
 (here / "labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 4) + bytes([0, 0, 1, 255]))
 lines = "".join(f"{name}\t{label}\r\n" for (name, _), label in zip(files, ["cat", "red dog", "cat", "größer"]))
+np.save(here / "labels.npy", np.array(["cat", "dog", "cat", "owl"]))
 (here / "labels.tsv").write_bytes(lines.encode())
 (here / "labels.txt").write_bytes(lines.encode("utf-16"))
 (here / "labels.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
