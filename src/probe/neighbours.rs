@@ -32,6 +32,18 @@ impl Nearest {
         self.0.insert(at, (cosine, index));
         self.0.truncate(k);
     }
+
+    /// The place of `class` among all `classes` by votes, where those that can vote are of the classes `bank`. One without
+    /// any vote is told at no place.
+    fn place(&self, bank: &[usize], classes: usize, class: usize) -> usize {
+        let mut votes = vec![0f64; classes];
+        for (cosine, index) in &self.0 {
+            // Less the largest cosine there could be, so that nothing overflows.
+            votes[bank[*index]] += ((f64::from(*cosine) - 1.0) / TEMPERATURE).exp();
+        }
+        let votes: Vec<f32> = votes.into_iter().map(|vote| vote as f32).collect();
+        if votes[class] > 0.0 { place(&votes, class) } else { usize::MAX }
+    }
 }
 
 /// Tells the class of each of `queries` by the votes of the `k` of `bank` whose features have the largest cosines with its
@@ -81,18 +93,8 @@ pub async fn nearest(
             }
         }
     }
-    let places: Vec<usize> = found
-        .iter()
-        .zip(&queries.classes)
-        .map(|(nearest, class)| {
-            let mut votes = vec![0.0; classes];
-            for (cosine, index) in &nearest.0 {
-                // Less the largest cosine there could be, so that nothing overflows.
-                votes[bank.classes[*index]] += ((f64::from(*cosine) - 1.0) / TEMPERATURE).exp();
-            }
-            place(&votes.iter().map(|vote| *vote as f32).collect::<Vec<f32>>(), *class)
-        })
-        .collect();
+    let asked = found.iter().zip(&queries.classes);
+    let places: Vec<usize> = asked.map(|(nearest, class)| nearest.place(&bank.classes, classes, *class)).collect();
     Ok(Accuracy::of(&places))
 }
 
@@ -107,5 +109,15 @@ mod tests {
             nearest.offer(cosine, index, 4);
         }
         assert_eq!(nearest.0, [(0.9, 4), (0.5, 1), (0.5, 3), (0.3, 2)]);
+    }
+
+    #[test]
+    fn a_class_without_votes_is_never_told() {
+        // One of class 5, and two of class 3 that are less alike.
+        let nearest = Nearest(vec![(0.9, 0), (0.5, 1), (-1.0, 2)]);
+        let places = [0, 1, 2, 3, 4, 5].map(|class| nearest.place(&[5, 3, 3], 6, class));
+        assert_eq!(places, [usize::MAX, usize::MAX, usize::MAX, 1, usize::MAX, 0]);
+        let accuracy = Accuracy::of(&places);
+        assert!((accuracy.top5 - 2.0 / 6.0).abs() < 1e-9, "{accuracy:?}");
     }
 }
