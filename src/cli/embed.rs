@@ -12,7 +12,7 @@ use super::args::Common;
 use super::compile_bar::CompileBar;
 use super::probe_args::EmbedArgs;
 use super::progress::{bar, json_line, out, say};
-use crate::data::{self, Source};
+use crate::data::{self, Labels, Source};
 use crate::gpu::Gpu;
 use crate::platform::{Awake, replace, write_whole};
 use crate::probe::{Embedder, Start};
@@ -48,7 +48,9 @@ pub fn run(common: &Common, args: &EmbedArgs) -> anyhow::Result<()> {
         })?;
         Ok(())
     })?;
-    let lines: String = written.pictures.iter().map(|index| line(source.as_ref(), *index)).collect();
+    let told = Labels::told(source.as_ref(), &written.pictures);
+    let lines: String =
+        written.pictures.iter().zip(told).map(|(index, told)| line(source.name(*index), told)).collect();
     write_whole(&names, lines.as_bytes()).with_context(|| format!("{} cannot be written", names.display()))?;
     let (count, width) = (written.pictures.len(), embedder.width());
     if common.json {
@@ -117,9 +119,9 @@ fn header([rows, columns]: [usize; 2]) -> [u8; HEADER] {
 }
 
 /// Name and class of a picture, as a line of a table.
-fn line(source: &dyn Source, index: usize) -> String {
+fn line(name: &str, told: Option<&str>) -> String {
     let cell = |text: &str| text.replace(['\t', '\n', '\r'], " ");
-    format!("{}\t{}\n", cell(source.name(index)), cell(source.label(index).unwrap_or_default()))
+    format!("{}\t{}\n", cell(name), cell(told.unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use flate2::read::DeflateDecoder;
 
-use super::source::folder;
 use super::{DataError, MAX_FILE_BYTES, Raw, Source};
 use crate::platform::Bytes;
 
@@ -62,8 +61,7 @@ impl Source for ArchiveSource {
     }
 
     fn label(&self, index: usize) -> Option<&str> {
-        let member = &self.members[index];
-        member.label.as_deref().or_else(|| folder(&member.name))
+        self.members[index].label.as_deref()
     }
 
     fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {

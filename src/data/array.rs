@@ -123,9 +123,13 @@ impl Source for ArraySource {
     }
 
     fn label(&self, index: usize) -> Option<&str> {
-        // An array lies in no folder: its own name tells nothing of a single picture.
         let labels = self.labels.as_ref()?;
         labels.of.get(index).map(|class| labels.classes[*class].as_str())
+    }
+
+    fn folders(&self, _index: usize) -> &str {
+        // An array lies in none: its own name tells nothing of a single picture.
+        ""
     }
 
     fn read(&self, index: usize) -> Result<Raw<'_>, DataError> {

@@ -11,7 +11,6 @@ use super::archive::unique;
 use super::container::is_container;
 use super::error::few;
 use super::places::once;
-use super::source::folder;
 use super::{DataError, Raw, Source};
 
 /// Extensions of the files that a [`FolderSource`] takes, in lower or upper case.
@@ -128,7 +127,7 @@ impl Source for FolderSource {
     }
 
     fn label(&self, index: usize) -> Option<&str> {
-        self.labels.get(index).and_then(Option::as_deref).or_else(|| folder(&self.files[index].name))
+        self.labels.get(index).and_then(Option::as_deref)
     }
 
     fn place(&self, index: usize) -> Option<&Path> {

@@ -41,6 +41,11 @@ impl Source for Joined {
         source.label(index)
     }
 
+    fn folders(&self, index: usize) -> &str {
+        let (source, index) = self.find(index);
+        source.folders(index)
+    }
+
     fn place(&self, index: usize) -> Option<&Path> {
         let (source, index) = self.find(index);
         source.place(index)
@@ -75,6 +80,10 @@ impl Source for Part {
 
     fn label(&self, index: usize) -> Option<&str> {
         self.source.label(self.indices[index])
+    }
+
+    fn folders(&self, index: usize) -> &str {
+        self.source.folders(self.indices[index])
     }
 
     fn place(&self, index: usize) -> Option<&Path> {

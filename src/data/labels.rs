@@ -29,15 +29,33 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// What `source` tells of its pictures.
+    /// What the pictures `indices` of `source` show, in that order: what it [says itself](Source::label), or else the
+    /// outermost folder, as torchvision's `ImageFolder` has it. Folders that all of these pictures lie in tell nothing apart
+    /// and are passed over, as `train` in `train/cat/1.jpg`, as long as there are others inside.
+    pub fn told<'a>(source: &'a dyn Source, indices: &[usize]) -> Vec<Option<&'a str>> {
+        let unsaid = indices.iter().filter(|index| source.label(**index).is_none());
+        let common = common(unsaid.map(|index| source.folders(*index)));
+        let folder = |index: usize| parts(source.folders(index)).nth(common);
+        indices.iter().map(|index| source.label(*index).or_else(|| folder(*index))).collect()
+    }
+
+    /// What all pictures of `source` show, see [`Labels::told`].
     ///
     /// # Errors
-    /// [`DataError::NoLabel`] where it does not tell of a picture.
+    /// [`DataError::NoLabel`] where nothing tells of a picture.
     pub fn of_source(source: &dyn Source) -> Result<Labels, DataError> {
-        let label = |index: usize| {
-            source.label(index).ok_or_else(|| DataError::NoLabel { name: source.name(index).to_owned() })
-        };
-        Ok(Labels::new((0..source.len()).map(label).collect::<Result<_, _>>()?))
+        Labels::of_pictures(source, &(0..source.len()).collect::<Vec<_>>())
+    }
+
+    /// What the pictures `indices` of `source` show, in that order, see [`Labels::told`].
+    ///
+    /// # Errors
+    /// [`DataError::NoLabel`] where nothing tells of one.
+    pub fn of_pictures(source: &dyn Source, indices: &[usize]) -> Result<Labels, DataError> {
+        let told = Labels::told(source, indices).into_iter().zip(indices);
+        let words =
+            told.map(|(word, index)| word.ok_or_else(|| DataError::NoLabel { name: source.name(*index).to_owned() }));
+        Ok(Labels::new(words.collect::<Result<_, _>>()?))
     }
 
     /// The labels in the file at `path`, in the order of the pictures of a set that has `count`: an IDX file or a NumPy
@@ -100,6 +118,21 @@ impl Labels {
     }
 }
 
+/// The names in a path of folders.
+fn parts(folders: &str) -> impl Iterator<Item = &str> {
+    folders.split('/').filter(|part| !part.is_empty() && *part != ".")
+}
+
+/// How many of the outermost folders are the same in all of some paths, less those without which one would have none.
+fn common<'a>(mut paths: impl Iterator<Item = &'a str>) -> usize {
+    let Some(first) = paths.next() else { return 0 };
+    let inside = |path: &str| parts(path).count().saturating_sub(1);
+    paths.fold(inside(first), |most, path| {
+        let same = parts(first).zip(parts(path)).take(most).take_while(|(one, other)| one == other);
+        same.count().min(inside(path))
+    })
+}
+
 /// The labels in the bytes of a NumPy array.
 fn npy_labels(bytes: Vec<u8>) -> Result<Vec<String>, String> {
     let bytes = Watched::new(Bytes::Memory(bytes.into()));
@@ -143,6 +176,24 @@ mod tests {
         let (train, test) = (labels(&["a", "b", "c"]), labels(&["c", "b", "c"]));
         assert_eq!(test.by(&train.classes), Ok(vec![2, 1, 2]));
         assert_eq!(train.by(&test.classes), Err(DataError::UnknownClass { class: "a".to_owned(), classes: 2 }));
+    }
+
+    #[test]
+    fn folders_that_hold_all_pictures_tell_nothing() {
+        for (paths, want) in [
+            (&["benign/p1", "benign/p2", "malignant/p3"][..], 0),
+            (&["train/cat", "train/dog"], 1),
+            (&["set/train/cat/images", "./set/train//dog"], 2),
+            (&["/home/me/cat", "/home/me/dog"], 2),
+            // Without a folder inside there would be no class at all.
+            (&["train/cat", "train"], 0),
+            (&["cat", "cat"], 0),
+            (&["train/cat", "train/cat"], 1),
+            (&["", "cat"], 0),
+            (&[], 0),
+        ] {
+            assert_eq!(common(paths.iter().copied()), want, "{paths:?}");
+        }
     }
 
     #[test]

@@ -34,12 +34,21 @@ pub trait Source: Send + Sync {
     /// When `index` is not below [`len`](Self::len).
     fn name(&self, index: usize) -> &str;
 
-    /// What picture `index` shows, where the set tells: what it says itself, or the folder in which the picture lies.
+    /// What picture `index` shows, where the set itself tells; folders may tell it otherwise, see
+    /// [`Labels::of_source`](super::Labels::of_source).
     ///
     /// # Panics
     /// When `index` is not below [`len`](Self::len).
-    fn label(&self, index: usize) -> Option<&str> {
-        folder(self.name(index))
+    fn label(&self, _index: usize) -> Option<&str> {
+        None
+    }
+
+    /// The folders in which picture `index` lies, from the folder or archive on that was given, with `/` between them.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    fn folders(&self, index: usize) -> &str {
+        folders(self.name(index))
     }
 
     /// Where picture `index` lies, if it is a file of its own: behind a link, where the set knows of one.
@@ -74,31 +83,38 @@ pub trait Source: Send + Sync {
     }
 }
 
-/// The innermost folder in the name of a picture; the archive that holds it is none.
-pub(super) fn folder(name: &str) -> Option<&str> {
-    let (folders, _) = name.rsplit_once('/')?;
-    let folder = folders.rsplit('/').next()?;
-    (!folder.is_empty() && !is_container(folder)).then_some(folder)
+/// The folders in the name of a picture; where an archive holds it, those inside.
+fn folders(name: &str) -> &str {
+    let folders = name.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let (mut start, mut end) = (0, 0);
+    for folder in folders.split('/') {
+        end += folder.len();
+        if is_container(folder) {
+            start = (end + 1).min(folders.len());
+        }
+        end += 1;
+    }
+    &folders[start..]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::folder;
+    use super::folders;
 
     #[test]
-    fn the_folder_is_what_a_picture_shows() {
-        let folders = [
-            ("cat/1.jpg", Some("cat")),
-            ("train/cat/1.jpg", Some("cat")),
-            ("a.tar/cat/1.jpg", Some("cat")),
-            ("1.jpg", None),
-            ("/1.jpg", None),
-            ("a.tar/1.jpg", None),
-            ("shards/a.tar.gz/1.jpg", None),
-            ("train-images-idx3-ubyte/07", None),
+    fn folders_are_those_below_what_was_given() {
+        let names = [
+            ("cat/1.jpg", "cat"),
+            ("train/cat/1.jpg", "train/cat"),
+            ("a.tar/cat/1.jpg", "cat"),
+            ("1.jpg", ""),
+            ("/1.jpg", ""),
+            ("a.tar/1.jpg", ""),
+            ("shards/a.tar.gz/b/c/1.jpg", "b/c"),
+            ("train-images-idx3-ubyte/07", ""),
         ];
-        for (name, want) in folders {
-            assert_eq!(folder(name), want, "{name}");
+        for (name, want) in names {
+            assert_eq!(folders(name), want, "{name}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use unmask::data::{DataError, FolderSource, SampleSource, Source, decode, load_all, open, open_all, split};
+use unmask::data::{DataError, FolderSource, Labels, SampleSource, Source, decode, load_all, open, open_all, split};
 
 use super::{listen, logged, png, quarters};
 
@@ -258,6 +258,28 @@ fn containers_beside_pictures_are_told_of() {
     write(dir.path(), "2.zip", b"");
     assert_eq!(names(&*open(dir.path().to_str().unwrap()).unwrap()), ["a.png"]);
     assert_eq!(logged(&format!("{warned}2.zip, in/1.tar not used: a folder that holds pictures")), 1);
+}
+
+#[test]
+fn the_outermost_folder_is_the_class() {
+    let dir = tempfile::tempdir().unwrap();
+    let photo = png(quarters());
+    for name in ["train/cat/p1/1.png", "train/cat/p2/2.png", "train/dog/p3/3.png", "train/dog/4.png"] {
+        write(dir.path(), name, &photo);
+    }
+    let classes = |place: &str| {
+        let source = open(dir.path().join(place).to_str().unwrap()).unwrap();
+        let labels = Labels::of_source(&*source).unwrap();
+        labels.of.into_iter().map(|class| labels.classes[class].clone()).collect::<Vec<_>>()
+    };
+    // Names are sorted: 4.png comes before p3.
+    assert_eq!(classes("train"), ["cat", "cat", "dog", "dog"]);
+    assert_eq!(classes(""), ["cat", "cat", "dog", "dog"], "a folder that holds all of them is no class");
+    assert_eq!(classes("train/cat"), ["p1", "p2"]);
+    write(dir.path(), "val/dog/5.png", &photo);
+    assert_eq!(classes(""), ["train", "train", "train", "train", "val"]);
+    let source = open("sample").unwrap();
+    assert!(Labels::of_source(&*source).unwrap().classes.contains(&"animal".to_owned()));
 }
 
 #[test]
