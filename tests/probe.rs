@@ -180,16 +180,17 @@ fn colours(folder: &Path, count: u8) {
 fn the_program_tells_colours_apart_and_says_what_is_missing() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
-    colours(&folder.path().join("train"), 14);
-    colours(&folder.path().join("test"), 3);
-    fs::write(folder.path().join("train/red/broken.png"), "no picture").expect("written");
+    colours(&folder.path().join("set/train"), 14);
+    colours(&folder.path().join("set/test"), 3);
+    fs::write(folder.path().join("set/train/red/broken.png"), "no picture").expect("written");
     // Several sets behind one option, as a shell makes of `*`.
-    let [red, green, blue] = ["red", "green", "blue"].map(|name| path(&format!("train/{name}")));
-    let [test, other] = ["test/red", "test/blue"].map(&path);
+    let [red, green, blue] = ["red", "green", "blue"].map(|name| path(&format!("set/train/{name}")));
+    let [test, other] = ["set/test/red", "set/test/blue"].map(&path);
     let arguments = ["probe", "--json", "--epochs", "1", "--data", &red, &green, &blue, "--test", &test, &other];
     let said = failure(&arguments);
     assert!(said.contains("it has no class label"), "{said}");
-    let arguments = ["probe", "--json", "--epochs", "30", "--data", &path("train"), "--test", &path("test")];
+    // What is tested is not trained on, though it lies below what is; the folder of the rest tells nothing apart.
+    let arguments = ["probe", "--json", "--epochs", "30", "--data", &path("set"), "--test", &path("set/test")];
     let output = unmask(&arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
@@ -204,7 +205,7 @@ fn the_program_tells_colours_apart_and_says_what_is_missing() {
     fs::create_dir(folder.path().join("flat")).expect("a folder");
     let mut labels = String::new();
     for (index, name) in ["red", "green", "blue"].into_iter().cycle().take(30).enumerate() {
-        let from = folder.path().join("train").join(name).join(format!("{}.png", index / 3));
+        let from = folder.path().join("set/train").join(name).join(format!("{}.png", index / 3));
         fs::copy(from, folder.path().join(format!("flat/{index:02}.png"))).expect("copied");
         labels += &format!("{name}\n");
     }
@@ -215,15 +216,19 @@ fn the_program_tells_colours_apart_and_says_what_is_missing() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("27 to train on, 3 to test, 3 classes") && !said.contains("untrained"), "{said}");
 
+    let said = failure(&["probe", "--data", &flat, "--test", &flat]);
+    assert!(said.contains("it is both to be trained on and to be held out or tested"), "{said}");
+    let said = failure(&["probe", "--data", &flat, "--test", &format!("{flat}/.")]);
+    assert!(said.contains("0 pictures to train on and 30 to test; expected some of both"), "{said}");
     let said = failure(&["probe", "--data", &flat]);
     assert!(said.contains("00.png") && said.contains("it has no class label"), "{said}");
     fs::write(folder.path().join("labels.txt"), &labels[4..]).expect("written");
     let said = failure(&["probe", "--data", &flat, "--labels", &file]);
     assert!(said.contains("29 labels") && said.contains("30 pictures"), "{said}");
-    let said = failure(&["probe", "--data", &path("train/red"), "--test", &flat]);
+    let said = failure(&["probe", "--data", &path("set/train/red"), "--test", &flat]);
     assert!(said.contains("no class label"), "{said}");
-    fs::rename(folder.path().join("test/red"), folder.path().join("test/rouge")).expect("renamed");
-    let said = failure(&["probe", "--data", &path("train"), "--test", &path("test")]);
+    fs::rename(folder.path().join("set/test/red"), folder.path().join("set/test/rouge")).expect("renamed");
+    let said = failure(&["probe", "--data", &path("set/train"), "--test", &path("set/test")]);
     assert!(said.contains("class rouge"), "{said}");
 }
 

@@ -10,18 +10,20 @@ use super::args::Common;
 use super::compile_bar::CompileBar;
 use super::probe_args::ProbeArgs;
 use super::progress::{bar, json_line, out, say};
-use crate::data::{self, Labels, Source, Split};
+use crate::data::{self, Labels, Source};
 use crate::gpu::Gpu;
 use crate::platform::Awake;
 use crate::probe::{Accuracy, Embedder, Features, Linear, LinearOptions, Samples, Start, linear, nearest};
 
-/// Pictures to train on or to test.
-struct Set {
+/// All pictures, and which to train on and to test.
+struct Sets {
     source: Arc<dyn Source>,
-    /// Which of its pictures.
-    indices: Vec<usize>,
-    /// Class of each of its pictures, whether chosen or not.
+    train: Vec<usize>,
+    test: Vec<usize>,
+    /// Class of each picture.
     classes: Vec<usize>,
+    /// Names of the classes.
+    names: Vec<String>,
 }
 
 /// What is known of one encoder.
@@ -37,7 +39,8 @@ struct Told {
 /// Runs `unmask probe`.
 pub fn run(common: &Common, args: &ProbeArgs) -> anyhow::Result<()> {
     let model = args.encoder.model.open(common)?;
-    let (train, test, classes) = sets(args)?;
+    let sets = sets(args)?;
+    let classes = &sets.names;
     let options = args.encoder.options();
     let _awake = Awake::keep("Features are computed and probed");
     let (trained, untrained, width) = pollster::block_on(async {
@@ -49,19 +52,21 @@ pub fn run(common: &Common, args: &ProbeArgs) -> anyhow::Result<()> {
             let _compiling = CompileBar::watch(common, gpu.compiling());
             embedders.push(Embedder::new(gpu.clone(), &model.config, start, options).await?);
         }
-        let [of_train, of_test] =
-            [embedded(common, &embedders, &train).await?, embedded(common, &embedders, &test).await?];
+        let [of_train, of_test] = [
+            embedded(common, &embedders, &sets, &sets.train).await?,
+            embedded(common, &embedders, &sets, &sets.test).await?,
+        ];
         // Their memory is of no more use.
         drop(embedders);
         let mut told = Vec::new();
-        for sets in of_train.iter().zip(&of_test) {
-            told.push(tell(common, args, &gpu, sets, classes.len()).await?);
+        for of_both in of_train.iter().zip(&of_test) {
+            told.push(tell(common, args, &gpu, of_both, classes.len()).await?);
         }
         let mut told = told.into_iter();
         let trained = told.next().context("an encoder")?;
         anyhow::Ok((trained, told.next(), model.config.width))
     })?;
-    let commonest = commonest(&train, &test, classes.len());
+    let commonest = commonest(&sets);
     if common.json {
         return json_line(&json!({
             "classes": classes, "train": trained.train, "test": trained.linear.accuracy.pictures, "width": width,
@@ -84,46 +89,54 @@ pub fn run(common: &Common, args: &ProbeArgs) -> anyhow::Result<()> {
     out!("{:<22}{:>30}", "always the commonest", format!("{:.1} %", 100.0 * commonest))
 }
 
-/// Training pictures, test pictures, and the names of the classes.
-fn sets(args: &ProbeArgs) -> anyhow::Result<(Set, Set, Vec<String>)> {
-    let (source, split) = data::open_all(&args.data)?;
-    let labels = labels(args.labels.as_deref(), source.as_ref())?.several()?;
-    let classes = labels.classes.clone();
-    if args.test.is_empty() {
-        let Split { train, held_out } = split;
-        if held_out.is_empty() {
-            bail!("{}: a single picture; expected some to train on and some to test", args.data.join(", "));
-        }
-        let set = |indices| Set { source: source.clone(), indices, classes: labels.of.clone() };
-        return Ok((set(train), set(held_out), classes));
+/// The pictures of `--data` and `--test`, of which none is in both, and what they show.
+fn sets(args: &ProbeArgs) -> anyhow::Result<Sets> {
+    let (source, split) = data::open_for(&args.data, &args.test)?;
+    let (train, test) = (split.train, split.held_out);
+    // Where a part of --data is tested, its labels are those of all of it.
+    let told = if args.test.is_empty() { (0..source.len()).collect() } else { train.clone() };
+    if train.is_empty() || test.is_empty() {
+        let sets = [&args.data[..], &args.test].concat().join(", ");
+        bail!("{sets}: {} pictures to train on and {} to test; expected some of both", train.len(), test.len());
     }
-    let (other, _) = data::open_all(&args.test)?;
-    let told = self::labels(args.test_labels.as_deref(), other.as_ref())?.by(&classes)?;
-    let set = |source: Arc<dyn Source>, classes| Set { indices: (0..source.len()).collect(), source, classes };
-    Ok((set(source, labels.of), set(other, told), classes))
+    let labels = labels(args.labels.as_deref(), source.as_ref(), &told)?.several()?;
+    let mut classes = vec![0; source.len()];
+    told.iter().zip(&labels.of).for_each(|(index, class)| classes[*index] = *class);
+    let names = labels.classes;
+    if !args.test.is_empty() {
+        let of_test = self::labels(args.test_labels.as_deref(), source.as_ref(), &test)?.by(&names)?;
+        test.iter().zip(of_test).for_each(|(index, class)| classes[*index] = class);
+    }
+    Ok(Sets { source, train, test, classes, names })
 }
 
-fn labels(file: Option<&Path>, source: &dyn Source) -> anyhow::Result<Labels> {
+/// What the pictures `indices` show, as `file` has it where it is given.
+fn labels(file: Option<&Path>, source: &dyn Source, indices: &[usize]) -> anyhow::Result<Labels> {
     Ok(match file {
-        Some(file) => Labels::of_file(file, source.len())?,
-        None => Labels::of_source(source)?,
+        Some(file) => Labels::of_file(file, indices.len())?,
+        None => Labels::of_pictures(source, indices)?,
     })
 }
 
 /// Share of the test pictures that are of the class which is commonest among the training pictures.
-fn commonest(train: &Set, test: &Set, classes: usize) -> f64 {
-    let mut counts = vec![0; classes];
-    train.indices.iter().for_each(|index| counts[train.classes[*index]] += 1);
+fn commonest(sets: &Sets) -> f64 {
+    let mut counts = vec![0; sets.names.len()];
+    sets.train.iter().for_each(|index| counts[sets.classes[*index]] += 1);
     // Of equal ones the first.
-    let most = (0..classes).rev().max_by_key(|class| counts[*class]);
-    let right = test.indices.iter().filter(|index| Some(test.classes[**index]) == most).count();
-    right as f64 / test.indices.len().max(1) as f64
+    let most = (0..counts.len()).rev().max_by_key(|class| counts[*class]);
+    let right = sets.test.iter().filter(|index| Some(sets.classes[**index]) == most).count();
+    right as f64 / sets.test.len().max(1) as f64
 }
 
-/// Features of a set by every encoder, with the classes of those pictures that can be decoded.
-async fn embedded(common: &Common, embedders: &[Embedder], set: &Set) -> anyhow::Result<Vec<Samples>> {
+/// Features of the pictures `indices` by every encoder, with the classes of those that can be decoded.
+async fn embedded(
+    common: &Common,
+    embedders: &[Embedder],
+    sets: &Sets,
+    indices: &[usize],
+) -> anyhow::Result<Vec<Samples>> {
     let (first, others) = embedders.split_first().context("an encoder")?;
-    let progress = bar(common, set.indices.len() as u64, 0);
+    let progress = bar(common, indices.len() as u64, 0);
     progress.set_message("features");
     let none = |embedder: &Embedder| Samples {
         features: Features { width: embedder.width(), values: Vec::new() },
@@ -132,10 +145,10 @@ async fn embedded(common: &Common, embedders: &[Embedder], set: &Set) -> anyhow:
     let mut samples: Vec<Samples> = embedders.iter().map(none).collect();
     let others: Vec<&Embedder> = others.iter().collect();
     first
-        .embed_all_beside(&others, set.source.clone(), set.indices.clone(), |index, rows| {
+        .embed_all_beside(&others, sets.source.clone(), indices.to_vec(), |index, rows| {
             for (samples, row) in samples.iter_mut().zip(rows) {
                 samples.features.values.extend_from_slice(row);
-                samples.classes.push(set.classes[index]);
+                samples.classes.push(sets.classes[index]);
             }
             progress.inc(1);
             anyhow::Ok(())

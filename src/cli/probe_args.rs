@@ -59,10 +59,11 @@ pub struct EmbedArgs {
 pub struct ProbeArgs {
     /// Pictures to train on, as for `train --data`: in one folder per class, a list with labels behind a tab, tar
     /// archives with .cls files, Parquet files with a column of labels, or .npz files with an array of them; may be
-    /// several
+    /// several.
     #[arg(long, required = true, num_args = 1.., value_name = "DIR|FILE")]
     pub data: Vec<String>,
-    /// Test pictures, likewise [default: the tenth of --data that training holds out]
+    /// Test pictures, likewise; those that are in --data too are not trained on [default: the tenth of --data that
+    /// training holds out where it is given no --held-out]
     #[arg(long, num_args = 1.., value_name = "DIR|FILE")]
     pub test: Vec<String>,
     /// Classes of --data in the order of its pictures: an IDX file, a NumPy array (.npy), or a text with one a line

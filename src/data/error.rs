@@ -115,7 +115,7 @@ pub enum DataError {
     },
 
     /// A set was asked for to be trained on and to be held out.
-    #[error("{spec}: it is both to be trained on and to be held out, expected one of these")]
+    #[error("{spec}: it is both to be trained on and to be held out or tested, expected one of these")]
     Both {
         /// The set.
         spec: String,
