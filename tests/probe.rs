@@ -215,6 +215,7 @@ fn the_program_tells_colours_apart_and_says_what_is_missing() {
     let output = unmask(&arguments);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("27 to train on, 3 to test, 3 classes") && !said.contains("untrained"), "{said}");
+    assert!(said.contains("\nclasses     blue, green, red\n"), "{said}");
 
     let said = failure(&["probe", "--data", &flat, "--test", &flat]);
     assert!(said.contains("it is both to be trained on and to be held out or tested"), "{said}");

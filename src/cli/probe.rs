@@ -15,6 +15,9 @@ use crate::gpu::Gpu;
 use crate::platform::Awake;
 use crate::probe::{Accuracy, Embedder, Features, Linear, LinearOptions, Samples, Start, linear, nearest};
 
+/// Class names shown, unless all are asked for as JSON.
+const FEW: usize = 10;
+
 /// All pictures, and which to train on and to test.
 struct Sets {
     source: Arc<dyn Source>,
@@ -76,6 +79,7 @@ pub fn run(common: &Common, args: &ProbeArgs) -> anyhow::Result<()> {
     let asked = trained.linear.accuracy.pictures;
     out!("encoder     {}, {width} numbers a picture", args.encoder.model.name())?;
     out!("pictures    {} to train on, {asked} to test, {} classes", trained.train, classes.len())?;
+    out!("classes     {}", shown_names(classes))?;
     let votes = format!("{} neighbours", args.neighbours.min(trained.train));
     out!("{:<22}{votes:>30}{:>30}", "", "linear classifier")?;
     let shown = |accuracy: &Accuracy| {
@@ -116,6 +120,15 @@ fn labels(file: Option<&Path>, source: &dyn Source, indices: &[usize]) -> anyhow
         Some(file) => Labels::of_file(file, indices.len())?,
         None => Labels::of_pictures(source, indices)?,
     })
+}
+
+/// The first of the classes `names`, and how many more there are.
+fn shown_names(names: &[String]) -> String {
+    let more = match names.len().saturating_sub(FEW) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    names[..names.len().min(FEW)].join(", ") + &more
 }
 
 /// Share of the test pictures that are of the class which is commonest among the training pictures.
@@ -176,4 +189,16 @@ async fn tell(
     let linear = linear.await?;
     progress.finish_and_clear();
     Ok(Told { neighbours, linear, train: train.classes.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_classes_are_shown() {
+        let names: Vec<String> = (0..12).map(|class| class.to_string()).collect();
+        assert_eq!(shown_names(&names[..10]), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9");
+        assert_eq!(shown_names(&names), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more");
+    }
 }

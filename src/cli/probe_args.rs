@@ -59,7 +59,8 @@ pub struct EmbedArgs {
 pub struct ProbeArgs {
     /// Pictures to train on, as for `train --data`: in one folder per class, a list with labels behind a tab, tar
     /// archives with .cls files, Parquet files with a column of labels, or .npz files with an array of them; may be
-    /// several.
+    /// several. Of folders inside folders the outermost is the class, as CLASS in DIR/CLASS/a/b.jpg; one in which all
+    /// pictures lie does not count
     #[arg(long, required = true, num_args = 1.., value_name = "DIR|FILE")]
     pub data: Vec<String>,
     /// Test pictures, likewise; those that are in --data too are not trained on [default: the tenth of --data that
