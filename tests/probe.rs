@@ -194,6 +194,7 @@ fn the_program_tells_colours_apart_and_says_what_is_missing() {
     let output = unmask(&arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert_eq!((&told["assumed"], &told["averages_left_out"]), (&serde_json::json!([]), &false.into()));
     assert_eq!(told["classes"], serde_json::json!(["blue", "green", "red"]));
     assert_eq!((&told["train"], &told["test"], &told["width"]), (&42.into(), &9.into(), &128.into()));
     assert_eq!(told["encoder"]["neighbours"]["top1"], 1.0, "{told}");

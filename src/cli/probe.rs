@@ -49,6 +49,9 @@ pub fn run(common: &Common, args: &ProbeArgs) -> anyhow::Result<()> {
     let (trained, untrained, width) = pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
         model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
+        if model.weights.averages {
+            say(common, "note: the run's averages of its weights are left out; `unmask export --ema` takes them");
+        }
         let starts = [Some(Start::Weights(&model.weights)), (!args.no_untrained).then_some(Start::Seed(args.seed))];
         let mut embedders = Vec::new();
         for start in starts.into_iter().flatten() {
@@ -73,7 +76,8 @@ pub fn run(common: &Common, args: &ProbeArgs) -> anyhow::Result<()> {
     if common.json {
         return json_line(&json!({
             "classes": classes, "train": trained.train, "test": trained.linear.accuracy.pictures, "width": width,
-            "encoder": trained, "untrained": untrained, "commonest": commonest,
+            "encoder": trained, "untrained": untrained, "commonest": commonest, "assumed": model.assumed,
+            "averages_left_out": model.weights.averages,
         }));
     }
     let asked = trained.linear.accuracy.pictures;
