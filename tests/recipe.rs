@@ -14,7 +14,9 @@ use unmask::graph::{Plan, TensorType};
 use unmask::mae::{self, MaeConfig};
 use unmask::nn::Builder;
 use unmask::ops::{self, AdamW, CropMode, MaskNoise, MaskStrategy, PixelNorm};
-use unmask::train::{Augment, Checkpoint, Explorer, Hidden, Pictures, Recipe, StepMetrics, Trainer, capped};
+use unmask::train::{
+    Augment, Checkpoint, Explorer, Hidden, Pictures, Recipe, RunFolder, StepMetrics, Trainer, capped, find_runs,
+};
 use unmask::weights::{Tensor, Tensors};
 
 /// Pictures of noise in main memory, of many sizes.
@@ -351,4 +353,15 @@ fn patches_are_hidden_by_the_strategy_that_is_asked_for_or_by_the_models_own() {
             assert_eq!(hidden == grid, is_grid, "{of_model:?}, {asked:?}, seed {seed}: {hidden:?}");
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_in_a_folder_whose_name_is_no_text_is_found_by_its_settings() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join(std::ffi::OsStr::from_bytes(b"gr\xfcn"));
+    drop(RunFolder::create(&run, &nano()).expect("a run"));
+    assert_eq!(RunFolder::recipe(&run).expect("its settings"), nano());
+    assert_eq!(find_runs(folder.path()).len(), 1);
 }

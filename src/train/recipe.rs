@@ -173,19 +173,29 @@ impl Recipe {
     /// # Errors
     /// An unknown preset, an unreadable file, an unknown or missing key: each by name.
     pub fn load(spec: &str) -> Result<Recipe, TrainError> {
-        if !spec.ends_with(".toml") {
-            return Recipe::named(spec);
-        }
-        let text = read_text(Path::new(spec))
-            .map_err(|error| TrainError::Recipe { path: spec.to_owned(), reason: error.to_string() })?;
-        let mut recipe = Recipe::parse(spec, &text)?;
+        if spec.ends_with(".toml") { Recipe::read(Path::new(spec)) } else { Recipe::named(spec) }
+    }
+
+    /// Of the TOML file at `path`.
+    ///
+    /// # Errors
+    /// An unreadable file, an unknown or missing key: each by name.
+    pub fn read(path: &Path) -> Result<Recipe, TrainError> {
+        let shown = path.display().to_string();
+        let text =
+            read_text(path).map_err(|error| TrainError::Recipe { path: shown.clone(), reason: error.to_string() })?;
+        let mut recipe = Recipe::parse(&shown, &text)?;
         if recipe.name.is_empty() {
-            recipe.name = spec.to_owned();
+            recipe.name = shown;
         }
         Ok(recipe)
     }
 
     /// Of the text of a TOML file; `path` names it in messages.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] for what is no TOML, an unknown or missing key, or a setting that
+    /// [`check`](Recipe::check) refuses.
     pub fn parse(path: &str, text: &str) -> Result<Recipe, TrainError> {
         check_names(path, text)?;
         let recipe: Recipe = toml::from_str(text).map_err(|error| TrainError::Recipe {
@@ -206,6 +216,9 @@ impl Recipe {
     }
 
     /// As TOML.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] for what TOML cannot hold, such as a seed above 2^63 - 1.
     pub fn to_toml(&self) -> Result<String, TrainError> {
         toml::to_string(self)
             .map_err(|error| TrainError::Recipe { path: "recipe.toml".to_owned(), reason: error.to_string() })

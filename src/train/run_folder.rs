@@ -109,7 +109,7 @@ impl RunFolder {
     /// A folder without a run, or whose recipe cannot be read.
     pub fn recipe(path: &Path) -> Result<Recipe, TrainError> {
         Self::check_run(path)?;
-        Recipe::load(&path.join(RECIPE).display().to_string())
+        Recipe::read(&path.join(RECIPE))
     }
 
     fn check_run(path: &Path) -> Result<(), TrainError> {
