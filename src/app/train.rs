@@ -351,7 +351,7 @@ impl Train {
     /// Begins a run.
     pub fn start(&mut self, settings: &TrainSettings, session: &Session) -> Option<Ask> {
         let recipe = settings.recipe.clone();
-        let out = platform::HAS_FOLDERS.then(|| free_folder(&self.runs, &recipe.name));
+        let out = platform::HAS_FOLDERS.then(|| free_folder(&self.runs, &recipe.short_name()));
         let ask = self.send(recipe, out, None, false, session);
         if ask.is_none() {
             self.lost_at = None;
@@ -390,7 +390,7 @@ impl Train {
                         Continue";
             return Some(Ask::Trouble(text.to_owned()));
         }
-        let folder = || platform::HAS_FOLDERS.then(|| free_folder(&self.runs, &recipe.name));
+        let folder = || platform::HAS_FOLDERS.then(|| free_folder(&self.runs, &recipe.short_name()));
         let out = standing.out.or_else(folder);
         let resume = standing.snapshot.is_none();
         let ask = self.send(recipe, out, standing.snapshot, resume, session);

@@ -1,7 +1,5 @@
 //! `unmask runs`: lists and compares runs.
 
-use std::path::Path;
-
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
@@ -51,7 +49,7 @@ fn table(runs: &[RunSummary]) -> anyhow::Result<()> {
         let (best, train) = (run.best(), &run.recipe.train);
         [
             run.path.display().to_string(),
-            Path::new(&run.recipe.name).file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            run.recipe.short_name(),
             run.step().to_string(),
             train.steps.to_string(),
             number(run.loss()),

@@ -1,6 +1,6 @@
 //! `unmask train`: a session with a progress bar.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -18,10 +18,8 @@ use crate::train::{RunFolder, TrainRecipe};
 /// Runs `unmask train`.
 pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
     let mut recipe = args.recipe()?;
-    // A recipe without a name is called by its file.
-    let name = Path::new(&recipe.name).file_name().unwrap_or("run".as_ref()).to_string_lossy();
-    let name = name.trim_end_matches(".toml");
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("runs/{name}-{}", recipe.train.seed)));
+    let named = || PathBuf::from(format!("runs/{}-{}", recipe.short_name(), recipe.train.seed));
+    let out = args.out.clone().unwrap_or_else(named);
     let run = args.resume.then(|| RunFolder::recipe(&out)).transpose()?;
     if let Some(run) = &run {
         recipe = resume::wanted(args, run)?;

@@ -47,7 +47,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// A name for a file of it.
     pub fn file_name(&self) -> String {
-        format!("{}-step-{}.safetensors", self.recipe.name, self.step)
+        format!("{}-step-{}.safetensors", self.recipe.short_name(), self.step)
     }
 }
 

@@ -143,6 +143,14 @@ impl Default for Recipe {
 }
 
 impl Recipe {
+    /// Its name as the names of files and folders can hold it, without where its file lies and how that ends.
+    pub fn short_name(&self) -> String {
+        let file = self.name.rsplit(['/', '\\']).next().unwrap_or_default();
+        let refused = |c: char| c.is_control() || "<>:\"|?*".contains(c);
+        let name = file.strip_suffix(".toml").unwrap_or(file).trim_matches(['.', ' ']).replace(refused, "-");
+        if name.is_empty() { "run".to_owned() } else { name }
+    }
+
     /// Whether it computes in 16 bits where it may.
     pub fn is_mixed(&self) -> bool {
         self.train.precision == Precision::Mixed
@@ -338,6 +346,20 @@ mod tests {
         std::fs::write(&file, b"# gr\xf6\xdfe\n").expect("written");
         let error = Recipe::load(&file.display().to_string()).expect_err("another encoding").to_string();
         assert!(error.contains("mine.toml: expected a text in UTF-8, or in UTF-16 with"), "{error}");
+    }
+
+    #[test]
+    fn names_of_recipes_become_names_of_files() {
+        for (name, want) in [
+            ("small-data", "small-data"),
+            ("configs/mine.toml", "mine"),
+            ("C:\\configs\\mine.v2.toml", "mine.v2"),
+            ("a <b>: \u{e4}\n", "a -b-- \u{e4}-"),
+            ("..", "run"),
+            ("", "run"),
+        ] {
+            assert_eq!(Recipe { name: name.to_owned(), ..Recipe::default() }.short_name(), want, "{name}");
+        }
     }
 
     #[test]

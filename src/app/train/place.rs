@@ -36,7 +36,6 @@ pub fn shown(folder: &Path) -> String {
 
 /// `NAME-N` in `runs` with the first `N` that is free.
 pub fn free_folder(runs: &Path, name: &str) -> PathBuf {
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let folder = |n: u32| runs.join(format!("{name}-{n}"));
     (1..u32::MAX).map(folder).find(|folder| !folder.exists()).unwrap_or_else(|| folder(0))
 }
