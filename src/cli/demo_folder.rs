@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::platform::write_whole;
+
 /// Lists the files that a demo left, each with a checksum of its bytes.
 const MARK: &str = "demo.json";
 /// Folders of a run's folder whose files are all the run's.
@@ -55,7 +57,8 @@ pub fn mark(folder: &Path) -> anyhow::Result<()> {
         .map(|name| anyhow::Ok((name.clone(), checksum(&folder.join(name))?)))
         .collect::<Result<_, _>>()?;
     let path = folder.join(MARK);
-    fs::write(&path, serde_json::to_string_pretty(&left)? + "\n").with_context(|| path.display().to_string())
+    let text = serde_json::to_string_pretty(&left)? + "\n";
+    write_whole(&path, text.as_bytes()).with_context(|| path.display().to_string())
 }
 
 /// Names of what a run keeps in `folder`, with `/`; none where there is no run.

@@ -148,7 +148,10 @@ pub fn save_file(
     let spawned = super::spawn(move || async move {
         let Some(handle) = dialog.await else { return };
         done(match bytes() {
-            Ok(bytes) => handle.write(&bytes).await.map(|()| handle.file_name()).map_err(|error| error.to_string()),
+            Ok(bytes) => {
+                let written = super::write_whole(handle.path(), &bytes);
+                written.map(|()| handle.file_name()).map_err(|error| error.to_string())
+            }
             Err(error) => Err(error),
         });
     });

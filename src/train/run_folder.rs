@@ -1,6 +1,7 @@
 //! A run's folder: recipe, metrics, checkpoints and previews.
 
 use std::fs::{self, File};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -337,8 +338,10 @@ impl RunFolder {
     /// The system's, such as a full disk.
     pub fn preview(&self, step: u64, pixels: &[u8], [width, height]: [u32; 2]) -> Result<PathBuf, TrainError> {
         let file = self.path.join("previews").join(format!("step-{step}.png"));
-        image::save_buffer(&file, pixels, width, height, image::ExtendedColorType::Rgba8)
+        let (mut png, format) = (Cursor::new(Vec::new()), image::ImageFormat::Png);
+        image::write_buffer_with_format(&mut png, pixels, width, height, image::ExtendedColorType::Rgba8, format)
             .map_err(|error| Self::error(&self.path, error))?;
+        write_whole(&file, png.get_ref()).map_err(|error| Self::error(&self.path, error))?;
         Ok(file)
     }
 }
