@@ -1,5 +1,7 @@
 //! Settings in the address of a page, so that what is seen can be shared.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
 use super::settings::{Settings, Tab};
 use crate::ops::MaskStrategy;
 
@@ -55,28 +57,15 @@ pub fn query(settings: &Settings, photo: Option<&str>) -> String {
     query
 }
 
-/// Percent-encodes all but what a query may hold as it is.
+/// What a query may not hold as it is.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
 fn encode(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let hex = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-        rest = after;
-        match (first, after.get(..2).and_then(hex)) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            (b'+', _) => bytes.push(b' '),
-            _ => bytes.push(*first),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -96,6 +85,8 @@ mod tests {
         apply(&mut read, &query);
         settings.explore.photo = "animal/ein Käfer&.jpg".to_owned();
         assert_eq!(read, settings);
+        apply(&mut read, "image=a+b%2Bc%2");
+        assert_eq!(read.explore.photo, "a b+c%2");
     }
 
     #[test]
