@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::chart::escaped;
 use crate::train::OpTime;
 
 const WIDTH: f64 = 820.0;
@@ -18,10 +19,6 @@ fn begin(height: f64, title: &str) -> String {
          <text x=\"10\" y=\"20\" font-size=\"14\">{}</text>\n",
         escaped(title)
     )
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// A count in at most a few letters: millions as such.

@@ -68,6 +68,11 @@ pub fn text(curves: &[Curve]) -> String {
     text
 }
 
+/// `text` as it stands in an SVG picture.
+pub fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 /// The curves as an SVG picture, with axes and a legend.
 pub fn svg(curves: &[Curve]) -> String {
     let (width, plot, top) = (820.0, [70.0, 800.0, 360.0], 20.0);
@@ -105,7 +110,7 @@ pub fn svg(curves: &[Curve]) -> String {
         }
     }
     for (number, ((name, _), colour)) in curves.iter().zip(COLOURS.iter().cycle()).enumerate() {
-        let name = name.replace('&', "&amp;").replace('<', "&lt;");
+        let name = escaped(name);
         let at = plot[2] + 44.0 + 18.0 * number as f64;
         let _ = writeln!(
             svg,
@@ -132,7 +137,7 @@ mod tests {
         assert!(rows[17].contains("step 0") && rows[17].ends_with("100"), "{text}");
         assert_eq!(rows[18], "* a <run> & more");
         let svg = svg(&[falling]);
-        assert!(svg.contains("points=\"70.0,20.0 435.0,") && svg.contains("a &lt;run> &amp; more"), "{svg}");
+        assert!(svg.contains("points=\"70.0,20.0 435.0,") && svg.contains("a &lt;run&gt; &amp; more"), "{svg}");
     }
 
     #[test]
