@@ -1,11 +1,10 @@
 //! What it costs to cut a step into slices, so that a window stays alive beside it.
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::gpu::{Gpu, Pace, Slices};
 use crate::platform::now_seconds;
-use crate::train::Bench;
+use crate::train::{Bench, median};
 
 /// Whole steps against the same steps in slices.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -42,14 +41,7 @@ pub async fn compare(gpu: &Gpu, bench: &Bench, slice_ms: f64, pairs: usize) -> a
         pairs_ms.push([(middle - start) * 1e3, (now_seconds() - middle) * 1e3]);
     }
     pairs_ms.remove(0);
-    let median = |value: fn(&[f64; 2]) -> f64| -> Option<f64> {
-        let mut values: Vec<f64> = pairs_ms.iter().map(value).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
-    };
-    let found = || -> Option<Compared> {
-        let (whole_ms, sliced_ms) = (median(|pair| pair[0])?, median(|pair| pair[1])?);
-        Some(Compared { slice_ms, whole_ms, sliced_ms, ratio: median(|pair| pair[1] / pair[0])? })
-    };
-    found().context("no step was timed")
+    let of = |value: fn(&[f64; 2]) -> f64| median(&mut pairs_ms.iter().map(value).collect::<Vec<f64>>());
+    let (whole_ms, sliced_ms) = (of(|pair| pair[0]), of(|pair| pair[1]));
+    Ok(Compared { slice_ms, whole_ms, sliced_ms, ratio: of(|pair| pair[1] / pair[0]) })
 }

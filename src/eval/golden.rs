@@ -187,9 +187,8 @@ async fn build(
     let layout = Layout::of(&b.graph, &roots, Caps::of(gpu))?;
     let plan = Plan::new(gpu, &b.graph, &layout, &roots, &externals).await?;
 
-    let slice = |name: &str| externals.get(name).cloned().ok_or_else(|| GraphError::Unbound(name.to_owned()));
-    gpu.upload(&slice("image")?, &case.get("input/pixel_values", &[batch, 3, side, side])?.data);
-    gpu.upload(&slice("seed")?, &[1f32]);
+    gpu.upload(externals.need("image")?, &case.get("input/pixel_values", &[batch, 3, side, side])?.data);
+    gpu.upload(externals.need("seed")?, &[1f32]);
     let schedule = gpu.buffer("schedule", 16).await?;
     let norm = gpu.buffer("norm", 16).await?;
     let partials = gpu.buffer("partials", global_norm_partials(store.shard_lengths()) as u64 * 4).await?;
@@ -200,7 +199,7 @@ async fn build(
     for shard in &shards {
         adamw.push(gpu, &mut update, shard, &schedule, &norm)?;
     }
-    Ok(CaseModel { store, plan, vars, loss, noise: slice("noise")?, schedule, update })
+    Ok(CaseModel { store, plan, vars, loss, noise: externals.need("noise")?.clone(), schedule, update })
 }
 
 /// Runs `case`: forward, backward, then AdamW steps, each compared with the reference.

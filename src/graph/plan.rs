@@ -26,6 +26,14 @@ impl Externals {
         self.0.get(name)
     }
 
+    /// The same, where there has to be some.
+    ///
+    /// # Errors
+    /// [`GraphError::Unbound`] where there is none.
+    pub fn need(&self, name: &str) -> Result<&BufferSlice, GraphError> {
+        self.get(name).ok_or_else(|| GraphError::Unbound(name.to_owned()))
+    }
+
     /// New buffers for the external tensors of `graph` that have none.
     pub async fn allocate(&mut self, gpu: &Gpu, graph: &Graph) -> Result<(), GraphError> {
         let missing = graph.externals().filter(|(name, _)| !self.0.contains_key(*name));
@@ -63,7 +71,7 @@ impl Plan {
             match place {
                 Place::Slot(slot, offset) => Ok(slots[*slot].part(*offset, ty.bytes())),
                 Place::External(name) => {
-                    let slice = externals.get(name).ok_or_else(|| GraphError::Unbound(name.clone()))?;
+                    let slice = externals.need(name)?;
                     if slice.bytes < ty.bytes() {
                         return Err(GraphError::WrongSize { name: name.clone(), got: slice.bytes, want: ty.bytes() });
                     }
@@ -122,5 +130,13 @@ impl Plan {
     /// Memory of a root or stored tensor.
     pub fn slice(&self, var: Var) -> Option<&BufferSlice> {
         self.places.get(&var)
+    }
+
+    /// The same, of a variable that has to be one.
+    ///
+    /// # Errors
+    /// [`GraphError::Unbound`] where it is none.
+    pub fn need(&self, var: Var) -> Result<&BufferSlice, GraphError> {
+        self.slice(var).ok_or_else(|| GraphError::Unbound(format!("result {}", var.0)))
     }
 }

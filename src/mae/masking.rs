@@ -21,6 +21,11 @@ pub fn given_masks(graph: &mut Graph, config: &MaeConfig, noise: Var) -> Result<
     Ok(Masks { ids_keep, ids_restore, mask })
 }
 
+/// Noise `[B, L]` that leaves the patches of each of `batch` pictures in raster order: it rises.
+pub fn raster_noise(batch: usize, patches: usize) -> Vec<f32> {
+    (0..batch * patches).map(|at| (at % patches) as f32 / patches as f32).collect()
+}
+
 /// Masks drawn on the device by the configured strategy; `step` is the random counter, u32 `[4]`.
 pub fn random_masks(graph: &mut Graph, config: &MaeConfig, batch: usize, step: Var) -> Result<Masks, MaeError> {
     debug_assert_eq!(graph.ty(step), &TensorType::u32(&[4]));

@@ -8,6 +8,6 @@ mod presets;
 
 pub use config::MaeConfig;
 pub use error::MaeError;
-pub use masking::{Masks, given_masks, random_masks};
+pub use masking::{Masks, given_masks, random_masks, raster_noise};
 pub use model::{EncoderVars, MaeVars, autoencoder, encoder, hidden_loss, pretraining};
 pub use presets::{PRESETS, Preset, preset};

@@ -6,7 +6,7 @@ use super::accuracy::place;
 use super::{Accuracy, Samples, Standard};
 use crate::data::Sampler;
 use crate::gpu::{BufferSlice, DispatchList, Gpu, Uploads};
-use crate::graph::{GraphError, Plan, TensorType};
+use crate::graph::{Plan, TensorType};
 use crate::nn::{Builder, Init, ParamSpec, ParamStore};
 use crate::ops::{self, AdamW, global_norm_partials, push_global_norm};
 use crate::platform;
@@ -61,8 +61,7 @@ impl Classifier {
         store.initialise(&gpu, seed);
         let mut inputs = store.externals();
         let plan = Plan::build(&gpu, &b.graph, &[logits, loss], &mut inputs).await?;
-        let bound = |name: &str| inputs.get(name).cloned().ok_or_else(|| GraphError::Unbound(name.to_owned()));
-        gpu.upload(&bound("loss gradient")?, &[1.0f32]);
+        gpu.upload(inputs.need("loss gradient")?, &[1.0f32]);
 
         let adamw = AdamW { weight_decay: 0.0, ..AdamW::default() };
         let schedule = gpu.buffer("schedule", 16).await?;
@@ -75,9 +74,8 @@ impl Classifier {
         for shard in &shards {
             adamw.push(&gpu, &mut update, shard, &schedule, &norm)?;
         }
-        let result = |var| plan.slice(var).cloned().ok_or_else(|| GraphError::Unbound("a result".to_owned()));
-        let (logits, loss) = (result(logits)?, result(loss)?);
-        let (x, labels) = (bound("x")?, bound("labels")?);
+        let [logits, loss] = [plan.need(logits)?, plan.need(loss)?].map(Clone::clone);
+        let [x, labels] = [inputs.need("x")?, inputs.need("labels")?].map(Clone::clone);
         Ok(Classifier {
             gpu,
             batch,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::data::{Picture, Prefetch, Source};
 use crate::gpu::{BufferSlice, Gpu, Uploads};
-use crate::graph::{Caps, DType, Externals, GraphError, Layout, Plan, TensorType, Var};
+use crate::graph::{Caps, DType, Layout, Plan, TensorType, Var};
 use crate::mae::{self, MaeConfig};
 use crate::nn::{Builder, ParamStore, State};
 use crate::ops::{self, CropMode};
@@ -95,7 +95,7 @@ impl Embedder {
             Layout::of(&builder.graph, &[features], Caps::of(&gpu))?;
             Ok((builder, features))
         })?;
-        let (patches, width) = (config.patches(), config.width);
+        let width = config.width;
         ops::tune(&gpu, &mut b.graph, &[features], None).await?;
         let store = ParamStore::new(&gpu, b.params(), false).await?;
         match start {
@@ -104,11 +104,9 @@ impl Embedder {
         }
         let mut inputs = store.externals();
         let plan = Plan::build(&gpu, &b.graph, &[features], &mut inputs).await?;
-        // Rising noise leaves patches in raster order.
-        let rising = (0..batch * patches).map(|at| (at % patches) as f32 / patches as f32);
-        gpu.upload(&bound(&inputs, "noise")?, &rising.collect::<Vec<f32>>());
-        let features = plan.slice(features).cloned().ok_or_else(|| GraphError::Unbound("features".to_owned()))?;
-        let (pixels, sizes) = (bound(&inputs, "pixels")?, bound(&inputs, "sizes")?);
+        gpu.upload(inputs.need("noise")?, &mae::raster_noise(batch, config.patches()));
+        let features = plan.need(features)?.clone();
+        let [pixels, sizes] = [inputs.need("pixels")?, inputs.need("sizes")?].map(Clone::clone);
         Ok(Embedder { gpu, plan, features, pixels, sizes, slot, batch, width, limit })
     }
 
@@ -212,8 +210,4 @@ impl Embedder {
         }
         Ok(skipped)
     }
-}
-
-fn bound(inputs: &Externals, name: &str) -> Result<BufferSlice, TrainError> {
-    Ok(inputs.get(name).cloned().ok_or_else(|| GraphError::Unbound(name.to_owned()))?)
 }

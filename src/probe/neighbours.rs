@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::accuracy::place;
 use super::{Accuracy, Samples};
 use crate::gpu::{Gpu, Uploads};
-use crate::graph::{Externals, Graph, GraphError, Plan, TensorType};
+use crate::graph::{Externals, Graph, Plan, TensorType};
 use crate::ops::{self, Form};
 use crate::platform;
 use crate::train::TrainError;
@@ -70,9 +70,7 @@ pub async fn nearest(
     let cosines = ops::matmul(&mut b, Form::NT, q, others)?;
     let mut inputs = Externals::new();
     let plan = Plan::build(gpu, &b, &[cosines], &mut inputs).await?;
-    let unbound = || GraphError::Unbound("cosines".to_owned());
-    let (Some(q), Some(others)) = (inputs.get("queries"), inputs.get("bank")) else { return Err(unbound().into()) };
-    let cosines = plan.slice(cosines).ok_or_else(unbound)?;
+    let (q, others, cosines) = (inputs.need("queries")?, inputs.need("bank")?, plan.need(cosines)?);
 
     let mut found = vec![Nearest::default(); queries.classes.len()];
     for start in (0..bank.classes.len()).step_by(rows) {

@@ -162,7 +162,7 @@ impl Bench {
         let mut stream = Stream::new(recipe.train.seed, "bench noise");
         let noise: Vec<f32> = (0..batch * config.patches()).map(|_| stream.unit() as f32).collect();
         for (name, values) in [("image", image.as_slice()), ("noise", &noise)] {
-            gpu.upload(externals.get(name).ok_or_else(|| GraphError::Unbound(name.to_owned()))?, values);
+            gpu.upload(externals.need(name)?, values);
         }
         gpu.upload(&schedule, &recipe.optimiser().schedule(1e-4, 1));
         let norm = gpu.buffer("norm", 16).await?;
@@ -190,8 +190,7 @@ impl Bench {
     }
 
     async fn loss(&self) -> Result<f64, TrainError> {
-        let slice = self.plan.slice(self.loss).ok_or_else(|| GraphError::Unbound("loss".to_owned()))?;
-        let loss: Vec<f32> = self.gpu.read_one("loss", slice).await?;
+        let loss: Vec<f32> = self.gpu.read_one("loss", self.plan.need(self.loss)?).await?;
         Ok(f64::from(loss[0]))
     }
 
@@ -224,11 +223,6 @@ impl Bench {
             }
             encoding.push((platform::now_seconds() - start) * 1e3);
         }
-        let median = |times: &mut Vec<f64>| -> f64 {
-            times.sort_by(f64::total_cmp);
-            let middle = times.len() / 2;
-            if times.len().is_multiple_of(2) { times[middle - 1].midpoint(times[middle]) } else { times[middle] }
-        };
         let (step_ms, encode_ms) = (median(&mut times), median(&mut encoding));
         let readings = if ops { self.readings().await? } else { Vec::new() };
         let busy: f64 = readings.iter().map(|reading| reading.milliseconds).sum();
@@ -302,6 +296,14 @@ impl Bench {
     }
 }
 
+/// The median of `values`, of an even number of them the mean of the two in the middle; no number where there are none.
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = [values.len().saturating_sub(1) / 2, values.len() / 2].map(|at| values.get(at).copied());
+    let [Some(low), Some(high)] = middle else { return f64::NAN };
+    low.midpoint(high)
+}
+
 /// Share of the peak of arithmetic or of memory, whichever is larger.
 fn share_of_peak(peak: Option<Peak>, gflops: f64, gbytes_per_s: f64) -> Option<f64> {
     peak.map(|peak| (gflops / peak.gflops).max(gbytes_per_s / peak.gbytes_per_s))
@@ -340,4 +342,16 @@ fn shape_times(readings: &[TimestampsReading], peak: Option<Peak>) -> Vec<ShapeT
         .collect();
     groups.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_median_lies_in_the_middle() {
+        let medians = [&mut [3.0, 1.0, 2.0][..], &mut [4.0, 1.0, 3.0, 2.0], &mut [7.0]].map(median);
+        assert_eq!(medians, [2.0, 2.5, 7.0]);
+        assert!(median(&mut []).is_nan());
+    }
 }

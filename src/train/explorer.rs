@@ -7,7 +7,7 @@ use super::{Opened, Pictures, Profile, Slot, TrainError, capped, slotted_images}
 use crate::data::Picture;
 use crate::eval::psnr_db;
 use crate::gpu::{BufferSlice, Gpu, Uploads};
-use crate::graph::{Externals, GraphError, Plan, TensorType};
+use crate::graph::{Externals, Plan, TensorType};
 use crate::mae::{self, MaeConfig};
 use crate::nn::{Builder, ParamStore, State};
 use crate::ops::{self, CropMode, MaskNoise, MaskStrategy};
@@ -153,7 +153,7 @@ impl Explorer {
     }
 
     fn input(&self, name: &str) -> Result<BufferSlice, TrainError> {
-        Ok(self.inputs.get(name).cloned().ok_or_else(|| GraphError::Unbound(name.to_owned()))?)
+        Ok(self.inputs.need(name)?.clone())
     }
 
     /// Submits one reconstruction of the picture.
@@ -226,9 +226,7 @@ impl Explorer {
         let vars = model_graph(&mut b, &config, slot)?;
         let roots: Vec<_> = vars.vars.iter().copied().chain(vars.stats).collect();
         let plan = Plan::build(&self.gpu, &b.graph, &roots, &mut self.inputs).await?;
-        let slice = |index: usize| -> Result<BufferSlice, TrainError> {
-            Ok(plan.slice(roots[index]).cloned().ok_or_else(|| GraphError::Unbound("a result".to_owned()))?)
-        };
+        let slice = |index: usize| -> Result<BufferSlice, TrainError> { Ok(plan.need(roots[index])?.clone()) };
         let rebuilt = Rebuilt {
             image: slice(0)?,
             pred: slice(1)?,

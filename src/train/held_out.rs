@@ -104,13 +104,11 @@ impl HeldOut {
         let mut externals = store.externals();
         externals.allocate(gpu, &graph).await?;
         let plan = Plan::new(gpu, &graph, &layout, &roots, &externals).await?;
-        let slice = |name: &str| externals.get(name).cloned().ok_or(crate::graph::GraphError::Unbound(name.to_owned()));
-        let output = |var| plan.slice(var).cloned().ok_or(crate::graph::GraphError::Unbound("output".to_owned()));
         Ok(HeldOut {
-            outputs: [output(roots[0])?, output(roots[1])?, output(roots[2])?],
-            pixels: slice("pixels")?,
-            sizes: slice("sizes")?,
-            step: slice("step")?,
+            outputs: [plan.need(roots[0])?, plan.need(roots[1])?, plan.need(roots[2])?].map(Clone::clone),
+            pixels: externals.need("pixels")?.clone(),
+            sizes: externals.need("sizes")?.clone(),
+            step: externals.need("step")?.clone(),
             patches: recipe.model.patches(),
             side: recipe.model.image_size,
             pictures,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::TrainError;
 use crate::eval::{align, principal_components};
 use crate::gpu::{BufferSlice, Gpu, Uploads};
-use crate::graph::{Externals, GraphError, Plan, TensorType, Var};
+use crate::graph::{Externals, Plan, TensorType, Var};
 use crate::mae::{self, MaeConfig};
 use crate::nn::{Builder, ParamStore};
 use crate::ops;
@@ -98,14 +98,11 @@ impl Inspector {
         let encoder = mae::encoder(&mut b, &config, image, masks)?;
         let roots: Vec<Var> = encoder.blocks.iter().flat_map(|block| [block.qkv, block.lse, block.out]).collect();
         let encode = Plan::build(&gpu, &b.graph, &roots, &mut inputs).await?;
-        // Rising noise leaves patches in raster order.
-        let rising: Vec<f32> = (0..patches).map(|patch| patch as f32 / patches as f32).collect();
-        gpu.upload(bound(&inputs, "noise")?, &rising);
+        gpu.upload(inputs.need("noise")?, &mae::raster_noise(1, patches));
         inputs.insert("query", gpu.buffer("query", 4).await?);
-        let slice = |var: Var| encode.slice(var).cloned().ok_or_else(|| GraphError::Unbound("a block".to_owned()));
         let mut blocks = Vec::with_capacity(config.depth);
         for block in &encoder.blocks {
-            blocks.push([slice(block.qkv)?, slice(block.lse)?, slice(block.out)?]);
+            blocks.push([encode.need(block.qkv)?, encode.need(block.lse)?, encode.need(block.out)?].map(Clone::clone));
         }
         Ok(Inspector {
             gpu,
@@ -123,7 +120,7 @@ impl Inspector {
 
     /// Encodes `image [1, 3, S, S]`, normalised pixels, with the weights as they are now.
     pub async fn encode(&mut self, image: &BufferSlice) -> Result<(), TrainError> {
-        self.gpu.copy(image, bound(&self.inputs, "image")?);
+        self.gpu.copy(image, self.inputs.need("image")?);
         self.encode.run(&self.gpu);
         self.former.extend(self.components.drain());
         self.filters = Arc::new(self.read_filters().await?);
@@ -145,7 +142,7 @@ impl Inspector {
             let view = self.view(look.layer).await?;
             self.views.insert(look.layer, view);
         }
-        self.gpu.upload(bound(&self.inputs, "query")?, &[look.token as u32]);
+        self.gpu.upload(self.inputs.need("query")?, &[look.token as u32]);
         let view = &self.views[&look.layer];
         view.plan.run(&self.gpu);
         let read = self.gpu.read("a look inside", &view.results).await?;
@@ -184,8 +181,7 @@ impl Inspector {
             inputs.insert(name, slice.clone());
         }
         let plan = Plan::build(&self.gpu, &b.graph, &roots, &mut inputs).await?;
-        let slice = |var: Var| plan.slice(var).cloned().ok_or_else(|| GraphError::Unbound("a result".to_owned()));
-        let results = [slice(roots[0])?, slice(roots[1])?, slice(roots[2])?];
+        let results = [plan.need(roots[0])?, plan.need(roots[1])?, plan.need(roots[2])?].map(Clone::clone);
         Ok(View { plan, results })
     }
 
@@ -208,7 +204,7 @@ impl Inspector {
     async fn read_filters(&self) -> Result<Filters, TrainError> {
         let (patch, length) = (self.config.patch_size, self.config.patch_len());
         let shown = self.config.width.min(MOST_FILTERS);
-        let weight = bound(&self.inputs, FILTERS)?.part(0, (shown * length * 4) as u64);
+        let weight = self.inputs.need(FILTERS)?.part(0, (shown * length * 4) as u64);
         let values: Vec<f32> = self.gpu.read_one("filters", &weight).await?;
         let pixels = values.chunks(length).map(|filter| {
             let most = filter.iter().fold(1e-12f32, |most, x| most.max(x.abs()));
@@ -219,8 +215,4 @@ impl Inspector {
         });
         Ok(Filters { patch, pixels: pixels.collect(), count: self.config.width })
     }
-}
-
-fn bound<'a>(inputs: &'a Externals, name: &str) -> Result<&'a BufferSlice, TrainError> {
-    Ok(inputs.get(name).ok_or_else(|| GraphError::Unbound(name.to_owned()))?)
 }

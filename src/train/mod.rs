@@ -29,6 +29,7 @@ mod schedule;
 mod trainer;
 mod turns;
 
+pub(crate) use bench::median;
 pub use bench::{Bench, BenchResult, OpTime, ShapeTime};
 pub use checkpoint::{Checkpoint, config_metadata, model_of};
 pub use error::TrainError;

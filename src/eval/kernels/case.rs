@@ -119,7 +119,7 @@ impl Case {
             poison(gpu, slot, &mut random);
         }
         for (name, words) in &self.inputs {
-            let slice = externals.get(name).ok_or_else(|| GraphError::Unbound(name.clone()))?;
+            let slice = externals.need(name)?;
             gpu.upload(slice, words);
         }
         plan.run(gpu);
