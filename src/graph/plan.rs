@@ -35,6 +35,9 @@ impl Externals {
     }
 
     /// New buffers for the external tensors of `graph` that have none.
+    ///
+    /// # Errors
+    /// The device's, such as that it has no memory left.
     pub async fn allocate(&mut self, gpu: &Gpu, graph: &Graph) -> Result<(), GraphError> {
         let missing = graph.externals().filter(|(name, _)| !self.0.contains_key(*name));
         let missing: BTreeMap<String, u64> = missing.map(|(name, ty)| (name.to_owned(), ty.bytes())).collect();
@@ -106,6 +109,9 @@ impl Plan {
     }
 
     /// Lays out `graph` and makes it ready, allocating the external tensors that have no memory.
+    ///
+    /// # Errors
+    /// Those of [`Layout::of`] and of [`Plan::new`].
     pub async fn build(gpu: &Gpu, graph: &Graph, roots: &[Var], externals: &mut Externals) -> Result<Plan, GraphError> {
         let layout = Layout::of(graph, roots, super::Caps::of(gpu))?;
         externals.allocate(gpu, graph).await?;

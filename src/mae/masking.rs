@@ -16,6 +16,9 @@ pub struct Masks {
 }
 
 /// Masks from given noise `[B, L]`: the patches with the smallest noise stay visible.
+///
+/// # Errors
+/// Noise of another shape.
 pub fn given_masks(graph: &mut Graph, config: &MaeConfig, noise: Var) -> Result<Masks, MaeError> {
     let (ids_restore, ids_keep, mask) = ops::mask_rank(graph, noise, config.visible())?;
     Ok(Masks { ids_keep, ids_restore, mask })
@@ -27,6 +30,9 @@ pub fn raster_noise(batch: usize, patches: usize) -> Vec<f32> {
 }
 
 /// Masks drawn on the device by the configured strategy; `step` is the random counter, u32 `[4]`.
+///
+/// # Errors
+/// A step of another shape or type.
 pub fn random_masks(graph: &mut Graph, config: &MaeConfig, batch: usize, step: Var) -> Result<Masks, MaeError> {
     debug_assert_eq!(graph.ty(step), &TensorType::u32(&[4]));
     let noise = graph.add1(

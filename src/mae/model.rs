@@ -67,6 +67,9 @@ fn embedding_patches(graph: &mut Graph, config: &MaeConfig, image: Var) -> Resul
 
 /// Encodes `image [B, 3, S, S]` to `[B, 1 + n, D]`: the visible patches, in shuffled order, or all of them where the
 /// encoder sees masks, in raster order.
+///
+/// # Errors
+/// Inputs whose shapes are not those of `config`.
 pub fn encoder(b: &mut Builder, config: &MaeConfig, image: Var, masks: Masks) -> Result<EncoderVars, MaeError> {
     let patches = embedding_patches(&mut b.graph, config, image)?;
     let table = position_table(b, "vit.embeddings.position_embeddings", config.width, config.grid());
@@ -136,6 +139,9 @@ fn decoder(
 }
 
 /// The whole autoencoder on `image [B, 3, S, S]`, normalised pixels.
+///
+/// # Errors
+/// As [`encoder`].
 pub fn autoencoder(b: &mut Builder, config: &MaeConfig, image: Var, masks: Masks) -> Result<MaeVars, MaeError> {
     let latent = encoder(b, config, image, masks)?.latent;
     let pred = decoder(b, config, latent, masks, None)?;
@@ -149,12 +155,18 @@ pub fn autoencoder(b: &mut Builder, config: &MaeConfig, image: Var, masks: Masks
 ///
 /// Only hidden patches count in it. So what follows the last attention, where tokens see each other for the last time, is
 /// computed of these alone: the same loss and gradients, up to the order of sums, for less work.
+///
+/// # Errors
+/// As [`encoder`].
 pub fn pretraining(b: &mut Builder, config: &MaeConfig, image: Var, masks: Masks) -> Result<Var, MaeError> {
     let latent = encoder(b, config, image, masks)?.latent;
     hidden_loss(b, config, image, latent, masks)
 }
 
 /// The same for the encoder's output `latent [B, 1 + K, D]`.
+///
+/// # Errors
+/// As [`encoder`].
 pub fn hidden_loss(
     b: &mut Builder,
     config: &MaeConfig,

@@ -113,12 +113,18 @@ impl Bench {
     }
 
     /// What every tile takes for every matrix product of a step.
+    ///
+    /// # Errors
+    /// A model that cannot be, and the device's.
     pub async fn tiles(gpu: &Gpu, recipe: &Recipe) -> Result<Vec<TileTime>, TrainError> {
         let (builder, loss) = Bench::graph(recipe)?;
         Ok(ops::time_tiles(gpu, &builder.graph, &[loss]).await?)
     }
 
     /// Builds forward, backward and optimiser for `recipe`, with weights, pictures and noise by its seed.
+    ///
+    /// # Errors
+    /// [`TrainError::DoesNotFit`] where the adapter has too little memory, a model that cannot be, and the device's.
     pub async fn new(gpu: Arc<Gpu>, recipe: &Recipe) -> Result<Bench, TrainError> {
         let config = &recipe.model;
         let (batch, side) = (recipe.train.batch, config.image_size);
@@ -195,6 +201,9 @@ impl Bench {
     }
 
     /// The whole optimiser step `t`, from 1, at the rate `lr`: its loss, once all of it is done.
+    ///
+    /// # Errors
+    /// The device's.
     pub async fn step(&self, lr: f64, t: u64) -> Result<f64, TrainError> {
         self.gpu.upload(&self.schedule, &self.recipe.optimiser().schedule(lr, t));
         self.plan.run(&self.gpu);
@@ -204,6 +213,9 @@ impl Bench {
     }
 
     /// Times `steps` steps after a first one that warms up, and each op where `ops`, as shares of `peak`.
+    ///
+    /// # Errors
+    /// The device's.
     pub async fn time(&self, steps: usize, ops: bool, peak: Option<Peak>) -> Result<BenchResult, TrainError> {
         self.plan.run(&self.gpu);
         self.update.run(&self.gpu);
@@ -277,6 +289,9 @@ impl Bench {
     /// Weights as they were initialised, inputs, and the loss of the first step.
     ///
     /// `param/NAME`, `input/pixel_values`, `input/noise` and `expect/loss`, as in a golden case.
+    ///
+    /// # Errors
+    /// The device's.
     pub async fn dump(&self) -> Result<Tensors, TrainError> {
         let (config, batch) = (&self.recipe.model, self.recipe.train.batch);
         self.store.initialise(&self.gpu, self.recipe.train.seed);

@@ -52,6 +52,9 @@ impl Checkpoint {
 }
 
 /// Metadata that says what model a file of weights is for.
+///
+/// # Errors
+/// [`TrainError::Recipe`] for a model that JSON cannot hold.
 pub fn config_metadata(config: &MaeConfig) -> Result<[(String, String); 2], TrainError> {
     let json = serde_json::to_string(config)
         .map_err(|error| TrainError::Recipe { path: "model".to_owned(), reason: error.to_string() })?;
@@ -212,6 +215,9 @@ impl Checkpoint {
     }
 
     /// Puts weights and moments into `store`.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another shape than in `store`, by name.
     pub fn restore(&self, gpu: &Gpu, store: &ParamStore) -> Result<(), TrainError> {
         store.load(gpu, State::Weights, &self.weights)?;
         store.load(gpu, State::First, &self.first)?;

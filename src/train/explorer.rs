@@ -100,6 +100,9 @@ impl Explorer {
     }
 
     /// Over parameters that are on the device already, as those of a model in training are.
+    ///
+    /// # Errors
+    /// The device's, such as that it has no memory left.
     pub async fn new(gpu: Arc<Gpu>, config: MaeConfig, store: Arc<ParamStore>) -> Result<Explorer, TrainError> {
         let mut inputs = store.externals();
         for (name, bytes) in [("sizes", 16), ("step", 16), ("noise", config.patches() as u64 * 4)] {
@@ -128,6 +131,9 @@ impl Explorer {
     }
 
     /// Takes up `picture`, of which the model sees the largest centred square.
+    ///
+    /// # Errors
+    /// The device's, such as that it has no memory left.
     pub async fn set_picture(&mut self, picture: Picture) -> Result<(), TrainError> {
         let pictures = Pictures::upload(&self.gpu, vec![capped(picture)]).await?;
         let Slot { words, rows, short } = pictures.slot();
@@ -250,6 +256,9 @@ impl Explorer {
     }
 
     /// Reads back which patches `rebuilt` hid and how well each came out.
+    ///
+    /// # Errors
+    /// The device's.
     pub async fn measure(&self, rebuilt: &Rebuilt) -> Result<Measured, TrainError> {
         let read = self.gpu.read("errors", &[rebuilt.mask.clone(), rebuilt.errors.clone()]).await?;
         let mask: Vec<f32> = bytemuck::pod_collect_to_vec(&read[0]);

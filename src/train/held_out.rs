@@ -79,6 +79,9 @@ impl HeldOut {
     }
 
     /// Prepares measuring `pictures` with the weights in `store`.
+    ///
+    /// # Errors
+    /// Those of planning, such as a device without enough memory.
     pub async fn new(
         gpu: &Gpu,
         recipe: &Recipe,
@@ -121,11 +124,17 @@ impl HeldOut {
     }
 
     /// The same pictures, measured as `recipe` now says.
+    ///
+    /// # Errors
+    /// As [`HeldOut::new`].
     pub async fn replanned(&self, gpu: &Gpu, recipe: &Recipe, store: &ParamStore) -> Result<HeldOut, TrainError> {
         HeldOut::new(gpu, recipe, store, self.pictures.clone()).await
     }
 
     /// Measures all pictures, at `pace`.
+    ///
+    /// # Errors
+    /// The device's.
     pub async fn measure(&self, gpu: &Gpu, pace: &mut Pace) -> Result<HeldOutResult, TrainError> {
         let (mut sum, mut count) = (0.0, 0.0);
         let width = ops::PANELS * self.side;

@@ -119,6 +119,9 @@ impl Inspector {
     }
 
     /// Encodes `image [1, 3, S, S]`, normalised pixels, with the weights as they are now.
+    ///
+    /// # Errors
+    /// The device's.
     pub async fn encode(&mut self, image: &BufferSlice) -> Result<(), TrainError> {
         self.gpu.copy(image, self.inputs.need("image")?);
         self.encode.run(&self.gpu);
