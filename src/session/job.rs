@@ -13,6 +13,7 @@ use crate::weights::{TensorSource as _, WeightsError};
 
 /// Errors of a session.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JobError {
     /// Training.
     #[error(transparent)]

@@ -24,6 +24,7 @@ pub enum WeightsFrom {
 
 /// What a face asks of a running session.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Command {
     /// Explore with these weights.
     Weights(WeightsFrom),
@@ -114,6 +115,7 @@ pub struct Shown {
 
 /// What a session reports.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// Another model is explored.
     Model(Box<Model>),

@@ -124,7 +124,7 @@ impl Bench {
     /// Builds forward, backward and optimiser for `recipe`, with weights, pictures and noise by its seed.
     ///
     /// # Errors
-    /// [`TrainError::DoesNotFit`] where the adapter has too little memory, a model that cannot be, and the device's.
+    /// [`TrainError::DoesNotFit`] where the adapter cannot bind it, a model that cannot be, and the device's.
     pub async fn new(gpu: Arc<Gpu>, recipe: &Recipe) -> Result<Bench, TrainError> {
         let config = &recipe.model;
         let (batch, side) = (recipe.train.batch, config.image_size);

@@ -9,6 +9,7 @@ use crate::weights::WeightsError;
 
 /// What can go wrong while training.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrainError {
     /// A setting of the recipe.
     #[error("recipe: {field} = {value}: {expected}")]

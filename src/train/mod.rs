@@ -52,4 +52,5 @@ pub use run_folder::{NO_RUN, RunFolder};
 pub use runs::{RunSummary, find_runs};
 pub use schedule::Schedule;
 pub use trainer::{StepMetrics, Trainer};
+#[doc(hidden)]
 pub use turns::{Turn, Turns, TurnsReady};
