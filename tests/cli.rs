@@ -343,6 +343,8 @@ fn data_are_checked_and_rates_are_found() {
     let found: serde_json::Value = serde_json::from_slice(&found.stdout).expect("one object");
     let tried = found["tried"].as_array().expect("rates");
     assert!(tried.len() == 6 && tried[5]["blr"].as_f64().is_some_and(|blr| (blr - 1.0).abs() < 1e-9), "{found}");
+    let falling = found["still_falling"].as_bool().expect("told");
+    assert!(!falling || found["blr"].is_null(), "{found}");
 }
 
 /// A tar archive of one picture.

@@ -10,7 +10,7 @@ use super::train::data_stats;
 use super::weights;
 use crate::gpu::Gpu;
 use crate::session::{Job, start_trainer};
-use crate::train::{suggested_rate, try_rates};
+use crate::train::{RateFound, suggested_rate, try_rates};
 
 /// Whether an option was given.
 type Given = fn(&TrainArgs) -> bool;
@@ -78,20 +78,26 @@ pub fn run(common: &Common, args: &FindLrArgs) -> anyhow::Result<()> {
         progress.finish_and_clear();
         anyhow::Ok(tried)
     })?;
-    let suggestion = suggested_rate(&tried);
+    let found = suggested_rate(&tried, args.to);
     if common.json {
-        return json_line(&json!({"tried": tried, "blr": suggestion, "lr": suggestion.map(|blr| blr * scale)}));
+        let blr = if let RateFound::Rate(blr) = found { Some(blr) } else { None };
+        let still_falling = found == RateFound::StillFalling;
+        let lr = blr.map(|blr| blr * scale);
+        return json_line(&json!({"tried": tried, "blr": blr, "lr": lr, "still_falling": still_falling}));
     }
     let every = tried.len().div_ceil(24).max(1);
     for point in tried.iter().step_by(every) {
         out!("blr {:9.2e}  loss {:.4}", point.blr, point.smooth)?;
     }
-    match suggestion {
-        Some(blr) => {
+    match found {
+        RateFound::Rate(blr) => {
             out!("suggested   --blr {blr:.1e}  (a rate of {:.1e} at this batch)", blr * scale)?;
             say(common, "a third of the rate at which the loss was lowest before it rose");
         }
-        None => out!("the loss fell at no rate between {:e} and {:e}", args.from, args.to)?,
+        RateFound::StillFalling => {
+            out!("the loss was still falling at the highest rate, {:e}: try a larger --to", args.to)?;
+        }
+        RateFound::Nowhere => out!("the loss fell at no rate between {:e} and {:e}", args.from, args.to)?,
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ pub use foreign::{Hints, Opened, model_params};
 pub use held_out::{HeldOut, HeldOutResult};
 pub use hub::{HubConfig, hub_config, hub_preprocessor};
 pub use inspector::{Filters, Inspector, Look, Looked};
-pub use lr_finder::{Tried, suggested_rate, try_rates};
+pub use lr_finder::{RateFound, Tried, suggested_rate, try_rates};
 pub use metrics::{MetricsLine, comparable, read_metrics};
 pub use onnx::{OnnxPart, export_onnx};
 pub use picture_set::PictureSet;
