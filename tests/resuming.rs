@@ -215,6 +215,12 @@ fn what_cannot_change_is_refused_by_name() {
     // The file that the run was started with says the same as the run.
     succeed(folder.path(), &["train", "--quiet", "--resume", "--out", "run", "--model", RECIPE]);
     assert_eq!(read_metrics(&run).last().map(|line| line.step), Some(20));
+
+    let text = succeed(folder.path(), &["train", "--resume", "--out", "run"]);
+    assert!(text.contains("complete already: 20 of 20 steps; --steps with a larger number goes on"), "{text}");
+    let more = ["train", "--resume", "--out", "run", "--steps", "22", "--stop-after", "1"];
+    let text = succeed(folder.path(), &more);
+    assert!(text.contains("stopped at 21 of 22 steps, everything saved; --resume goes on"), "{text}");
 }
 
 #[test]

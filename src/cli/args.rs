@@ -281,7 +281,7 @@ pub struct TrainArgs {
     /// MiB of GPU memory for pixels; data that needs more is streamed
     #[arg(long, value_name = "MIB")]
     pub pixel_budget: Option<u64>,
-    /// Save and stop after this many steps; --resume continues
+    /// Save and stop after this many steps, not counting those of a resumed run so far; --resume continues
     #[arg(long, value_name = "N")]
     pub stop_after: Option<u64>,
 }

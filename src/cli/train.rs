@@ -88,7 +88,7 @@ pub fn drive(common: &Common, mut job: Job) -> anyhow::Result<()> {
                     session.send(Command::Stop);
                 }
             }
-            screen.show(event, interrupt.came());
+            screen.show(event, interrupt.came() || job.stop_after.is_some());
         })?;
         let Ended::Lost(reason) = ended else { return unheard.map_or(Ok(()), Err) };
         let Some((file, checkpoint)) = job.out.as_deref().and_then(|out| RunFolder::newest(out).ok()?) else {

@@ -16,16 +16,31 @@ pub struct TrainScreen<'a> {
     progress: Option<ProgressBar>,
     held_out: Option<f64>,
     last: Option<MetricsLine>,
+    /// Steps that were done before, and steps in all.
+    steps: [u64; 2],
+}
+
+/// How a run that began after `before` of `all` steps ended after `step`, `asked` to by its user or not.
+fn ending(step: u64, [before, all]: [u64; 2], asked: bool) -> String {
+    let steps = if all == 1 { "step" } else { "steps" };
+    if step == all && before == all {
+        return format!("the run was complete already: {step} of {all} {steps}; --steps with a larger number goes on");
+    }
+    if step < all && asked {
+        return format!("stopped at {step} of {all} {steps}, everything saved; --resume goes on");
+    }
+    let steps = if step == 1 { "step" } else { "steps" };
+    format!("done after {step} {steps}, everything saved")
 }
 
 impl<'a> TrainScreen<'a> {
     /// Before anything is said.
     pub fn new(common: &'a Common) -> TrainScreen<'a> {
-        TrainScreen { common, compiling: None, progress: None, held_out: None, last: None }
+        TrainScreen { common, compiling: None, progress: None, held_out: None, last: None, steps: [0, 0] }
     }
 
-    /// Says what `event` tells, of a run that was `stopped` by its user or not.
-    pub fn show(&mut self, event: &Event, stopped: bool) {
+    /// Says what `event` tells, of a run that its user `asked` to stop before its end or not.
+    pub fn show(&mut self, event: &Event, asked: bool) {
         match event {
             Event::Opened(kernels) => self.compiling = Some(CompileBar::watch(self.common, kernels.clone())),
             Event::Started(start) => self.started(start),
@@ -46,13 +61,11 @@ impl<'a> TrainScreen<'a> {
                 if let Some(bar) = self.progress.take() {
                     bar.finish_and_clear();
                 }
-                let how = if stopped { "stopped" } else { "done" };
-                let steps = if *step == 1 { "step" } else { "steps" };
                 let idle = match *waited > 0.0 {
                     true => format!("; the adapter waited for pictures {:.1} % of the time", waited * 100.0),
                     false => String::new(),
                 };
-                say(self.common, format_args!("{how} after {step} {steps}, everything saved{idle}"));
+                say(self.common, format_args!("{}{idle}", ending(*step, self.steps, asked)));
             }
             Event::Failed(_) | Event::Lost(_) => {
                 self.compiling = None;
@@ -71,6 +84,7 @@ impl<'a> TrainScreen<'a> {
 
     fn started(&mut self, start: &Started) {
         self.compiling = None;
+        self.steps = [start.step, start.steps];
         let adapter = &start.adapter;
         say(self.common, format_args!("adapter   {} ({}, {})", adapter.name, adapter.backend, adapter.driver));
         let skipped = match start.skipped.len() {
@@ -133,5 +147,20 @@ pub fn report_json(event: &Event) -> anyhow::Result<()> {
         Event::Failed(error) => json_line(&json!({"event": "failed", "error": error.to_string()})),
         Event::Lost(reason) => json_line(&json!({"event": "lost", "error": reason})),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_has_steps_left_is_not_done() {
+        assert_eq!(ending(3, [0, 10], true), "stopped at 3 of 10 steps, everything saved; --resume goes on");
+        assert_eq!(ending(10, [3, 10], true), "done after 10 steps, everything saved");
+        // By early stopping, of which a warning tells.
+        assert_eq!(ending(3, [0, 10], false), "done after 3 steps, everything saved");
+        let complete = ending(10, [10, 10], false);
+        assert_eq!(complete, "the run was complete already: 10 of 10 steps; --steps with a larger number goes on");
     }
 }
