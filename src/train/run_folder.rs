@@ -28,6 +28,8 @@ pub struct RunFolder {
     events: EventFile,
     /// Step and value of the smallest held-out loss of a trained model at the run's mask ratio.
     best: Option<(u64, f64)>,
+    /// Step that it went on from, where the best weights of before are of a later one.
+    went_back: Option<u64>,
     _lock: RunLock,
 }
 
@@ -101,7 +103,7 @@ impl RunFolder {
         }
         // Last, as it is what makes the folder a run.
         write_whole(&path.join(RECIPE), recipe.to_toml_with_notes()?.as_bytes()).map_err(io)?;
-        Ok(RunFolder { path: path.to_owned(), metrics, events, best: None, _lock: lock })
+        Ok(RunFolder { path: path.to_owned(), metrics, events, best: None, went_back: None, _lock: lock })
     }
 
     /// Settings of the run in `path`, as they were last.
@@ -214,9 +216,11 @@ impl RunFolder {
         let unread = |error| Self::error(path, format!("{METRICS} cannot be read: {error}"));
         let kept = metrics_text(path, |line| begun && line.step <= step).map_err(unread)?;
         write_whole(&file, kept.as_bytes()).map_err(io)?;
+        let best = Self::best(path).and_then(|file| told(&file));
+        let went_back = best.is_some_and(|(best, _)| best > step).then_some(step);
         let metrics = File::options().write(true).open(&file).and_then(Appended::new).map_err(io)?;
         let events = EventFile::create(path, step).map_err(io)?;
-        Ok(RunFolder { path: path.to_owned(), metrics, events, best: None, _lock: lock })
+        Ok(RunFolder { path: path.to_owned(), metrics, events, best: None, went_back, _lock: lock })
     }
 
     /// Writes down the settings that the run has from now on.
@@ -255,8 +259,16 @@ impl RunFolder {
         }
         let name = format!("best-step-{step}.safetensors");
         fs::rename(&file, file.with_file_name(&name)).map_err(|error| Self::error(&self.path, error))?;
-        log::warn!("what is measured now does not compare with the best weights so far: they are kept as {name}");
+        log::warn!("{}: they are kept as {name}", self.why_aside(step));
         Ok(())
+    }
+
+    /// Why the best weights so far, of `step`, are not those that newer ones are better than.
+    fn why_aside(&self, step: u64) -> String {
+        match self.went_back {
+            Some(to) => format!("the run went back to step {to}, and its best weights so far are of step {step}"),
+            None => "what is measured now does not compare with the best weights so far".to_owned(),
+        }
     }
 
     /// Where it lies.
@@ -303,6 +315,7 @@ impl RunFolder {
         let file = self.path.join("checkpoints").join(BEST);
         self.set_aside(weights)?;
         weights.write(&file)?;
+        self.went_back = None;
         self.best = weights.held_out_loss.map(|loss| (weights.step, loss));
         // Made again, they need no other name.
         let aside = file.with_file_name(format!("best-step-{}.safetensors", weights.step));
@@ -418,7 +431,9 @@ mod tests {
         drop(run);
         let mut run = RunFolder::at(folder.path(), 12).expect("a run");
         run.compare_at(0.8, None).expect("read");
+        assert_eq!(run.why_aside(20), "the run went back to step 12, and its best weights so far are of step 20");
         found(&mut run, 15, 0.8, 0.55);
+        assert!(run.why_aside(15).contains("does not compare"), "from here on it has its own");
         assert_eq!((best(), told(&aside(20))), ((15, Some(0.55)), Some((20, Some(0.5)))));
         found(&mut run, 20, 0.8, 0.5);
         assert_eq!((best(), told(&aside(20))), ((20, Some(0.5)), None));
