@@ -200,8 +200,7 @@ impl RunFolder {
 
     fn open(path: &Path, lock: RunLock, step: u64) -> Result<RunFolder, TrainError> {
         let io = |error| Self::error(path, error);
-        let checkpoints = path.join("checkpoints");
-        for entry in fs::read_dir(&checkpoints).map_err(io)?.flatten() {
+        for entry in Self::saved(path)?.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             // The library that writes safetensors has temporary files of its own.
@@ -290,10 +289,15 @@ impl RunFolder {
         path.join("checkpoints").join(format!("step-{step}.safetensors"))
     }
 
+    /// What lies in the folder of checkpoints.
+    fn saved(path: &Path) -> Result<fs::ReadDir, TrainError> {
+        let reason = |error| format!("its folder checkpoints cannot be read: {error}");
+        fs::read_dir(path.join("checkpoints")).map_err(|error| Self::error(path, reason(error)))
+    }
+
     /// Steps of the saved checkpoints, ascending.
     fn saved_steps(path: &Path) -> Result<Vec<u64>, TrainError> {
-        let entries = fs::read_dir(path.join("checkpoints")).map_err(|error| Self::error(path, error))?;
-        let mut steps: Vec<u64> = entries
+        let mut steps: Vec<u64> = Self::saved(path)?
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter_map(|name| name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok())
             .collect();
@@ -396,6 +400,10 @@ mod tests {
         assert_eq!(save(15), [10, 15]);
         // A run that went on from an older one leaves the newer ones, which are damaged.
         assert_eq!(save(12), [12, 15]);
+        drop(run);
+        fs::remove_dir_all(folder.path().join("checkpoints")).expect("removed");
+        let text = RunFolder::resume(folder.path()).expect_err("nothing to go on from").to_string();
+        assert!(text.contains("its folder checkpoints cannot be read: "), "{text}");
     }
 
     #[test]
