@@ -149,6 +149,9 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
     let tensors = unmask::weights::Tensors::open(&pixels).expect("tensors");
     assert!(tensors.expect("input", &[3, 64, 64]).is_ok() && tensors.expect("pred", &[64, 192]).is_ok());
 
+    let told = text(&unmask(&["reconstruct", &photo, "--seed", "7", "--out", &out_text]).stdout);
+    assert!(told.contains(" of normalised pixels (to beat: mean colour "), "{told}");
+
     let kept = unmask(&["reconstruct", &photo, "--json", "--keep", "0,5,9", "--out", &out_text]);
     let line: serde_json::Value = serde_json::from_slice(&kept.stdout).expect("one object");
     assert_eq!(line["keep"], serde_json::json!([0, 5, 9]));

@@ -65,6 +65,9 @@ pub enum Command {
     /// Settings are those of `train`; those of its schedule, of checkpoints and of measurements are refused.
     FindLr(Box<FindLrArgs>),
     /// Hide patches of pictures and let a trained model paint them back
+    ///
+    /// The mean square error over hidden patches is of normalised pixels, divided by the model's pixel_std; in parentheses
+    /// stands what two guesses without a model reach, lower being better. PSNR is of pixels between 0 and 1.
     Reconstruct(ReconstructArgs),
     /// Write the encoder's features of pictures as a NumPy array
     Embed(EmbedArgs),

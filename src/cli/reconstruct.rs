@@ -208,8 +208,8 @@ fn report(common: &Common, name: &str, out: &Path, result: &Reconstruction) -> a
     };
     let baselines = result.baselines();
     out!(
-        "{name}: {visible} of {patches} patches visible, hidden MSE {:.4} (mean colour {:.4}, interpolation {:.4}), \
-         PSNR {psnr:.1} dB -> {}",
+        "{name}: {visible} of {patches} patches visible, hidden MSE {:.4} of normalised pixels (to beat: \
+         mean colour {:.4}, interpolation {:.4}), PSNR {psnr:.1} dB -> {}",
         result.hidden_mse,
         baselines.mean_colour,
         baselines.interpolation,
