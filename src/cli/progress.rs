@@ -68,7 +68,7 @@ pub fn bar(common: &Common, steps: u64, done: u64) -> ProgressBar {
     };
     let bar = ProgressBar::with_draw_target(Some(steps), target);
     // A template that does not parse would show a plain bar.
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {elapsed} left {eta}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {elapsed}, {eta} left") {
         bar.set_style(style.progress_chars("━╸─"));
     }
     if !bar.is_hidden() {
@@ -84,7 +84,8 @@ pub fn bar(common: &Common, steps: u64, done: u64) -> ProgressBar {
 pub fn byte_bar(common: &Common, file: &str, bytes: u64) -> ProgressBar {
     let bar = bar(common, bytes, 0);
     // A template that does not parse would show a plain bar.
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg} {bytes_per_sec} left {eta}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg} {bytes_per_sec}, {eta} left")
+    {
         bar.set_style(style.progress_chars("━╸─"));
     }
     bar.set_message(file.to_owned());
