@@ -36,10 +36,11 @@ impl CompileBar {
                         bar.set_message("kernels compiled");
                         drawn = Some(bar);
                     }
-                    (Some((done, wanted)), Some(bar)) => {
-                        bar.set_length(wanted as u64);
-                        bar.set_position(done as u64);
-                    }
+                    // Both at once: when a smaller batch follows, drawn in between, it would show more than there are.
+                    (Some((done, wanted)), Some(bar)) => bar.update(|state| {
+                        state.set_len(wanted as u64);
+                        state.set_pos(done as u64);
+                    }),
                     (None, Some(bar)) => {
                         bar.finish_and_clear();
                         drawn = None;
