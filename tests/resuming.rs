@@ -247,6 +247,19 @@ fn a_run_from_given_weights_goes_on_from_them_when_it_is_killed_at_its_start() {
     assert_eq!(lines("whole"), lines("killed"));
 }
 
+#[test]
+fn weights_of_another_model_are_refused_before_the_pictures_are_opened() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prepare(folder.path(), |_| ());
+    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/weights/micro.safetensors").display().to_string();
+    let train = ["train", "--model", RECIPE, "--out", "run", "--data", "nowhere", "--init", &weights];
+    let text = fail(folder.path(), &train);
+    let (made, asked) =
+        ("was made with width = 128, depth = 4, heads = 4", "expected width = 16, depth = 1, heads = 1");
+    assert!(text.contains(made) && text.contains(asked) && text.contains("\"micro\" has it"), "{text}");
+    assert!(!folder.path().join("run").exists());
+}
+
 /// Waits until `done`.
 fn wait(done: impl Fn() -> bool) {
     let start = Instant::now();

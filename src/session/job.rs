@@ -131,6 +131,11 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
     };
     recipe.check()?;
     let init = job.init.as_deref().map(|path| Opened::open(path, &Hints::default())).transpose()?;
+    let init = init.filter(|_| !matches!(resumed, Some((_, _, Some(_)))));
+    if let Some(model) = &init {
+        // Told before any time is spent on pictures and kernels.
+        check_init(model, &recipe)?;
+    }
     let (source, split) = match &job.pictures {
         Some(source) => (source.clone(), data::split(source.as_ref())),
         None => data::open_for(&recipe.train.data, &recipe.train.held_out).map_err(|error| match resumed {
@@ -153,11 +158,9 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
     let trainer = trainer.map_err(|error| error.sized(&recipe, &estimate))?;
     let estimate = trainer.estimate();
     log::info!("estimated memory: {estimate}");
-    let init = init.filter(|_| checkpoint.is_none());
     let given = init.is_some();
     if let Some(model) = init {
         let model = model.at_size(recipe.model.image_size)?;
-        check_init(&model, &recipe)?;
         let whole = model.weights.has_decoder();
         if !whole {
             log::warn!("{} holds an encoder alone: the decoder starts from random weights", model.weights.path());
@@ -183,19 +186,34 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
     Ok(Prepared { trainer, folder, estimate })
 }
 
-/// Fails where a run of `recipe` would read the weights of `model` otherwise than they were made; their shapes are looked
-/// at when they are loaded.
+/// Fails where the weights of `model` are for another one than that of `recipe`; every tensor is looked at when it is
+/// loaded.
 fn check_init(model: &Opened, recipe: &Recipe) -> Result<(), TrainError> {
     let (made, asked, path) = (&model.config, &recipe.model, model.weights.path());
     let decoder = model.weights.has_decoder();
-    for (field, made, asked) in [
-        ("heads", Some(made.heads), asked.heads),
-        ("decoder_heads", decoder.then_some(made.decoder_heads), asked.decoder_heads),
-    ] {
-        if let Some(made) = made.filter(|made| *made != asked) {
-            let reason = format!("was made with {field} = {made}; expected {asked}, as the recipe has it");
-            return Err(WeightsError::Layout { path: path.to_owned(), reason }.into());
-        }
+    let encoder = [
+        ("patch_size", made.patch_size, asked.patch_size),
+        ("width", made.width, asked.width),
+        ("depth", made.depth, asked.depth),
+        ("heads", made.heads, asked.heads),
+        ("mlp", made.mlp_width(), asked.mlp_width()),
+    ];
+    let of_decoder = [
+        ("decoder_width", made.decoder_width, asked.decoder_width),
+        ("decoder_depth", made.decoder_depth, asked.decoder_depth),
+        ("decoder_heads", made.decoder_heads, asked.decoder_heads),
+        ("decoder_mlp", made.decoder_mlp_width(), asked.decoder_mlp_width()),
+    ];
+    let fields = encoder.into_iter().chain(of_decoder.into_iter().filter(|_| decoder));
+    let differing: Vec<_> = fields.filter(|(_, made, asked)| made != asked).collect();
+    if !differing.is_empty() {
+        let listed = |value: fn(&(&str, usize, usize)) -> usize| -> String {
+            let settings = differing.iter().map(|field| format!("{} = {}", field.0, value(field)));
+            settings.collect::<Vec<_>>().join(", ")
+        };
+        let (made, asked) = (listed(|field| field.1), listed(|field| field.2));
+        let reason = format!("was made with {made}; expected {asked}, as the recipe \"{}\" has it", recipe.name);
+        return Err(WeightsError::Layout { path: path.to_owned(), reason }.into());
     }
     if made.layer_norm_eps != asked.layer_norm_eps {
         let (made, asked) = (made.layer_norm_eps, asked.layer_norm_eps);
