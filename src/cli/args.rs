@@ -1,6 +1,8 @@
 //! The arguments of every command.
 
+use std::num::{IntErrorKind, ParseIntError};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -110,11 +112,15 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A whole number of at least 1.
-pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err("expected a whole number of at least 1".to_owned()),
+/// A whole number from `LEAST` on.
+pub(super) fn whole<N, const LEAST: u8>(text: &str) -> Result<N, String>
+where
+    N: FromStr<Err = ParseIntError> + PartialOrd + From<u8>,
+{
+    match text.parse::<N>() {
+        Ok(number) if number >= N::from(LEAST) => Ok(number),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Err(error.to_string()),
+        _ => Err(format!("expected a whole number of at least {LEAST}")),
     }
 }
 
@@ -188,17 +194,17 @@ pub struct TrainArgs {
     #[arg(long, value_name = "PRESET|FILE")]
     pub model: Option<String>,
     /// Optimiser steps in all
-    #[arg(long, value_name = "N", conflicts_with = "epochs")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64, 1>, conflicts_with = "epochs")]
     pub steps: Option<u64>,
     /// Passes over the pictures, instead of steps; warm-up takes the same share of them as in the recipe, unless
     /// --warmup-steps is given
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole::<u64, 1>)]
     pub epochs: Option<u64>,
     /// Pictures per micro-batch
-    #[arg(long, value_name = "B")]
+    #[arg(long, value_name = "B", value_parser = whole::<usize, 0>)]
     pub batch: Option<usize>,
     /// Micro-batches per step; the effective batch is B x K
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = whole::<usize, 0>)]
     pub accumulate: Option<usize>,
     /// Share of hidden patches, more than 0 and less than 1
     #[arg(long, value_name = "R")]
@@ -219,7 +225,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "RATE")]
     pub min_lr: Option<f64>,
     /// Steps of linear warm-up
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64, 0>)]
     pub warmup_steps: Option<u64>,
     /// Decoupled weight decay
     #[arg(long, value_name = "W")]
@@ -231,13 +237,13 @@ pub struct TrainArgs {
     #[arg(long, value_name = "D")]
     pub ema_decay: Option<f32>,
     /// End the run after this many measurements on held-out pictures without a new best; 0 for never
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64, 0>)]
     pub early_stop: Option<u64>,
     /// Compute the inside of each block again for its gradients: the same result, slower, with far less memory
     #[arg(long)]
     pub recompute: bool,
     /// Seed of weights, order, crops and masks
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = whole::<u64, 0>)]
     pub seed: Option<u64>,
     /// Use the largest centred square of each picture instead of random crops
     #[arg(long)]
@@ -270,22 +276,22 @@ pub struct TrainArgs {
     #[arg(long, value_name = "WEIGHTS", conflicts_with = "resume")]
     pub init: Option<PathBuf>,
     /// Steps between measurements on held-out pictures
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64, 0>)]
     pub eval_every: Option<u64>,
     /// Steps between checkpoints, or half an hour where they take longer; 0 for one at the end alone
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64, 0>)]
     pub checkpoint_every: Option<u64>,
     /// Steps between preview pictures; 0 for start and end alone
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64, 0>)]
     pub preview_every: Option<u64>,
     /// Checkpoints kept
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = whole::<usize, 0>)]
     pub keep: Option<usize>,
     /// MiB of GPU memory for pixels; data that needs more is streamed
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", value_parser = whole::<u64, 0>)]
     pub pixel_budget: Option<u64>,
     /// Save and stop after this many steps, not counting those of a resumed run so far; --resume continues
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64, 0>)]
     pub stop_after: Option<u64>,
 }
 
@@ -360,7 +366,7 @@ pub struct FindLrArgs {
     #[arg(long, default_value_t = 1.0, value_name = "RATE")]
     pub to: f64,
     /// Steps of the test
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    #[arg(long, default_value_t = 100, value_parser = whole::<usize, 0>, value_name = "N")]
     pub tries: usize,
 }
 
@@ -376,7 +382,7 @@ pub struct ReconstructArgs {
     #[arg(long, default_value_t = 0.75, value_name = "R")]
     pub mask_ratio: f64,
     /// Seed of the mask
-    #[arg(long, default_value_t = 0, value_name = "S")]
+    #[arg(long, default_value_t = 0, value_parser = whole::<u32, 0>, value_name = "S")]
     pub seed: u32,
     /// Patches that stay visible, by raster index, for example 0,5,9
     #[arg(long, value_delimiter = ',', value_name = "I,J,…", conflicts_with_all = ["mask", "mask_ratio", "seed"])]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::{PrecisionArg, at_least_one, positive};
+use super::args::{PrecisionArg, positive, whole};
 
 /// What `unmask bench --scale` goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -24,7 +24,7 @@ pub struct BenchArgs {
     #[arg(long, default_value = "micro", value_name = "PRESET|FILE")]
     pub model: String,
     /// Pictures a step
-    #[arg(long, default_value_t = 16, value_name = "B")]
+    #[arg(long, default_value_t = 16, value_parser = whole::<usize, 0>, value_name = "B")]
     pub batch: usize,
     /// Number formats [default: the recipe's, of presets f32]
     #[arg(long)]
@@ -33,7 +33,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "R")]
     pub mask_ratio: Option<f64>,
     /// Steps that are timed
-    #[arg(long, default_value_t = 3, value_parser = at_least_one, value_name = "N")]
+    #[arg(long, default_value_t = 3, value_parser = whole::<usize, 1>, value_name = "N")]
     pub steps: usize,
     /// Also show milliseconds an op
     #[arg(long)]
@@ -60,7 +60,7 @@ pub struct BenchArgs {
     #[arg(long)]
     pub recompute: bool,
     /// Seed of weights and inputs
-    #[arg(long, default_value_t = 0, value_name = "S")]
+    #[arg(long, default_value_t = 0, value_parser = whole::<u64, 0>, value_name = "S")]
     pub seed: u64,
     /// Write weights, inputs and loss as tensors, to be compared with another implementation
     #[arg(long, value_name = "OUT.safetensors")]

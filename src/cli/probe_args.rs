@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::{PrecisionArg, at_least_one};
+use super::args::{PrecisionArg, whole};
 use super::model_args::ModelArgs;
 use crate::probe::{EmbedOptions, K, Pool};
 
@@ -76,13 +76,13 @@ pub struct ProbeArgs {
     #[command(flatten)]
     pub encoder: EncoderArgs,
     /// Neighbours that vote
-    #[arg(long, default_value_t = K, value_parser = at_least_one, value_name = "K")]
+    #[arg(long, default_value_t = K, value_parser = whole::<usize, 1>, value_name = "K")]
     pub neighbours: usize,
     /// Passes of the linear classifier over the pictures
-    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    #[arg(long, default_value_t = 90, value_parser = whole::<u64, 1>, value_name = "N")]
     pub epochs: u64,
     /// Seed of the classifier and of the untrained encoder
-    #[arg(long, default_value_t = 0, value_name = "S")]
+    #[arg(long, default_value_t = 0, value_parser = whole::<u64, 0>, value_name = "S")]
     pub seed: u64,
     /// Leave the untrained encoder out
     #[arg(long)]
