@@ -159,7 +159,7 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
     for (arguments, expected) in [
         (vec!["--keep", "0,64"], "patch 64 is out of range; expected 0 to 63"),
         (vec!["--keep", "3,3"], "listed twice"),
-        (vec!["--mask-ratio", "1"], "--mask-ratio 1: expected 0 to under 1"),
+        (vec!["--mask-ratio", "75"], "--mask-ratio 75: expected 0 to under 1, such as 0.75 for 75 %"),
     ] {
         let failed =
             unmask(&[["reconstruct", photo.as_str(), "--out", out_text.as_str()].as_slice(), &arguments].concat());

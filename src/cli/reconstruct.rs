@@ -170,7 +170,7 @@ fn hidden(args: &ReconstructArgs, grid: usize) -> anyhow::Result<Hidden> {
     }
     let Some(path) = &args.mask else {
         if !(0.0..1.0).contains(&args.mask_ratio) {
-            bail!("--mask-ratio {}: expected 0 to under 1", args.mask_ratio);
+            bail!("--mask-ratio {}: expected 0 to under 1, such as 0.75 for 75 %", args.mask_ratio);
         }
         return Ok(Hidden::Ratio { strategy: None, ratio: args.mask_ratio, seed: args.seed });
     };

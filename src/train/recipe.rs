@@ -245,11 +245,15 @@ impl Recipe {
     /// # Errors
     /// [`TrainError::Setting`] or the model's own, naming field, value and what was expected.
     pub fn check(&self) -> Result<(), TrainError> {
-        self.model.check()?;
         let (m, t) = (&self.model, &self.train);
         let fail = |field: &'static str, value: String, expected: &str| {
             Err(TrainError::Setting { field, value, expected: expected.to_owned() })
         };
+        if !(0.0..1.0).contains(&m.mask_ratio) {
+            let expected = "expected more than 0 and less than 1, such as 0.75 for 75 %";
+            return fail("mask_ratio", m.mask_ratio.to_string(), expected);
+        }
+        m.check()?;
         if m.visible() == m.patches() {
             let expected = format!(
                 "hides none of the {} patches, and the loss is that of hidden ones; expected {}",
@@ -370,6 +374,8 @@ mod tests {
         assert!(text.starts_with("r.toml:") && text.contains("bacth") && text.contains("batch"), "{text}");
         let text = message(&good.replace("batch = 32", "batch = 0"));
         assert_eq!(text, "r.toml: batch = 0: expected 1 to 16384");
+        let text = message(&good.replace("mask_ratio = 0.75", "mask_ratio = 75"));
+        assert_eq!(text, "r.toml: mask_ratio = 75: expected more than 0 and less than 1, such as 0.75 for 75 %");
         let text = message(&good.replace("width = 128", "width = 126"));
         assert!(text.starts_with("r.toml: width = 126"), "{text}");
         let text = Recipe::load("no-such.toml").expect_err("missing").to_string();

@@ -177,7 +177,8 @@ fn commands_pause_step_change_and_stop() {
     assert_eq!((steps, finished), (2, Some(2)));
     assert_eq!(previews, 2, "one at the start, one when asked");
     // Of the first two, which came together, the last alone counts.
-    assert_eq!(warnings, ["the mask ratio stays: model: mask_ratio = 2.5: expected 0 to under 1"]);
+    let expected = "expected more than 0 and less than 1, such as 0.75 for 75 %";
+    assert_eq!(warnings, [format!("the mask ratio stays: recipe: mask_ratio = 2.5: {expected}")]);
     assert_eq!(ratio, Some(0.5));
     let checkpoint = RunFolder::resume(&folder.path().join("run")).expect("a run").2.expect("saved when stopped");
     assert_eq!((checkpoint.step, checkpoint.recipe.model.mask_ratio), (2, 0.5));
