@@ -207,6 +207,7 @@ fn what_has_no_effect_and_numbers_out_of_range_are_refused() {
         (&["find-lr", "--tries", "1"], 1, "--tries 1: expected at least 2"),
         (&["find-lr", "--checkpoint-every", "5"], 1, "--checkpoint-every has no effect"),
         (&["train", "--epochs", "0"], 2, "expected a whole number of at least 1"),
+        (&["train", "--lr", "0.1"], 2, "the learning rate is --blr times effective batch / 256"),
         (&["train", "--steps", "1e3"], 2, "expected a whole number of at least 1"),
         (&["train", "--seed", "-1"], 2, "expected a whole number of at least 0"),
         (&["train", "--blr", "-0.1", "--out", "no-such/run"], 1, "blr = -0.1"),

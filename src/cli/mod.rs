@@ -36,7 +36,8 @@ mod window;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::builder::UnknownArgumentValueParser;
+use clap::{Arg, CommandFactory as _, FromArgMatches as _};
 
 use crate::platform;
 use args::{Cli, Command};
@@ -44,13 +45,18 @@ use progress::ReaderLeft;
 pub use window::Window;
 
 /// What can be asked, as help and completions have it: of the options that find-lr shares with training only those that it
-/// takes.
+/// takes. Who gives a rate by the name that it has elsewhere is told of the one here.
 fn interface() -> clap::Command {
-    let idle = |arg: clap::Arg| match find_lr::IDLE.iter().any(|(name, _)| arg.get_id() == name) {
+    let idle = |arg: Arg| match find_lr::IDLE.iter().any(|(name, _)| arg.get_id() == name) {
         true => arg.hide(true),
         false => arg,
     };
-    Cli::command().mut_subcommand("find-lr", |command| command.mut_args(idle))
+    let told = UnknownArgumentValueParser::suggest_arg("--blr");
+    let told = told.and_suggest("the learning rate is --blr times effective batch / 256");
+    let rate = Arg::new("lr").long("lr").hide(true).value_parser(told);
+    Cli::command()
+        .mut_subcommand("train", |command| command.arg(rate))
+        .mut_subcommand("find-lr", |command| command.mut_args(idle))
 }
 
 /// Parses the arguments and runs the command; without one opens `window`.
