@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::recipe_presets::{RECIPES, recipe_preset};
 use super::recipe_text::{check_names, with_notes};
@@ -34,13 +34,29 @@ pub enum Precision {
     Mixed,
 }
 
+/// A list of texts, of which a single one may stand without brackets.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a text, or a list of them as in [\"sample\"]")]
+    enum Texts {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Texts::deserialize(deserializer)? {
+        Texts::One(text) => vec![text],
+        Texts::Many(texts) => texts,
+    })
+}
+
 /// Settings of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainRecipe {
     /// `sample` for the built-in photographs, or folders; several are trained on together.
+    #[serde(deserialize_with = "texts")]
     pub data: Vec<String>,
     /// The same, held out whole; where there is none, a tenth of `data` is.
+    #[serde(deserialize_with = "texts")]
     pub held_out: Vec<String>,
     /// Optimiser steps.
     pub steps: u64,
@@ -364,6 +380,16 @@ mod tests {
         ] {
             assert_eq!(Recipe { name: name.to_owned(), ..Recipe::default() }.short_name(), want, "{name}");
         }
+    }
+
+    #[test]
+    fn a_single_place_of_data_needs_no_brackets() {
+        let text = Recipe::default().to_toml().expect("toml");
+        let with = |data: &str| Recipe::parse("r.toml", &text.replace("data = [\"sample\"]", data));
+        assert_eq!(with("data = \"photos\"").expect("a recipe").train.data, ["photos"]);
+        assert_eq!(with("data = [\"a\", \"b\"]").expect("a recipe").train.data, ["a", "b"]);
+        let error = with("data = 5").expect_err("a number").to_string();
+        assert!(error.contains("expected a text, or a list of them"), "{error}");
     }
 
     #[test]
