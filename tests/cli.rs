@@ -532,6 +532,9 @@ fn averages_of_a_run_are_known_when_it_is_converted() {
     let odd = folder.path().join("odd.png").display().to_string();
     let failed = unmask(&["convert", &checkpoint, &odd, "--to", "native"]);
     assert!(text(&failed.stderr).contains("expected a name that ends in .safetensors"), "{}", text(&failed.stderr));
+    let said = text(&unmask(&["convert", &checkpoint, &to, "--to", "timm"]).stderr);
+    let left = said.lines().find(|line| line.starts_with("left out: ")).expect("a decoder");
+    assert!(left.contains(" more") && left.len() < 400, "{left}");
     let convert = ["convert", &checkpoint, &to, "--to", "native"];
     let told = json(unmask(&[&convert[..], &["--json"]].concat()));
     assert_eq!((&told["leftover"], &told["averages_left_out"]), (&serde_json::json!([]), &true.into()));

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::args::{Common, ConvertArgs, To};
 use super::progress::{json_line, say};
 use super::weights;
+use crate::data::few;
 use crate::platform::write_whole;
 use crate::train::{OnnxPart, Opened, config_metadata, export_onnx, hub_config, hub_preprocessor, model_params};
 use crate::weights::{
@@ -158,7 +159,7 @@ fn tell(common: &Common, args: &ConvertArgs, model: &Opened, written: usize, dro
         [("left out", dropped), ("ignored (of a classifier)", classifier), ("left over (unknown)", leftover)]
     {
         if !names.is_empty() {
-            say(common, format_args!("{what}: {}", names.join(", ")));
+            say(common, format_args!("{what}: {}", few(names, names.len())));
         }
     }
     say(common, format_args!("missing  none"));
