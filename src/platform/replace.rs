@@ -25,8 +25,16 @@ pub fn replace<E>(
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
     let beside = beside(path);
+    let made = File::create(&beside).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            let reason = format!("the folder {} does not exist", folder_of(path).display());
+            io(io::Error::new(error.kind(), reason))
+        }
+        _ => io(error),
+    })?;
     // Libraries that write files of their own may keep them from everyone else.
-    let usual = File::create(&beside).and_then(|file| Ok(file.metadata()?.permissions()));
+    let usual = made.metadata().map(|made| made.permissions());
+    drop(made);
     let written = write(&beside).and_then(|()| {
         if let Ok(usual) = usual {
             // Where that is not possible the owner has the file at least.
@@ -53,12 +61,16 @@ fn sync(file: &File) -> io::Result<()> {
     }
 }
 
+/// The folder that `path` lies in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Makes the name of `path` outlive a power cut, where the system can be told to.
 fn sync_folder(path: &Path) {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if cfg!(unix) {
         // The file is whole either way: at worst the old one is found after a power cut.
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
     }
 }
 

@@ -80,6 +80,17 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (nowhere, tensors) = (folder.path().join("nowhere"), Tensors::default());
+        let error = write_tensors(&nowhere.join("w.safetensors"), &tensors, Storage::F32).expect_err("no folder");
+        let text = error.to_string();
+        let (file, reason) = text.split_once(": ").expect("a file and a reason");
+        assert!(file.ends_with("w.safetensors"), "{text}");
+        assert_eq!(reason, format!("the folder {} does not exist", nowhere.display()));
+    }
+
+    #[test]
     fn damage_is_an_error_that_names_the_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("w.safetensors");
