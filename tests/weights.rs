@@ -193,3 +193,15 @@ fn what_is_wrong_is_told_by_name() {
     let other = Opened::new(Box::new(tensors), None, &hints()).err().expect("another model").to_string();
     assert!(other.contains("no weights of a masked autoencoder"), "{other}");
 }
+
+#[test]
+fn a_folder_of_runs_names_one_of_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for run in ["b", "a"] {
+        std::fs::create_dir(folder.path().join(run)).expect("a folder");
+        std::fs::write(folder.path().join(run).join("recipe.toml"), "").expect("written");
+    }
+    let text = Opened::open(folder.path(), &Hints::default()).err().expect("no weights").to_string();
+    let run = folder.path().join("a").display().to_string();
+    assert!(text.ends_with(&format!("holds no weights itself; expected one of its runs, such as {run}")), "{text}");
+}

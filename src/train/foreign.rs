@@ -1,7 +1,7 @@
 //! What model foreign weights are for: told by their shapes, and where these leave something open by what lies beside
 //! them or is known of the published models.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::hub::HubConfig;
@@ -9,7 +9,7 @@ use super::{RunFolder, TrainError, model_of};
 use crate::graph::TensorType;
 use crate::mae::{self, MaeConfig, PRESETS};
 use crate::nn::Builder;
-use crate::weights::{self, Bytes, Renamed, TensorSource, WeightsError, open_bytes, open_weights};
+use crate::weights::{self, Bytes, Renamed, TensorSource, WeightsError, holds_weights, open_bytes, open_weights};
 
 /// Weights of any layout with the model that they are for.
 pub struct Opened {
@@ -29,6 +29,10 @@ impl Opened {
     /// What is wrong with them, or that they are for no masked autoencoder.
     pub fn open(path: &Path, hints: &Hints) -> Result<Opened, TrainError> {
         let path = &if RunFolder::is_run(path) { RunFolder::weights(path)? } else { path.to_owned() };
+        if let (true, Some(run)) = (path.is_dir() && !holds_weights(path), run_in(path)) {
+            let reason = format!("holds no weights itself; expected one of its runs, such as {}", run.display());
+            return Err(WeightsError::Layout { path: path.display().to_string(), reason }.into());
+        }
         let weights = open_weights(path)?;
         // What this program writes says itself what it is.
         let hub = if weights.metadata().contains_key("model") { None } else { HubConfig::beside(path)? };
@@ -90,6 +94,12 @@ impl Opened {
             )),
         }
     }
+}
+
+/// The first run folder in `folder` by name, if there is one.
+fn run_in(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    entries.map(|entry| entry.path()).filter(|path| RunFolder::is_run(path)).min()
 }
 
 /// What cannot be seen from shapes; `None` leaves it to what is known.
