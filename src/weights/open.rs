@@ -62,9 +62,14 @@ fn in_folder(folder: &Path) -> Result<PathBuf, WeightsError> {
 fn safetensors_file(path: &str, bytes: Bytes) -> Result<TensorFile, WeightsError> {
     let format = |reason: String| WeightsError::Format { path: path.to_owned(), reason };
     let io = |source| WeightsError::Io { path: path.to_owned(), source };
-    let length = bytes.read(0, 8).map_err(io)?;
-    let length = u64::from_le_bytes(length.try_into().map_err(|_| format("it is shorter than 8 bytes".to_owned()))?);
-    if length > MOST_HEADER.min(bytes.size().saturating_sub(8)) {
+    let head = bytes.read(0, 32).map_err(io)?;
+    let length = head.first_chunk().ok_or_else(|| format("it is shorter than 8 bytes".to_owned()))?;
+    let length = u64::from_le_bytes(*length);
+    if length > MOST_HEADER {
+        let reason = format!("is no safetensors file: it looks like {}", looks_like(&head));
+        return Err(WeightsError::Layout { path: path.to_owned(), reason });
+    }
+    if length > bytes.size().saturating_sub(8) {
         return Err(format(format!("a header of {length} bytes in a file of {}", bytes.size())));
     }
     let header = bytes.read(8, length).map_err(io)?;
@@ -90,6 +95,21 @@ fn safetensors_file(path: &str, bytes: Bytes) -> Result<TensorFile, WeightsError
     }
     let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
     TensorFile::new(path, bytes, places, metadata)
+}
+
+/// What a file that begins with `head` seems to be, for people.
+fn looks_like(head: &[u8]) -> &'static str {
+    // Bytes from 128 on are parts of letters that are not ASCII's.
+    let is_text = |byte: &u8| *byte >= 128 || byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    match head {
+        [0xff, 0xd8, 0xff, ..] => "a JPEG picture",
+        [0x89, b'P', b'N', b'G', ..] => "a PNG picture",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "a WebP picture",
+        [b'G', b'I', b'F', b'8', ..] => "a GIF picture",
+        [0x1f, 0x8b, ..] => "what gzip has packed",
+        _ if head.iter().all(is_text) => "a text",
+        _ => "nothing that is known here",
+    }
 }
 
 /// The element type that safetensors calls `dtype`.
@@ -187,5 +207,23 @@ impl TensorSource for Sharded {
     fn read_rows(&self, name: &str, first: usize, count: usize) -> Result<Tensor, WeightsError> {
         let owner = self.owners.get(name).ok_or_else(|| missing(&self.path, name))?;
         self.files[*owner].read_rows(name, first, count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_files_are_told_as_what_they_look_like() {
+        for (other, kind) in [
+            (&b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"[..], "a JPEG picture"),
+            (b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR", "a PNG picture"),
+            ("version \u{fc}ber alles".as_bytes(), "a text"),
+            (&[0xff; 40], "nothing that is known here"),
+        ] {
+            let error = open_bytes("cat.jpg", Bytes::Memory(other.to_vec().into())).expect_err("no tensors");
+            assert_eq!(error.to_string(), format!("cat.jpg: is no safetensors file: it looks like {kind}"));
+        }
     }
 }
