@@ -183,6 +183,10 @@ impl Checkpoint {
         };
         let (first, second, average) = (part(FIRST), part(SECOND), part(AVERAGE));
         let weights = all;
+        if !Checkpoint::is_in(&weights) {
+            let reason = "is no checkpoint of a run: it does not tell the run's recipe".to_owned();
+            return Err(WeightsError::Layout { path: weights.path, reason }.into());
+        }
         let number = |key: &str| -> Result<u64, WeightsError> {
             weights.text(key)?.parse().map_err(|error| weights.bad_metadata(key, &error))
         };
@@ -266,6 +270,13 @@ mod tests {
             held_out_loss: None,
         }
         .loss_scaling()
+    }
+
+    #[test]
+    fn weights_alone_are_no_checkpoint() {
+        let weights = Tensors { path: "e.safetensors".to_owned(), ..Tensors::default() };
+        let text = Checkpoint::from_tensors(weights).expect_err("weights alone").to_string();
+        assert!(text.starts_with("e.safetensors: is no checkpoint of a run: "), "{text}");
     }
 
     #[test]
