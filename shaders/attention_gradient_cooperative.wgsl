@@ -20,6 +20,7 @@ import package::lib::matrices::{
     PITCH_WEIGHTS, SHARERS,
 };
 import package::lib::matrix_units::{SIDE, Left, Right, Sum};
+import package::lib::half::to_halves;
 
 enable f16;
 enable wgpu_cooperative_matrix;
@@ -181,7 +182,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             @if(!QUERIES) let deltas =
                 vec4f(tile_delta[w], tile_delta[w + 1u], tile_delta[w + 2u], tile_delta[w + 3u]);
             let to = own_weights + row * PITCH_WEIGHTS + v;
-            weights_t[to] = vec4<f16>(p[r] * (sums[own_sums + row * PITCH_SUMS + v] - deltas));
+            weights_t[to] = to_halves(p[r] * (sums[own_sums + row * PITCH_SUMS + v] - deltas));
             @if(!QUERIES) {
                 weights_p[to] = vec4<f16>(p[r]);
             }

@@ -1,7 +1,10 @@
 //! Tensors that are stored as 16-bit floats.
 
+/// The function `to_halves`, which rounds what is stored.
+const ROUNDING: &str = include_str!("../../shaders/lib/half.wgsl");
+
 /// `source` with the storage buffers at `bindings` of group 0 holding 16-bit floats: what is read from them becomes
-/// 32-bit, what is written to them is rounded, and all arithmetic stays as it is.
+/// 32-bit, what is written to them is rounded, or infinite where it is too large, and all arithmetic stays as it is.
 ///
 /// # Errors
 /// Says which binding is missing, holds no floats, or is used otherwise than read and assigned element by element.
@@ -11,6 +14,9 @@ pub fn half_stored(source: &str, bindings: &[u32]) -> Result<String, String> {
         if let Some((name, vector)) = declare(&mut text, *binding)? {
             convert(&mut text, &name, vector)?;
         }
+    }
+    if text.contains("to_halves(") && !text.contains("fn to_halves(") {
+        text = format!("{text}\n{ROUNDING}");
     }
     Ok(if bindings.is_empty() { text } else { format!("enable f16;\n{text}") })
 }
@@ -40,7 +46,7 @@ fn declare(text: &mut String, binding: u32) -> Result<Option<(String, bool)>, St
 
 /// Converts at every use of `name`.
 fn convert(text: &mut String, name: &str, vector: bool) -> Result<(), String> {
-    let (wide, half) = if vector { ("vec4f", "vec4<f16>") } else { ("f32", "f16") };
+    let wide = if vector { "vec4f" } else { "f32" };
     let uses: Vec<usize> = text.match_indices(&format!("{name}[")).map(|(at, _)| at).collect();
     // From the last one on, so that what stands between brackets, or is assigned, is done before.
     for at in uses.into_iter().rev() {
@@ -53,8 +59,9 @@ fn convert(text: &mut String, name: &str, vector: bool) -> Result<(), String> {
         let rest = &text[end..];
         if let Some(value) = rest.strip_prefix(" = ") {
             let length = value.find(';').ok_or_else(fail)?;
-            let value = format!("{half}({})", &value[..length]);
-            text.replace_range(end + 3..end + 3 + length, &value);
+            let value = &value[..length];
+            let half = if vector { format!("to_halves({value})") } else { format!("to_halves(vec4f({value})).x") };
+            text.replace_range(end + 3..end + 3 + length, &half);
         } else if is_assignment(rest) {
             return Err(fail());
         } else {
@@ -98,8 +105,9 @@ mod tests {
         let text = half_stored(source, &[1, 2]).expect("two buffers of floats");
         assert!(text.starts_with("enable f16;\n"));
         assert!(text.contains("x: array<f16>;") && text.contains("y: array<vec4<f16>>;"), "{text}");
-        let line = "y[i + 1u] = vec4<f16>(vec4f(f32(x[u32(f32(x[0]))]), vec4f(y[i]).x, ax[0], s.x[0]));";
+        let line = "y[i + 1u] = to_halves(vec4f(f32(x[u32(f32(x[0]))]), vec4f(y[i]).x, ax[0], s.x[0]));";
         assert!(text.contains(line), "{text}");
+        assert_eq!(text.matches("fn to_halves(").count(), 1);
         assert_eq!(half_stored(source, &[]).expect("nothing to do"), source);
     }
 
@@ -107,10 +115,11 @@ mod tests {
     fn vectors_are_what_they_stand_for() {
         let source =
             "@group(0) @binding(1)\nvar<storage, read_write> x: array<Vector>;\n\nfn main() {\n    x[0] = x[1];\n}\n";
-        for (vector, half) in [("vec4f", "vec4<f16>"), ("f32", "f16")] {
+        let kinds = [("vec4f", "vec4<f16>", "to_halves(vec4f(x[1]))"), ("f32", "f16", "to_halves(vec4f(f32(x[1]))).x")];
+        for (vector, half, value) in kinds {
             let text = half_stored(&format!("alias Vector = {vector};\n{source}"), &[1]).expect("a buffer of floats");
             assert!(text.contains(&format!("x: array<{half}>;")), "{text}");
-            assert!(text.contains(&format!("x[0] = {half}({vector}(x[1]));")), "{text}");
+            assert!(text.contains(&format!("x[0] = {value};")), "{text}");
         }
     }
 

@@ -11,6 +11,8 @@ use crate::graph::{Caps, Externals, Graph, GraphError, Layout, Plan, TensorType,
 enum Want {
     /// Floats, within the tolerance of the case.
     Near(Vec<f64>),
+    /// Floats, to the bit, but for those of NaNs.
+    Floats(Vec<f32>),
     /// Words, to the bit.
     Bits(Vec<u32>),
 }
@@ -70,9 +72,9 @@ impl Case {
         self.wants.push((var, Want::Bits(want.to_vec())));
     }
 
-    /// Asks for `var` to be `want` to the bit.
+    /// Asks for `var` to be `want` to the bit, any NaN where that is one.
     pub fn floats_are(&mut self, var: Var, want: &[f32]) {
-        self.wants.push((var, Want::Bits(want.iter().map(|x| x.to_bits()).collect())));
+        self.wants.push((var, Want::Floats(want.to_vec())));
     }
 
     /// Runs the graph with the kernels for each kind of adapter, once where these are the same.
@@ -128,8 +130,10 @@ impl Case {
         gpu.check()?;
         let errors = read.iter().zip(&self.wants).map(|(bytes, (_, want))| {
             let got: Vec<u32> = bytemuck::pod_collect_to_vec(bytes);
+            let floats = || got.iter().copied().map(f32::from_bits).collect::<Vec<f32>>();
             match want {
-                Want::Near(want) => relative_error(&got.into_iter().map(f32::from_bits).collect::<Vec<f32>>(), want),
+                Want::Near(want) => relative_error(&floats(), want),
+                Want::Floats(want) => share_wrong(&with_one_nan(&floats()), &with_one_nan(want)),
                 Want::Bits(want) => share_wrong(&got, want),
             }
         });
@@ -142,6 +146,11 @@ impl Case {
 fn kinds(gpu: &Gpu) -> [Caps; 3] {
     let caps = |cpu, few_registers| Caps { cpu, few_registers, ..Caps::of(gpu) };
     [caps(false, false), caps(false, true), caps(true, false)]
+}
+
+/// The bits of `floats`, the same for every NaN: adapters differ in those.
+fn with_one_nan(floats: &[f32]) -> Vec<u32> {
+    floats.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
 }
 
 /// Which share of the words of `got` is not that of `want`.

@@ -2,13 +2,19 @@
 
 use super::Case;
 use crate::eval::kernels::twins;
-use crate::graph::{DType, GraphError};
+use crate::graph::{Caps, DType, GraphError};
 use crate::ops::{self, Cast, ColumnSum, GeluGradient, GeluSlope};
 
 const TOLERANCE: f64 = 1e-5;
 
-pub(super) fn cases() -> Result<Vec<Case>, GraphError> {
+pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
     let mut cases = vec![gelu()?, fill()?, cast(35)?, cast(1028)?, cast(5000)?];
+    if caps.f16 {
+        // Numbers one by one, and vectors.
+        for times in [1, 4] {
+            cases.extend([cast_beyond_halves(times)?, sum_beyond_halves(times)?]);
+        }
+    }
     // Few rows and many; the last has so many columns that none is shared.
     for (rows, columns) in [(130, 67), (300, 67), (3, 68), (130, 68), (1000, 132), (3, 131_076)] {
         cases.push(column_sum(rows, columns)?);
@@ -42,6 +48,40 @@ fn cast(length: usize) -> Result<Case, GraphError> {
     let x = case.floats(&[length], &values);
     let y = case.graph.add1(Cast { to: DType::F32 }, &[x])?;
     case.floats_are(y, &values);
+    Ok(case)
+}
+
+/// What 16 bits make of numbers around the largest of theirs, and of NaN.
+const BEYOND_HALVES: [(f32, f32); 5] = [
+    (1e6, f32::INFINITY),
+    (-1e6, f32::NEG_INFINITY),
+    (65519.0, 65504.0),
+    (65520.0, f32::INFINITY),
+    (f32::NAN, f32::NAN),
+];
+
+/// To 16 bits and back.
+fn cast_beyond_halves(times: usize) -> Result<Case, GraphError> {
+    let mut case = Case::new(format!("[{}] too large for 16 bits", 5 * times), 0.0);
+    let [values, want] = [BEYOND_HALVES.map(|(value, _)| value), BEYOND_HALVES.map(|(_, want)| want)];
+    let x = case.floats(&[5 * times], &values.repeat(times));
+    let y = ops::cast(&mut case.graph, x, DType::F16)?;
+    let y = ops::cast(&mut case.graph, y, DType::F32)?;
+    case.floats_are(y, &want.repeat(times));
+    Ok(case)
+}
+
+/// The same as sums of numbers in 16 bits with others, which a kernel stores in 16 bits.
+fn sum_beyond_halves(times: usize) -> Result<Case, GraphError> {
+    let mut case = Case::new(format!("[{0}] + [{0}], too large for 16 bits", 5 * times), 0.0);
+    let [values, want] = [BEYOND_HALVES.map(|(value, _)| value), BEYOND_HALVES.map(|(_, want)| want)];
+    let in_halves = 60_000.0;
+    let x = case.floats(&[5 * times], &vec![in_halves; 5 * times]);
+    let y = case.floats(&[5 * times], &values.map(|value| value - in_halves).repeat(times));
+    let x = ops::cast(&mut case.graph, x, DType::F16)?;
+    let sum = ops::add(&mut case.graph, x, y)?;
+    let sum = ops::cast(&mut case.graph, sum, DType::F32)?;
+    case.floats_are(sum, &want.repeat(times));
     Ok(case)
 }
 

@@ -17,7 +17,7 @@ use crate::graph::{Caps, GraphError};
 
 /// Every case that is a graph, for an adapter with `caps`.
 pub(super) fn all(caps: Caps) -> Result<Vec<Case>, GraphError> {
-    let mut cases = elementwise::cases()?;
+    let mut cases = elementwise::cases(caps)?;
     cases.extend(products::cases(caps)?);
     cases.extend(attention::cases(caps)?);
     cases.extend(rows::cases()?);
