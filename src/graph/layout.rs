@@ -32,8 +32,6 @@ pub struct Layout {
     pub(super) steps: Vec<Step>,
     /// Type and place of each tensor: those of the graph, then scratch.
     pub(super) tensors: Vec<(TensorType, Place)>,
-    /// Tensor that holds each variable's data, aliases resolved.
-    pub(super) home: Vec<usize>,
     pub(super) slots: Vec<u64>,
     lower_bound: u64,
     flops: u64,
@@ -49,28 +47,15 @@ impl Layout {
         if !caps.f16 && graph.vars.iter().any(|info| info.ty.dtype == DType::F16) {
             return Err(GraphError::NoHalf);
         }
-        let nodes = fuse::fused_nodes(graph, roots);
-        let mut home: Vec<usize> = (0..graph.vars.len()).collect();
-        for node in nodes.iter().filter(|node| node.op.is_alias()) {
-            home[node.outputs[0].0] = home[node.inputs[0].0];
-        }
-
-        let tensors = given(graph, &home, caps)?;
-        let mut draft = Draft {
-            graph,
-            caps,
-            home: &home,
-            tensors,
-            steps: Vec::new(),
-            spans: HashMap::new(),
-            op_flops: HashMap::new(),
-        };
-        for node in nodes.iter().filter(|node| !node.op.is_alias()) {
+        let tensors = given(graph, caps)?;
+        let mut draft =
+            Draft { graph, caps, tensors, steps: Vec::new(), spans: HashMap::new(), op_flops: HashMap::new() };
+        for node in &fuse::fused_nodes(graph, roots) {
             draft.add(node)?;
         }
         let Draft { mut tensors, steps, mut spans, op_flops, .. } = draft;
         for root in roots {
-            if let Some(span) = spans.get_mut(&home[root.0]) {
+            if let Some(span) = spans.get_mut(&root.0) {
                 span.last = steps.len();
             }
         }
@@ -84,7 +69,7 @@ impl Layout {
             tensors[tensor].1 = Place::Slot(slot, offset);
         }
         let flops = op_flops.values().sum();
-        Ok(Layout { steps, tensors, home, slots: bytes, lower_bound, flops, op_flops })
+        Ok(Layout { steps, tensors, slots: bytes, lower_bound, flops, op_flops })
     }
 
     /// Bytes of the buffers that hold activations and scratch.
@@ -119,7 +104,7 @@ impl Layout {
 }
 
 /// The tensors of `graph`: those that are given from outside, or stored there, have their place.
-fn given(graph: &Graph, home: &[usize], caps: Caps) -> Result<Vec<(TensorType, Place)>, GraphError> {
+fn given(graph: &Graph, caps: Caps) -> Result<Vec<(TensorType, Place)>, GraphError> {
     let mut tensors: Vec<(TensorType, Place)> =
         graph.vars.iter().map(|info| (info.ty.clone(), Place::Nowhere)).collect();
     for (tensor, info) in tensors.iter_mut().zip(&graph.vars) {
@@ -129,7 +114,7 @@ fn given(graph: &Graph, home: &[usize], caps: Caps) -> Result<Vec<(TensorType, P
         }
     }
     for (var, name) in &graph.stores {
-        let place = &mut tensors[home[var.0]].1;
+        let place = &mut tensors[var.0].1;
         if *place != Place::Nowhere {
             let reason = format!("\"{name}\" would be stored in two places");
             return Err(GraphError::Shape { op: "store", reason });
@@ -152,7 +137,6 @@ fn check_size(op: &str, ty: &TensorType, caps: Caps) -> Result<(), GraphError> {
 struct Draft<'a> {
     graph: &'a Graph,
     caps: Caps,
-    home: &'a [usize],
     tensors: Vec<(TensorType, Place)>,
     steps: Vec<Step>,
     /// When the tensors that the steps bind are in use.
@@ -163,10 +147,9 @@ struct Draft<'a> {
 impl Draft<'_> {
     /// Asks the op of `node` for its launches, and places them last.
     fn add(&mut self, node: &Node) -> Result<(), GraphError> {
-        let (graph, home) = (self.graph, self.home);
-        let side = |vars: &[Var]| -> Vec<(Arg, &TensorType)> {
-            vars.iter().map(|var| (Arg(home[var.0]), graph.ty(*var))).collect()
-        };
+        let graph = self.graph;
+        let side =
+            |vars: &[Var]| -> Vec<(Arg, &TensorType)> { vars.iter().map(|var| (Arg(var.0), graph.ty(*var))).collect() };
         let mut launcher = Launcher {
             caps: self.caps,
             choices: &graph.choices,

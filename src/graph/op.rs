@@ -35,11 +35,6 @@ pub trait Op: Any + Debug + Send + Sync {
     /// Writes the kernel launches that compute the outputs.
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError>;
 
-    /// Whether the only output is the first input under another shape; such an op launches nothing.
-    fn is_alias(&self) -> bool {
-        false
-    }
-
     /// This op with `consumer` done in its epilogue, or `None` where that cannot be.
     ///
     /// The absorbed op takes this op's inputs followed by the consumer's other inputs. Its last output is the

@@ -103,7 +103,7 @@ impl Plan {
         gpu.check()?;
         let mut places = HashMap::new();
         for var in roots.iter().copied().chain(graph.stores.iter().map(|(var, _)| *var)) {
-            places.insert(var, slice_of(layout.home[var.0])?);
+            places.insert(var, slice_of(var.0)?);
         }
         Ok(Plan { list, places, slots })
     }
