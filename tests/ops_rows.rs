@@ -50,6 +50,33 @@ fn residual_gradients_join_in_the_layer_norm() {
     );
 }
 
+/// What is added to the gradient of one norm's input comes only after the gradients of the shared scale are summed: the sum
+/// of the former must not pull those of the latter behind it.
+#[test]
+fn norms_share_their_scale() {
+    let mut random = Random(10);
+    let (rows, width) = (3, 8);
+    let inputs = [vec![rows, width], vec![rows, width], vec![width], vec![width]];
+    let norm = |x: &[f64], scale: &[Vec<f64>]| twins::layer_norm(x, &scale[0], &scale[1], 1e-6).y;
+    check(
+        "layer_norm(h) + layer_norm(t) + gelu(t)",
+        &Case {
+            inputs: inputs.iter().map(|shape| random_input(&mut random, shape)).collect(),
+            wants: vec![true; 4],
+            build: &|graph, v| {
+                let active = ops::gelu(graph, v[1])?;
+                let [h, t] = [v[0], v[1]].map(|x| ops::layer_norm(graph, x, v[2], v[3], 1e-6));
+                let sum = ops::add(graph, h?, t?)?;
+                Ok(vec![ops::add(graph, sum, active)?])
+            },
+            twin: &|x| {
+                let active: Vec<f64> = x[1].iter().map(|x| twins::gelu(*x)).collect();
+                vec![twins::add(&twins::add(&norm(&x[0], &x[2..]), &norm(&x[1], &x[2..])), &active)]
+            },
+        },
+    );
+}
+
 /// An index that picks `k` of `n` rows for each of `b` batch elements, and its inverse.
 fn pick(random: &mut Random, b: usize, n: usize) -> (Vec<u32>, Vec<u32>) {
     let mut shuffle = Vec::new();

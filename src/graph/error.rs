@@ -43,6 +43,14 @@ pub enum GraphError {
         /// Most bytes of a binding.
         limit: u64,
     },
+    /// An op that stands before the one whose result it reads.
+    #[error("{op} reads a tensor of shape {shape:?} before any op has written it")]
+    ReadFirst {
+        /// Name of the op.
+        op: &'static str,
+        /// Shape of the tensor.
+        shape: Vec<usize>,
+    },
     /// Tensors of 16-bit floats on an adapter that has none.
     #[error(
         "mixed precision needs 16-bit floats (shader-f16), which this adapter does not offer; expected precision f32"

@@ -62,7 +62,7 @@ fn readers_of(nodes: &[Option<Node>], vars: usize) -> Vec<Vec<usize>> {
     readers
 }
 
-/// Lets the node at `at` absorb the first reader of its last output; returns where the fused node stands.
+/// Lets the node at `at` absorb the only reader of its last output; returns where the fused node stands.
 fn absorb_next(
     graph: &Graph,
     nodes: &mut [Option<Node>],
@@ -71,28 +71,25 @@ fn absorb_next(
     at: usize,
 ) -> Option<usize> {
     let node = nodes[at].clone()?;
-    let output = *node.outputs.last()?;
-    let reader = *readers[output.0].first()?;
+    let (output, others) = node.outputs.split_last()?;
+    let [reader] = readers[output.0][..] else { return None };
+    if pinned.contains(output) || !are_read_after(readers, others, reader) {
+        return None;
+    }
     let consumer = nodes[reader].clone()?;
-    let slots: Vec<usize> = (0..consumer.inputs.len()).filter(|slot| consumer.inputs[*slot] == output).collect();
+    let slots: Vec<usize> = (0..consumer.inputs.len()).filter(|slot| consumer.inputs[*slot] == *output).collect();
     let ([slot], [result]) = (slots.as_slice(), consumer.outputs.as_slice()) else { return None };
-    let keep = readers[output.0].len() > 1 || pinned.contains(&output);
     let op = node.op.absorb(&Absorption {
         consumer: consumer.op.as_ref(),
         at: *slot,
         inputs: consumer.inputs.iter().map(|var| graph.ty(*var)).collect(),
-        keep,
     })?;
 
-    let others = consumer.inputs.iter().enumerate().filter(|(index, _)| index != slot).map(|(_, var)| *var);
-    let inputs: Vec<Var> = node.inputs.iter().copied().chain(others).collect();
-    let mut outputs = node.outputs.clone();
-    if !keep {
-        outputs.pop();
-    }
-    outputs.push(*result);
+    let further = consumer.inputs.iter().enumerate().filter(|(index, _)| index != slot).map(|(_, var)| *var);
+    let inputs: Vec<Var> = node.inputs.iter().copied().chain(further).collect();
+    let outputs = [others, &[*result]].concat();
     move_readers(readers, &node.inputs, at, reader);
-    readers[output.0].retain(|position| *position != reader);
+    readers[output.0].clear();
     nodes[at] = None;
     nodes[reader] = Some(Node { op, inputs, outputs });
     Some(reader)
@@ -107,11 +104,14 @@ fn absorb_both(
     at: usize,
 ) -> Option<usize> {
     let node = nodes[at].clone()?;
-    let output = *node.outputs.last()?;
+    let (output, others) = node.outputs.split_last()?;
     let [first, second] = readers[output.0][..] else { return None };
+    if pinned.contains(output) || !are_read_after(readers, others, first) {
+        return None;
+    }
     let reader = |place: usize| {
-        let alone = |node: &&Node| node.inputs == [output] && node.outputs.len() == 1;
-        nodes[place].as_ref().filter(alone).filter(|_| !pinned.contains(&output))
+        let alone = |node: &&Node| node.inputs == [*output] && node.outputs.len() == 1;
+        nodes[place].as_ref().filter(alone)
     };
     let (one, other) = (reader(first)?, reader(second)?);
     let joined = |a: &Node, b: &Node| {
@@ -119,12 +119,17 @@ fn absorb_both(
         Some((op, [b.outputs[0], a.outputs[0]]))
     };
     let (op, results) = joined(one, other).or_else(|| joined(other, one))?;
-    let outputs = [&node.outputs[..node.outputs.len() - 1], &results].concat();
+    let outputs = [others, &results].concat();
     move_readers(readers, &node.inputs, at, first);
     readers[output.0].clear();
     (nodes[at], nodes[second]) = (None, None);
     nodes[first] = Some(Node { op, inputs: node.inputs, outputs });
     Some(first)
+}
+
+/// Whether a node may move to `position` as far as readers of its `outputs` go: none comes before, or is what it joins.
+fn are_read_after(readers: &[Vec<usize>], outputs: &[Var], position: usize) -> bool {
+    outputs.iter().all(|output| readers[output.0].first().is_none_or(|reader| *reader > position))
 }
 
 /// What the node at `from` read is read at `to`.
@@ -144,10 +149,7 @@ fn join_sibling(graph: &Graph, nodes: &mut [Option<Node>], readers: &mut [Vec<us
     let types: Vec<_> = node.inputs.iter().map(|var| graph.ty(*var)).collect();
     let earlier = |var: Var| readers[var.0].iter().copied().filter(move |position| *position < at);
     // What the sibling computes comes later than it did, so nothing may read it before.
-    let fits = |sibling: &Node, var: Var| {
-        let late = |output: &Var| readers[output.0].first().is_none_or(|reader| *reader > at);
-        sibling.inputs == [var] && sibling.outputs.iter().all(late)
-    };
+    let fits = |sibling: &Node, var: Var| sibling.inputs == [var] && are_read_after(readers, &sibling.outputs, at);
     let (joint, position) = node.inputs.iter().enumerate().find_map(|(slot, var)| {
         earlier(*var).find_map(|position| {
             let sibling = nodes[position].as_ref().filter(|sibling| fits(sibling, *var))?;

@@ -42,7 +42,8 @@ impl Layout {
     /// Lays out `graph` so that `roots` can be read after a run.
     ///
     /// # Errors
-    /// [`GraphError::TooLarge`] where a tensor exceeds what `caps` can bind.
+    /// [`GraphError::TooLarge`] where a tensor exceeds what `caps` can bind, [`GraphError::ReadFirst`] where the order of
+    /// ops is wrong.
     pub fn of(graph: &Graph, roots: &[Var], caps: Caps) -> Result<Layout, GraphError> {
         if !caps.f16 && graph.vars.iter().any(|info| info.ty.dtype == DType::F16) {
             return Err(GraphError::NoHalf);
@@ -173,6 +174,7 @@ impl Draft<'_> {
         let extents = |ty: &&TensorType| ty.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
         let shapes = inputs.iter().map(extents).collect::<Vec<_>>().join(", ");
 
+        self.check_order(node)?;
         let position = self.steps.len();
         self.tensors.extend(scratch.into_iter().map(|ty| (ty, Place::Nowhere)));
         for (_, arg) in calls.iter().flat_map(|call| &call.args) {
@@ -185,5 +187,66 @@ impl Draft<'_> {
         }
         self.steps.push(Step { op, work: Work { shapes, flops }, calls });
         Ok(())
+    }
+
+    /// Fails where `node` reads what an op makes that has not run yet.
+    fn check_order(&self, node: &Node) -> Result<(), GraphError> {
+        let made = |input: &Var| matches!(self.graph.vars[input.0].origin, Origin::Node(_));
+        let missing = |input: &&Var| made(input) && !self.spans.contains_key(&input.0);
+        node.inputs.iter().find(missing).map_or(Ok(()), |input| {
+            let shape = self.graph.shape(*input).to_vec();
+            Err(GraphError::ReadFirst { op: node.op.name(), shape })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Op;
+
+    /// A copy of its input.
+    #[derive(Debug)]
+    struct Copy;
+
+    impl Op for Copy {
+        fn name(&self) -> &'static str {
+            "copy"
+        }
+
+        fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+            Ok(vec![inputs[0].clone()])
+        }
+
+        fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
+            let args = [launcher.input(0), launcher.output(0)];
+            launcher.call(KernelKey::new("copy"), &0u32, &args, [1, 1, 1])
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_before_it_is_written() {
+        let mut graph = Graph::new();
+        let x = graph.external("x", TensorType::f32(&[2, 3]));
+        let y = graph.add1(Copy, &[x]).expect("a copy");
+        graph.add1(Copy, &[y]).expect("another");
+        let caps = Caps {
+            cpu: true,
+            few_registers: false,
+            f16: false,
+            subgroup: None,
+            matrix_units: None,
+            max_binding: 1 << 20,
+            max_workgroups: 65_535,
+            max_invocations: 256,
+            workgroup_memory: 16_384,
+        };
+        let tensors = given(&graph, caps).expect("small tensors");
+        let mut draft =
+            Draft { graph: &graph, caps, tensors, steps: Vec::new(), spans: HashMap::new(), op_flops: HashMap::new() };
+        let refused = draft.add(&graph.nodes[1]).expect_err("y is not there yet").to_string();
+        assert_eq!(refused, "copy reads a tensor of shape [2, 3] before any op has written it");
+        draft.add(&graph.nodes[0]).expect("x is given");
+        draft.add(&graph.nodes[1]).expect("y is there");
     }
 }

@@ -35,10 +35,10 @@ pub trait Op: Any + Debug + Send + Sync {
     /// Writes the kernel launches that compute the outputs.
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError>;
 
-    /// This op with `consumer` done in its epilogue, or `None` where that cannot be.
+    /// This op with `consumer` done in its epilogue, or `None` where that cannot be: nothing else reads its last output.
     ///
-    /// The absorbed op takes this op's inputs followed by the consumer's other inputs. Its last output is the
-    /// consumer's; before it stands this op's own output where `absorption.keep` says that others still read it.
+    /// The absorbed op takes this op's inputs followed by the consumer's other inputs. In place of its last output it has
+    /// the consumer's.
     fn absorb(&self, absorption: &Absorption<'_>) -> Option<Arc<dyn Op>> {
         let _ = absorption;
         None
@@ -69,7 +69,7 @@ pub trait Op: Any + Debug + Send + Sync {
     }
 }
 
-/// A chance to fuse: the last output of an op is read by `consumer`.
+/// A chance to fuse: the last output of an op is read by `consumer` alone.
 #[derive(Debug)]
 pub struct Absorption<'a> {
     /// The op that reads the output.
@@ -78,8 +78,6 @@ pub struct Absorption<'a> {
     pub at: usize,
     /// Types of the consumer's inputs.
     pub inputs: Vec<&'a TensorType>,
-    /// Whether the unfused output is still read elsewhere.
-    pub keep: bool,
 }
 
 impl Absorption<'_> {

@@ -50,7 +50,7 @@ impl Epilogue {
         let mut epilogue = self;
         let closed = self.gelu || self.gelu_gradient || self.sums;
         let product = absorption.inputs[absorption.at];
-        if absorption.consumer_as::<Add>().is_some() && !absorption.keep && !closed && !self.residual {
+        if absorption.consumer_as::<Add>().is_some() && !closed && !self.residual {
             let other = absorption.inputs[1 - absorption.at];
             if absorption.at == 0 && other.len() == product.last() && !self.bias {
                 epilogue.bias = true;
@@ -60,11 +60,10 @@ impl Epilogue {
             } else {
                 return None;
             }
-        } else if absorption.consumer_as::<Gelu>().is_some() && self.takes_gelu() && !absorption.keep {
+        } else if absorption.consumer_as::<Gelu>().is_some() && self.takes_gelu() {
             epilogue.gelu = true;
         } else if absorption.consumer_as::<GeluGradient>().is_some()
             && absorption.at == 1
-            && !absorption.keep
             && self == Epilogue::default()
         {
             epilogue.gelu_gradient = true;

@@ -191,7 +191,7 @@ impl Op for LayerNormGradient {
 
     fn absorb(&self, absorption: &Absorption<'_>) -> Option<Arc<dyn Op>> {
         let same = absorption.inputs.iter().all(|ty| ty.len() == absorption.inputs[0].len());
-        (absorption.consumer_as::<Add>().is_some() && same && !absorption.keep && !self.residual)
+        (absorption.consumer_as::<Add>().is_some() && same && !self.residual)
             .then(|| Arc::new(LayerNormGradient { residual: true, ..*self }) as Arc<dyn Op>)
     }
 
