@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{Case, Random, check, random_input};
+use common::{Case, Data, Random, assert_close, check, random_input, run};
 use unmask::eval::kernels::twins;
+use unmask::graph::{Graph, TensorType};
 use unmask::ops;
 
 #[test]
@@ -11,7 +12,7 @@ fn gelu_is_the_exact_one() {
     let mut random = Random(1);
     for length in [1usize, 7, 300, 1025] {
         let (ty, data) = random_input(&mut random, &[length]);
-        let wide = common::Data::F32(data.f32().iter().map(|x| x * 4.0).collect());
+        let wide = Data::F32(data.f32().iter().map(|x| x * 4.0).collect());
         check(
             &format!("gelu of {length}"),
             &Case {
@@ -60,4 +61,19 @@ fn column_sums_over_any_number_of_rows() {
             },
         );
     }
+}
+
+#[test]
+fn gradients_that_come_in_at_one_tensor_add_up() {
+    let mut graph = Graph::new();
+    let [x, one, other] = ["x", "one", "other"].map(|name| graph.external(name, TensorType::f32(&[9])));
+    let y = ops::gelu(&mut graph, x).expect("GELU");
+    let dx = ops::gradients_from(&mut graph, &[(y, one), (y, other)], &[x]).expect("gradients")[0].expect("one of x");
+    let mut random = Random(4);
+    let values = [(); 3].map(|()| random.vec(9));
+    let want: Vec<f64> = (0..9)
+        .map(|i| twins::gelu_slope(f64::from(values[0][i])) * (f64::from(values[1][i]) + f64::from(values[2][i])))
+        .collect();
+    let inputs: Vec<_> = ["x", "one", "other"].into_iter().zip(values.map(Data::F32)).collect();
+    assert_close("dx", &run(&graph, &inputs, &[dx])[0], &want, 1e-5);
 }

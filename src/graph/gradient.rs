@@ -56,7 +56,10 @@ impl Graph {
 
         let mut grads: Vec<Option<Var>> = vec![None; self.vars.len()];
         for (var, gradient) in seeds {
-            grads[var.0] = Some(*gradient);
+            grads[var.0] = Some(match grads[var.0] {
+                Some(sum) => (calculus.add)(self, sum, *gradient)?,
+                None => *gradient,
+            });
         }
         // The second computation of tensors that are not kept.
         let mut again: HashMap<Var, Var> = HashMap::new();
