@@ -4,7 +4,7 @@ mod common;
 
 use common::{Case, Data, Random, assert_close, check, random_input, run};
 use unmask::eval::kernels::twins;
-use unmask::graph::{Graph, TensorType};
+use unmask::graph::{DType, Graph, Op, TensorType};
 use unmask::ops;
 
 #[test]
@@ -76,4 +76,70 @@ fn gradients_that_come_in_at_one_tensor_add_up() {
         .collect();
     let inputs: Vec<_> = ["x", "one", "other"].into_iter().zip(values.map(Data::F32)).collect();
     assert_close("dx", &run(&graph, &inputs, &[dx])[0], &want, 1e-5);
+}
+
+/// Every op, but for those that take no tensors.
+fn ops_on_tensors() -> Vec<Box<dyn Op>> {
+    let patchify = ops::Patchify { patch: 2, order: ops::PatchOrder::RowColumnChannel };
+    let (mean, std) = (ops::PIXEL_MEAN, ops::PIXEL_STD);
+    let (heads, variant) = (1, None);
+    vec![
+        Box::new(ops::Add),
+        Box::new(ops::Attention { heads, variant }),
+        Box::new(ops::AttentionGradient { heads, variant }),
+        Box::new(ops::AttentionRow { heads }),
+        Box::new(ops::Cast { to: DType::F32 }),
+        Box::new(ops::ColumnSum { shape: vec![4], limit: None }),
+        Box::new(ops::ColumnSum { shape: vec![4], limit: Some(1) }),
+        Box::new(ops::ConcatRows),
+        Box::new(ops::CosineRow),
+        Box::new(ops::CropBoxes { mode: ops::CropMode::Whole }),
+        Box::new(ops::CrossEntropy),
+        Box::new(ops::CrossEntropyGradient),
+        Box::new(ops::GatherRows { fill: false }),
+        Box::new(ops::GatherRows { fill: true }),
+        Box::new(ops::Gelu),
+        Box::new(ops::GeluGradient),
+        Box::new(ops::GeluSlope),
+        Box::new(ops::HiddenRows { visible: 1 }),
+        Box::new(ops::LayerNorm { eps: 1e-6 }),
+        Box::new(ops::LayerNormColumns),
+        Box::new(ops::LayerNormGradient { residual: false, columns: true }),
+        Box::new(ops::LayerNormGradient { residual: true, columns: false }),
+        Box::new(ops::MaskNoise { strategy: ops::MaskStrategy::default(), batch: 1, grid: 2, hidden: 1 }),
+        Box::new(ops::MaskRank { visible: 1 }),
+        Box::new(ops::MaskedMse),
+        Box::new(ops::MaskedMseGradient),
+        Box::new(ops::MatMul::new(ops::Form::NN, false)),
+        Box::new(ops::MatMul::new(ops::Form::TN, true)),
+        Box::new(ops::MeanRows),
+        Box::new(ops::MeanRowsGradient { rows: 3 }),
+        Box::new(ops::NormalisePatches),
+        Box::new(ops::PatchError { patch: 2, denormalise: true, std }),
+        Box::new(patchify),
+        Box::new(ops::Unpatchify { patchify, shape: [3, 4, 4] }),
+        Box::new(ops::Preview { patch: 2, denormalise: false, mean, std }),
+        Box::new(ops::Resample { side: 4, max_height: 4, mean, std }),
+        Box::new(ops::SliceRows { start: 0, count: 1, total: 3, pad: false }),
+        Box::new(ops::Softmax { variant }),
+        Box::new(ops::SoftmaxGradient { variant }),
+    ]
+}
+
+#[test]
+fn ops_refuse_missing_tensors_and_integers_for_floats() {
+    let takes_words_alone = ["crop_boxes", "hidden_rows", "mask_noise"];
+    let words = TensorType::u32(&[2, 3, 4]);
+    for op in ops_on_tensors() {
+        assert!(op.output_types(&[]).is_err(), "{op:?} without inputs");
+        let refused: Vec<String> = (1..=5)
+            .map(|count| op.output_types(&vec![&words; count]).expect_err(&format!("{op:?} of {count} of integers")))
+            .collect();
+        let told = refused.iter().any(|reason| reason.contains("expected floats"));
+        assert_eq!(told, !takes_words_alone.contains(&op.name()), "{op:?}: {refused:?}");
+    }
+    let floats = TensorType::f32(&[1]);
+    assert!(ops::Fill { ty: floats.clone(), value: 1.0 }.output_types(&[&floats]).is_err());
+    assert!(ops::Fill { ty: words, value: 1.0 }.output_types(&[]).is_err());
+    assert!(ops::SubgroupSizes { side: 8 }.output_types(&[&floats]).is_err());
 }

@@ -1,9 +1,11 @@
 //! Sum of two tensors; the second may be repeated along the leading axes (a bias, a position table).
 
 use super::column_sum;
+use super::inputs::Holds::Floats;
+use super::inputs::take;
 use super::rows::vectors;
 use crate::gpu::KernelKey;
-use crate::graph::{DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
@@ -26,9 +28,9 @@ impl Op for Add {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [a, b] = inputs else { return Err(format!("takes two tensors, got {}", inputs.len())) };
-        if (a.dtype == DType::U32) == (b.dtype == DType::U32) && repeats(&a.shape, &b.shape) {
-            Ok(vec![(*a).clone()])
+        let [a, b] = take(inputs, [("a", Floats), ("b", Floats)])?;
+        if repeats(&a.shape, &b.shape) {
+            Ok(vec![a.clone()])
         } else {
             Err(format!("{:?} cannot be added to the last axes of {:?}", b.shape, a.shape))
         }

@@ -3,6 +3,8 @@
 use super::attention_cooperative::{self, Cut};
 use super::attention_tiled;
 use super::cast::cast_call;
+use super::inputs::Holds::Floats;
+use super::inputs::take;
 use super::trials::Trials;
 use crate::gpu::KernelKey;
 use crate::graph::{Arg, Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
@@ -117,9 +119,6 @@ impl Extents {
         let &[batch, tokens, width] = qkv.shape.as_slice() else {
             return Err(format!("expected qkv [B, N, 3 D], got {:?}", qkv.shape));
         };
-        if qkv.dtype == DType::U32 {
-            return Err("expected qkv in floats, got U32".to_owned());
-        }
         if heads == 0 || !width.is_multiple_of(3 * heads) {
             return Err(format!("the last axis of qkv, {width}, is no multiple of 3 x {heads} heads"));
         }
@@ -271,7 +270,7 @@ impl Op for Attention {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let &[qkv] = inputs else { return Err(format!("takes one tensor, got {}", inputs.len())) };
+        let [qkv] = take(inputs, [("qkv", Floats)])?;
         let extents = Extents::of(qkv, self.heads)?;
         Ok(vec![extents.output(), extents.statistics()])
     }
@@ -336,9 +335,7 @@ impl Op for AttentionGradient {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let &[qkv, o, lse, dout] = inputs else {
-            return Err(format!("takes qkv, o, lse and do, got {} tensors", inputs.len()));
-        };
+        let [qkv, o, lse, dout] = take(inputs, [("qkv", Floats), ("o", Floats), ("lse", Floats), ("do", Floats)])?;
         let extents = Extents::of(qkv, self.heads)?;
         for (name, got, want) in
             [("o", o, extents.output()), ("lse", lse, extents.statistics()), ("do", dout, extents.output())]

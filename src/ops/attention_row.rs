@@ -1,5 +1,7 @@
 //! One row of the attention matrix, for looking at.
 
+use super::inputs::Holds::{Floats, Words};
+use super::inputs::take;
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
 
@@ -22,7 +24,7 @@ impl Op for AttentionRow {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let &[qkv, lse, query] = inputs else { return Err(format!("takes three tensors, got {}", inputs.len())) };
+        let [qkv, lse, query] = take(inputs, [("qkv", Floats), ("lse", Floats), ("query", Words)])?;
         let [1, tokens, width] = *qkv.shape else {
             return Err(format!("expected qkv [1, N, 3 D], got {:?}", qkv.shape));
         };

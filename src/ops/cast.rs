@@ -1,5 +1,7 @@
 //! Tensors in another element type.
 
+use super::inputs::Holds::Floats;
+use super::inputs::take;
 use super::rows::vectors;
 use super::shard::spread;
 use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey};
@@ -26,10 +28,11 @@ impl Op for Cast {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        if inputs[0].dtype == DType::U32 || self.to == DType::U32 {
-            return Err(format!("{:?} cannot be cast to {:?}", inputs[0].dtype, self.to));
+        let [x] = take(inputs, [("x", Floats)])?;
+        if self.to == DType::U32 {
+            return Err(format!("{:?} cannot be cast to {:?}", x.dtype, self.to));
         }
-        Ok(vec![inputs[0].clone().of(self.to)])
+        Ok(vec![x.clone().of(self.to)])
     }
 
     /// The gradient itself: where it has to be of the input's type, differentiation sees to it.

@@ -1,5 +1,7 @@
 //! Sum over leading axes: the gradient of anything that was repeated along them.
 
+use super::inputs::Holds::{Floats, Words};
+use super::inputs::check;
 use super::rows::vectors;
 use crate::gpu::KernelKey;
 use crate::graph::{Arg, Caps, Graph, GraphError, Launcher, Op, TensorType, Var};
@@ -32,6 +34,7 @@ impl Op for ColumnSum {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        check(inputs, &[("x", Floats), ("index", Words)][..1 + usize::from(self.limit.is_some())])?;
         let columns = self.columns();
         if columns == 0 || !inputs[0].len().is_multiple_of(columns) {
             return Err(format!("cannot sum {:?} down to {:?}", inputs[0].shape, self.shape));

@@ -1,5 +1,7 @@
 //! Tokens put before tokens: a class token before patches.
 
+use super::inputs::Holds::Floats;
+use super::inputs::take;
 use super::rows::{batched_groups, vectors};
 use super::{column_sum, slice_rows};
 use crate::gpu::KernelKey;
@@ -20,7 +22,7 @@ impl Op for ConcatRows {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [a, b] = inputs else { return Err(format!("takes two tensors, got {}", inputs.len())) };
+        let [a, b] = take(inputs, [("a", Floats), ("b", Floats)])?;
         match (a.shape.as_slice(), b.shape.as_slice()) {
             (&[ab, m, d], &[bb, n, e]) if d == e && (ab == 1 || ab == bb) => {
                 Ok(vec![TensorType::f32(&[bb, m + n, d]).of(b.dtype)])

@@ -1,5 +1,7 @@
 //! How alike one row is to all others.
 
+use super::inputs::Holds::{Floats, Words};
+use super::inputs::take;
 use crate::gpu::KernelKey;
 use crate::graph::{DType, Graph, GraphError, Launcher, Op, TensorType, Var};
 
@@ -19,7 +21,7 @@ impl Op for CosineRow {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let &[x, query] = inputs else { return Err(format!("takes two tensors, got {}", inputs.len())) };
+        let [x, query] = take(inputs, [("x", Floats), ("query", Words)])?;
         if x.dtype != DType::F32 {
             return Err(format!("expected rows in f32, got {:?}", x.dtype));
         }

@@ -1,5 +1,7 @@
 //! Where pictures are cut before they are resampled.
 
+use super::inputs::Holds::Words;
+use super::inputs::take;
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
 
@@ -72,9 +74,9 @@ impl Op for CropBoxes {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [sizes, step] = inputs else { return Err(format!("takes sizes and step, got {} tensors", inputs.len())) };
+        let [sizes, step] = take(inputs, [("sizes", Words), ("step", Words)])?;
         let batch = sizes.rows();
-        if **sizes != TensorType::u32(&[batch, 4]) || **step != TensorType::u32(&[4]) {
+        if *sizes != TensorType::u32(&[batch, 4]) || *step != TensorType::u32(&[4]) {
             return Err(format!(
                 "expected sizes u32 [B, 4] and step u32 [4], got {:?} {:?} and {:?} {:?}",
                 sizes.dtype, sizes.shape, step.dtype, step.shape

@@ -1,9 +1,11 @@
 //! Cross-entropy of logits with labels: the loss of a classifier.
 
+use super::inputs::Holds::{Floats, Words};
+use super::inputs::take;
 use super::mean_rows::mean_rows;
 use super::rows::row_groups;
 use crate::gpu::KernelKey;
-use crate::graph::{DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel: `groups` is the workgroups along x.
@@ -43,9 +45,9 @@ impl Op for CrossEntropy {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [logits, labels] = inputs else { return Err(format!("takes two tensors, got {}", inputs.len())) };
+        let [logits, labels] = take(inputs, [("logits", Floats), ("labels", Words)])?;
         match *logits.shape.as_slice() {
-            [rows, columns] if columns > 0 && labels.len() == rows && labels.dtype == DType::U32 => {
+            [rows, columns] if columns > 0 && labels.len() == rows => {
                 Ok(vec![TensorType::f32(&[rows]), TensorType::f32(&[1, rows, 1])])
             }
             _ => Err(format!("logits {:?} and labels {:?} do not belong together", logits.shape, labels.shape)),
@@ -85,7 +87,9 @@ impl Op for CrossEntropyGradient {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        Ok(vec![inputs[0].clone()])
+        let names = [("logits", Floats), ("labels", Words), ("normalisers", Floats), ("dloss", Floats)];
+        let [logits, ..] = take(inputs, names)?;
+        Ok(vec![logits.clone()])
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {

@@ -1,7 +1,8 @@
 //! A tensor of one value.
 
+use super::inputs::take;
 use crate::gpu::KernelKey;
-use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
+use crate::graph::{DType, Graph, GraphError, Launcher, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
@@ -11,7 +12,7 @@ uniform!(
 /// A tensor of type `ty` with every element `value`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fill {
-    /// Shape; f32.
+    /// Shape; floats.
     pub ty: TensorType,
     /// The value.
     pub value: f32,
@@ -22,7 +23,11 @@ impl Op for Fill {
         "fill"
     }
 
-    fn output_types(&self, _inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+    fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        take(inputs, [])?;
+        if self.ty.dtype == DType::U32 {
+            return Err(format!("makes floats, not {}", self.ty));
+        }
         Ok(vec![self.ty.clone()])
     }
 

@@ -1,9 +1,11 @@
 //! Tokens picked by index, and put back: both directions are gathers, so no atomics are needed.
 
+use super::inputs::Holds::{Floats, Words};
+use super::inputs::check;
 use super::rows::{batched_groups, vectors};
 use super::{ColumnSum, column_sum};
 use crate::gpu::KernelKey;
-use crate::graph::{DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
+use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
@@ -27,10 +29,8 @@ impl Op for GatherRows {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let wanted = 3 + usize::from(self.fill);
-        if inputs.len() != wanted {
-            return Err(format!("takes {wanted} tensors, got {}", inputs.len()));
-        }
+        let wanted = [("x", Floats), ("index", Words), ("inverse", Words), ("fill", Floats)];
+        check(inputs, &wanted[..3 + usize::from(self.fill)])?;
         let ([bx, n, d], [b, k], [bi, ni]) =
             (inputs[0].shape.as_slice(), inputs[1].shape.as_slice(), inputs[2].shape.as_slice())
         else {
@@ -41,9 +41,6 @@ impl Op for GatherRows {
                 "x {:?}, index {:?} and inverse {:?} do not belong together",
                 inputs[0].shape, inputs[1].shape, inputs[2].shape
             ));
-        }
-        if inputs[1].dtype != DType::U32 || inputs[2].dtype != DType::U32 {
-            return Err("index and inverse should be u32".to_owned());
         }
         if let Some(fill) = inputs.get(3).filter(|fill| fill.len() != *d) {
             return Err(format!("fill {:?} should have {d} elements", fill.shape));

@@ -1,5 +1,7 @@
 //! Exact GELU, `x Φ(x)`: the erf form, not the tanh approximation (Hendrycks and Gimpel 2016).
 
+use super::inputs::Holds::Floats;
+use super::inputs::take;
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
@@ -27,7 +29,8 @@ impl Op for Gelu {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        Ok(vec![inputs[0].clone()])
+        let [x] = take(inputs, [("x", Floats)])?;
+        Ok(vec![x.clone()])
     }
 
     fn gradient(
@@ -57,7 +60,8 @@ impl Op for GeluSlope {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        Ok(vec![inputs[0].clone()])
+        let [x] = take(inputs, [("x", Floats)])?;
+        Ok(vec![x.clone()])
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
@@ -75,11 +79,8 @@ impl Op for GeluGradient {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        if inputs[0] == inputs[1] {
-            Ok(vec![inputs[0].clone()])
-        } else {
-            Err(format!("slope is {}, dy {}; expected the same", inputs[0], inputs[1]))
-        }
+        let [slope, dy] = take(inputs, [("slope", Floats), ("dy", Floats)])?;
+        if slope == dy { Ok(vec![dy.clone()]) } else { Err(format!("slope is {slope}, dy {dy}; expected the same")) }
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {

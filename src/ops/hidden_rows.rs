@@ -1,5 +1,7 @@
 //! Where the hidden patches are among all tokens: what only their loss needs is computed of no others.
 
+use super::inputs::Holds::Words;
+use super::inputs::take;
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
 
@@ -38,11 +40,11 @@ impl Op for HiddenRows {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [restore] = inputs else { return Err(format!("takes one tensor, got {}", inputs.len())) };
+        let [restore] = take(inputs, [("ids_restore", Words)])?;
         let [b, l] = *restore.shape else {
             return Err(format!("expected ids_restore [B, L], got {:?}", restore.shape));
         };
-        if **restore != TensorType::u32(&[b, l]) || !(1..l).contains(&self.visible) {
+        if !(1..l).contains(&self.visible) {
             return Err(format!(
                 "cannot hide all but {} patches of {:?} {:?}",
                 self.visible, restore.dtype, restore.shape

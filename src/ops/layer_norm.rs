@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Add;
 use super::column_sum::ColumnGroups;
+use super::inputs::Holds::Floats;
+use super::inputs::{check, take};
 use super::rows::{GROUP_ROWS, row_groups, vectors};
 use crate::gpu::KernelKey;
 use crate::graph::{Absorption, Arg, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
@@ -84,7 +86,7 @@ impl Op for LayerNorm {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [x, gamma, beta] = inputs else { return Err(format!("takes three tensors, got {}", inputs.len())) };
+        let [x, gamma, beta] = take(inputs, [("x", Floats), ("gamma", Floats), ("beta", Floats)])?;
         if gamma.len() != x.last() || beta.len() != x.last() {
             return Err(format!(
                 "gamma {:?} and beta {:?} should both have the width {} of x",
@@ -93,7 +95,7 @@ impl Op for LayerNorm {
                 x.last()
             ));
         }
-        Ok(vec![(*x).clone(), TensorType::f32(&[x.rows(), 2])])
+        Ok(vec![x.clone(), TensorType::f32(&[x.rows(), 2])])
     }
 
     fn gradient(
@@ -151,6 +153,8 @@ impl Op for LayerNormGradient {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        let wanted = [("x", Floats), ("gamma", Floats), ("stats", Floats), ("dy", Floats), ("residual", Floats)];
+        check(inputs, &wanted[..4 + usize::from(self.residual)])?;
         let x = inputs[0].clone();
         let column = TensorType::f32(&[x.last()]);
         Ok(if self.columns { vec![column.clone(), column, x] } else { vec![x] })
@@ -207,7 +211,8 @@ impl Op for LayerNormColumns {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let width = TensorType::f32(&[inputs[0].last()]);
+        let [x, ..] = take(inputs, [("x", Floats), ("stats", Floats), ("dy", Floats)])?;
+        let width = TensorType::f32(&[x.last()]);
         Ok(vec![width.clone(), width])
     }
 

@@ -1,5 +1,7 @@
 //! Masks by rank of noise (He et al. 2021, section 3, "Simple implementation"): no sort, each patch counts.
 
+use super::inputs::Holds::Floats;
+use super::inputs::take;
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
 
@@ -24,9 +26,9 @@ impl Op for MaskRank {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [noise] = inputs else { return Err(format!("takes one tensor, got {}", inputs.len())) };
+        let [noise] = take(inputs, [("noise", Floats)])?;
         let [b, l] = *noise.shape else { return Err(format!("expected noise [B, L], got {:?}", noise.shape)) };
-        if **noise != TensorType::f32(&[b, l]) || !(1..=l).contains(&self.visible) {
+        if *noise != TensorType::f32(&[b, l]) || !(1..=l).contains(&self.visible) {
             return Err(format!("cannot keep {} patches by noise {:?} {:?}", self.visible, noise.dtype, noise.shape));
         }
         Ok(vec![TensorType::u32(&[b, l]), TensorType::u32(&[b, self.visible]), TensorType::f32(&[b, l])])

@@ -1,5 +1,7 @@
 //! Mean square error over the rows that a mask selects: the loss of He et al. 2021, section 3.
 
+use super::inputs::Holds::Floats;
+use super::inputs::take;
 use super::rows::{row_groups, vectors};
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
@@ -35,7 +37,7 @@ impl Op for MaskedMse {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [pred, target, mask] = inputs else { return Err(format!("takes three tensors, got {}", inputs.len())) };
+        let [pred, target, mask] = take(inputs, [("pred", Floats), ("target", Floats), ("mask", Floats)])?;
         if pred.len() != target.len() || pred.last() != target.last() || mask.len() != pred.rows() {
             return Err(format!(
                 "prediction {:?}, target {:?} and mask {:?} do not belong together",
@@ -92,7 +94,9 @@ impl Op for MaskedMseGradient {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        Ok(vec![inputs[0].clone()])
+        let names = ["pred", "target", "mask", "count", "dloss"].map(|name| (name, Floats));
+        let [pred, ..] = take(inputs, names)?;
+        Ok(vec![pred.clone()])
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {

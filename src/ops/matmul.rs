@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::column_sum::{column_sum_calls, column_sum_pair};
 use super::epilogue::Epilogue;
+use super::inputs::Holds::Floats;
+use super::inputs::take;
 use super::tile::PARTIALS;
 use super::trials::Trials;
 use super::{ColumnSum, TILES, Tile};
@@ -342,7 +344,7 @@ impl Op for MatMul {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [a, b, ..] = inputs else { return Err(format!("takes two tensors, got {}", inputs.len())) };
+        let [a, b] = take(inputs, [("a", Floats), ("b", Floats)])?;
         let e = self.extents(a, b)?;
         let mut shape = match (self.form, self.batched) {
             (Form::TN, false) => Vec::new(),

@@ -1,5 +1,7 @@
 //! Mean over the tokens of each batch element, as in pooled features, and over the losses of a batch.
 
+use super::inputs::Holds::Floats;
+use super::inputs::take;
 use super::rows::{batched_groups, vectors};
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
@@ -33,9 +35,10 @@ impl Op for MeanRows {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        match *inputs[0].shape.as_slice() {
+        let [x] = take(inputs, [("x", Floats)])?;
+        match *x.shape.as_slice() {
             [batches, rows, width] if rows > 0 => Ok(vec![TensorType::f32(&[batches, width])]),
-            _ => Err(format!("expected [B, N, D] with at least one row, got {:?}", inputs[0].shape)),
+            _ => Err(format!("expected [B, N, D] with at least one row, got {:?}", x.shape)),
         }
     }
 
@@ -69,9 +72,10 @@ impl Op for MeanRowsGradient {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        match *inputs[0].shape.as_slice() {
+        let [dy] = take(inputs, [("dy", Floats)])?;
+        match *dy.shape.as_slice() {
             [batches, width] => Ok(vec![TensorType::f32(&[batches, self.rows, width])]),
-            _ => Err(format!("expected [B, D], got {:?}", inputs[0].shape)),
+            _ => Err(format!("expected [B, D], got {:?}", dy.shape)),
         }
     }
 

@@ -24,6 +24,7 @@ mod gather_rows;
 mod gelu;
 mod global_norm;
 mod hidden_rows;
+mod inputs;
 mod layer_norm;
 mod mask_noise;
 mod mask_rank;

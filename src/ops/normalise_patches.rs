@@ -1,5 +1,7 @@
 //! Targets normalised patch by patch (`norm_pix_loss`; He et al. 2021, section 3, "Reconstruction target").
 
+use super::inputs::Holds::Floats;
+use super::inputs::take;
 use super::rows::{row_groups, vectors};
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
@@ -22,11 +24,11 @@ impl Op for NormalisePatches {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [x] = inputs else { return Err(format!("takes one tensor, got {}", inputs.len())) };
-        if **x != TensorType::f32(&x.shape) || x.last() < 2 {
+        let [x] = take(inputs, [("x", Floats)])?;
+        if *x != TensorType::f32(&x.shape) || x.last() < 2 {
             return Err(format!("expected f32 rows of at least two numbers, got {:?} {:?}", x.dtype, x.shape));
         }
-        Ok(vec![(*x).clone(), TensorType::f32(&[x.rows(), 2])])
+        Ok(vec![x.clone(), TensorType::f32(&[x.rows(), 2])])
     }
 
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {

@@ -1,5 +1,7 @@
 //! How far each predicted patch is from the picture.
 
+use super::inputs::Holds::Floats;
+use super::inputs::check;
 use super::resample::PixelNorm;
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
@@ -30,10 +32,8 @@ impl Op for PatchError {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let count = 2 + usize::from(self.denormalise);
-        if inputs.len() != count {
-            return Err(format!("takes {count} tensors, got {}", inputs.len()));
-        }
+        let names = [("image", Floats), ("pred", Floats), ("stats", Floats)];
+        check(inputs, &names[..2 + usize::from(self.denormalise)])?;
         let [b, 3, s, w] = *inputs[0].shape else {
             return Err(format!("expected an image [B, 3, S, S], got {:?}", inputs[0].shape));
         };

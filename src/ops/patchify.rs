@@ -1,5 +1,7 @@
 //! Pictures cut into patches and put together again.
 
+use super::inputs::Holds::Floats;
+use super::inputs::take;
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
@@ -81,7 +83,7 @@ impl Op for Patchify {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [image] = inputs else { return Err(format!("takes one tensor, got {}", inputs.len())) };
+        let [image] = take(inputs, [("image", Floats)])?;
         let [b, c, h, w] = *image.shape else { return Err(format!("expected [B, C, H, W], got {:?}", image.shape)) };
         let patches = self.patches(h, w)?;
         Ok(vec![TensorType { shape: vec![b, patches, self.patch * self.patch * c], dtype: image.dtype }])
@@ -113,7 +115,7 @@ impl Op for Unpatchify {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [patches] = inputs else { return Err(format!("takes one tensor, got {}", inputs.len())) };
+        let [patches] = take(inputs, [("patches", Floats)])?;
         let ([c, h, w], p) = (self.shape, self.patchify.patch);
         let wanted = [self.patchify.patches(h, w)?, p * p * c];
         if patches.shape.len() != 3 || patches.shape[1..] != wanted {

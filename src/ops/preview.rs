@@ -1,5 +1,7 @@
 //! Pictures, their masks and reconstructions side by side, for people to look at.
 
+use super::inputs::Holds::Floats;
+use super::inputs::check;
 use super::resample::PixelNorm;
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Op, TensorType, Var};
@@ -40,10 +42,8 @@ impl Op for Preview {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let count = 3 + usize::from(self.denormalise);
-        if inputs.len() != count {
-            return Err(format!("takes {count} tensors, got {}", inputs.len()));
-        }
+        let names = [("image", Floats), ("pred", Floats), ("mask", Floats), ("stats", Floats)];
+        check(inputs, &names[..3 + usize::from(self.denormalise)])?;
         let [b, 3, s, w] = *inputs[0].shape else {
             return Err(format!("expected an image [B, 3, S, S], got {:?}", inputs[0].shape));
         };

@@ -1,5 +1,7 @@
 //! Cut, resize, flip and normalise: 8-bit pixels to a model's input.
 
+use super::inputs::Holds::{Floats, Words};
+use super::inputs::take;
 use crate::gpu::KernelKey;
 use crate::graph::{Arg, Graph, GraphError, Launcher, Op, TensorType, Var};
 
@@ -58,9 +60,7 @@ impl Op for Resample {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [pixels, sizes, boxes] = inputs else {
-            return Err(format!("takes pixels, sizes and boxes, got {} tensors", inputs.len()));
-        };
+        let [pixels, sizes, boxes] = take(inputs, [("pixels", Words), ("sizes", Words), ("boxes", Floats)])?;
         let (batch, slot) = (pixels.rows(), pixels.last());
         let wanted = [TensorType::u32(&[batch, slot]), TensorType::u32(&[batch, 4]), TensorType::f32(&[batch, 8])];
         if inputs.iter().zip(&wanted).any(|(got, wanted)| *got != wanted) {

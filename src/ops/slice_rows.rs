@@ -1,5 +1,7 @@
 //! A range of tokens of each batch element, and its reverse, padding with zeros.
 
+use super::inputs::Holds::Floats;
+use super::inputs::take;
 use super::rows::{batched_groups, vectors};
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
@@ -28,14 +30,15 @@ impl Op for SliceRows {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let [batches, rows, width] = *inputs[0].shape.as_slice() else {
-            return Err(format!("expected [B, N, D], got {:?}", inputs[0].shape));
+        let [x] = take(inputs, [("x", Floats)])?;
+        let [batches, rows, width] = *x.shape.as_slice() else {
+            return Err(format!("expected [B, N, D], got {:?}", x.shape));
         };
         let (from, to) = if self.pad { (self.count, self.total) } else { (self.total, self.count) };
         if rows != from || self.start + self.count > self.total {
             return Err(format!("rows {}..{} of {rows}", self.start, self.start + self.count));
         }
-        Ok(vec![TensorType::f32(&[batches, to, width]).of(inputs[0].dtype)])
+        Ok(vec![TensorType::f32(&[batches, to, width]).of(x.dtype)])
     }
 
     fn gradient(

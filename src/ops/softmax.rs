@@ -1,6 +1,8 @@
 //! Softmax over the last axis.
 
 use super::Variant;
+use super::inputs::Holds::Floats;
+use super::inputs::take;
 use super::rows::row_groups;
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
@@ -47,7 +49,7 @@ impl Op for Softmax {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let &[x] = inputs else { return Err(format!("takes one tensor, got {}", inputs.len())) };
+        let [x] = take(inputs, [("x", Floats)])?;
         Ok(vec![x.clone()])
     }
 
@@ -78,7 +80,7 @@ impl Op for SoftmaxGradient {
     }
 
     fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
-        let &[y, dy] = inputs else { return Err(format!("takes y and dy, got {} tensors", inputs.len())) };
+        let [y, dy] = take(inputs, [("y", Floats), ("dy", Floats)])?;
         if y == dy { Ok(vec![y.clone()]) } else { Err(format!("y is {y}, dy {dy}; expected the same")) }
     }
 

@@ -1,5 +1,6 @@
 //! How large the subgroups of kernels on matrix units are.
 
+use super::inputs::take;
 use crate::gpu::KernelKey;
 use crate::graph::{GraphError, Launcher, Op, TensorType};
 
@@ -24,7 +25,8 @@ impl Op for SubgroupSizes {
         "subgroup_cooperative"
     }
 
-    fn output_types(&self, _inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+    fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        take(inputs, [])?;
         Ok(vec![TensorType::f32(&[THREADS])])
     }
 
