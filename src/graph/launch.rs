@@ -152,9 +152,13 @@ impl Launcher<'_> {
     ///
     /// A kernel finds its element by `element` of `shaders/lib/spread.wgsl`.
     pub fn spread(&self, length: usize, size: u32) -> ([u32; 3], u32) {
-        let groups = (length as u64).div_ceil(u64::from(size));
-        let x = groups.min(u64::from(self.caps.max_workgroups));
-        let y = if x == 0 { 0 } else { groups.div_ceil(x) };
-        ([x as u32, y as u32, 1], x as u32 * size)
+        spread(length, size, self.caps.max_workgroups)
     }
+}
+
+/// As [`Launcher::spread`], where at most `most` workgroups lie side by side.
+pub(crate) fn spread(length: usize, size: u32, most: u32) -> ([u32; 3], u32) {
+    let groups = (length as u64).div_ceil(u64::from(size));
+    let x = groups.clamp(1, u64::from(most));
+    ([x as u32, groups.div_ceil(x) as u32, 1], x as u32 * size)
 }

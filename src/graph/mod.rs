@@ -13,6 +13,7 @@ mod tensor;
 
 pub use error::GraphError;
 pub use gradient::Calculus;
+pub(crate) use launch::spread;
 pub use launch::{Arg, Call, Caps, Launcher};
 pub use layout::Layout;
 pub use op::{Absorption, Node, Op};
