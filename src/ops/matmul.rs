@@ -14,16 +14,8 @@ use crate::gpu::{KernelKey, MatrixUnits};
 use crate::graph::{Absorption, Arg, Caps, DType, Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
 uniform!(
-    /// Uniform of both kernels.
+    /// Uniform of every kernel.
     Params in "matmul" {
-        m: u32, n: u32, k: u32, k_split: u32, splits: u32, a_stride: u32, b_stride: u32, residual_rows: u32,
-        strip: u32,
-    }
-);
-
-uniform!(
-    /// The same under the other shader's name.
-    DirectParams in "matmul_direct" {
         m: u32, n: u32, k: u32, k_split: u32, splits: u32, a_stride: u32, b_stride: u32, residual_rows: u32,
         strip: u32,
     }

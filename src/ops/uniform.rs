@@ -62,7 +62,7 @@ pub fn layouts() -> Vec<UniformLayout> {
         super::mask_rank::Params::LAYOUT,
         super::masked_mse::Params::LAYOUT,
         super::matmul::Params::LAYOUT,
-        super::matmul::DirectParams::LAYOUT,
+        UniformLayout { shader: "matmul_direct", ..super::matmul::Params::LAYOUT },
         UniformLayout { shader: "matmul_cooperative", ..super::matmul::Params::LAYOUT },
         UniformLayout { shader: "matmul_broadcast", ..super::matmul::Params::LAYOUT },
         super::mean_rows::Params::LAYOUT,
