@@ -3,12 +3,14 @@
 // x [rows, columns], y [strips, columns] f32, in vectors. COLUMNS vectors of one strip of `strip` rows a workgroup, or
 // with DIRECT one an invocation; a second launch over the partial sums finishes, so the order of additions is fixed. With
 // MASKED only rows whose index is at least `limit` count: index [rows] u32. With PAIR, workgroups from `groups` on do the
-// same for second_x [rows, second_columns] and second_y.
+// same for second_x [rows, second_columns] and second_y. The workgroups of a strip run over x and y, `across` of them
+// along x, strips along z.
 // conditions: DIRECT SCALAR MASKED PAIR
 // never: MASKED+PAIR | SCALAR+PAIR
 
 import package::lib::columns::{WORKGROUP, COLUMNS, SHARES, AHEAD, shares_sum};
 import package::lib::vector::Vector;
+import package::lib::spread::element;
 
 // Columns count vectors.
 struct Params {
@@ -18,6 +20,7 @@ struct Params {
     limit: u32,
     groups: u32,
     second_columns: u32,
+    across: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -29,15 +32,16 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    @if(PAIR) let second = group.x >= params.groups;
+    let along = element(group, params.across);
+    @if(PAIR) let second = along >= params.groups;
     @if(PAIR) let columns = select(params.columns, params.second_columns, second);
-    @if(PAIR) let place = select(group.x, group.x - params.groups, second);
+    @if(PAIR) let place = select(along, along - params.groups, second);
     @if(!PAIR) let columns = params.columns;
-    @if(!PAIR) let place = group.x;
+    @if(!PAIR) let place = along;
     let own = place * COLUMNS + thread % COLUMNS;
     // Past the last column, all of it but the writing is done once more: barriers are for all.
     let column = min(own, columns - 1u);
-    let first = group.y * params.strip;
+    let first = group.z * params.strip;
     let end = min(first + params.strip, params.rows);
     var sum = Vector(0.0);
     for (var start = first + thread / COLUMNS; start < end; start += SHARES * AHEAD) {
@@ -70,7 +74,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     sum = shares_sum(sum, thread);
     if (thread < COLUMNS && own < columns) {
-        let at = group.y * columns + own;
+        let at = group.z * columns + own;
         @if(PAIR) {
             if (second) {
                 second_y[at] = sum;

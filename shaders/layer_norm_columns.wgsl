@@ -3,17 +3,20 @@
 // x, dy [rows, width] in vectors, stats [rows] vec2f (mean, r); dgamma, dbeta [strips, width] in vectors, all f32. With
 // FINISH, partial_gamma and partial_beta [rows, width] are what was summed before. COLUMNS vectors of one strip a
 // workgroup; the order of additions is fixed, so the sums have the same bits every time.
-// With DIRECT, for processors, an invocation a vector of one strip and no barriers.
+// With DIRECT, for processors, an invocation a vector of one strip and no barriers. The workgroups of a strip run over x
+// and y, `across` of them along x, strips along z.
 // conditions: DIRECT SCALAR FINISH
 
 import package::lib::columns::{WORKGROUP, COLUMNS, SHARES, AHEAD, shares_sum};
 import package::lib::vector::Vector;
+import package::lib::spread::element;
 
 // The width counts vectors.
 struct Params {
     rows: u32,
     width: u32,
     strip: u32,
+    across: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -27,10 +30,10 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let own = group.x * COLUMNS + thread % COLUMNS;
+    let own = element(group, params.across) * COLUMNS + thread % COLUMNS;
     // Past the last column, all of it but the writing is done once more: barriers are for all.
     let column = min(own, params.width - 1u);
-    let first = group.y * params.strip;
+    let first = group.z * params.strip;
     let end = min(first + params.strip, params.rows);
     var of_gamma = Vector(0.0);
     var of_beta = Vector(0.0);
@@ -65,7 +68,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     of_gamma = shares_sum(of_gamma, thread);
     of_beta = shares_sum(of_beta, thread);
     if (thread < COLUMNS && own < params.width) {
-        let out = group.y * params.width + own;
+        let out = group.z * params.width + own;
         dgamma[out] = of_gamma;
         dbeta[out] = of_beta;
     }

@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{Case, Data, Random, assert_close, check, random_input, run};
+use common::{Case, Data, Random, assert_close, check, gpu_as, random_input, run};
 use unmask::eval::kernels::twins;
-use unmask::graph::{DType, Graph, Op, TensorType};
-use unmask::ops;
+use unmask::gpu::Uploads;
+use unmask::graph::{Caps, DType, Externals, Graph, Layout, Op, Plan, TensorType};
+use unmask::ops::{self, Form};
 
 #[test]
 fn gelu_is_the_exact_one() {
@@ -60,6 +61,51 @@ fn column_sums_over_any_number_of_rows() {
                 twin: &|x| vec![twins::column_sum(&x[0], columns, |_| true)],
             },
         );
+    }
+}
+
+/// What takes more workgroups than may lie side by side in one dimension is spread over two: here none may.
+#[test]
+fn column_sums_are_spread_over_rows_of_workgroups() {
+    let mut random = Random(5);
+    let shapes = [("x", [3, 300]), ("dy", [3, 300]), ("stats", [3, 2]), ("a", [2064, 12]), ("b", [2064, 8])];
+    let values = shapes.map(|(_, [rows, columns])| random.vec(rows * columns));
+    let [x_exact, dy_exact, stats_exact, a_exact, b_exact] = values.each_ref().map(|values| twins::exact(values));
+    for processor in [true, false] {
+        let gpu = gpu_as(processor);
+        let mut graph = Graph::new();
+        let [x, dy, stats, a, b] = shapes.map(|(name, shape)| graph.external(name, TensorType::f32(&shape)));
+        let mut roots = vec![ops::column_sum(&mut graph, x, &[300]).expect("sums")];
+        roots.extend(graph.add(ops::LayerNormColumns, &[x, stats, dy]).expect("sums of a norm"));
+        // In parts, whose sums are those of two matrices at once.
+        roots.push(ops::column_sum(&mut graph, a, &[12]).expect("sums"));
+        roots.push(ops::matmul(&mut graph, Form::TN, a, b).expect("a product"));
+        let caps = Caps { max_workgroups: 1, ..Caps::of(&gpu) };
+        let layout = Layout::of(&graph, &roots, caps).expect("a layout");
+        let mut externals = Externals::new();
+        pollster::block_on(externals.allocate(&gpu, &graph)).expect("memory");
+        let plan = pollster::block_on(Plan::new(&gpu, &graph, &layout, &roots, &externals)).expect("a plan");
+        let sums: Vec<[u32; 3]> =
+            plan.list().dispatches.iter().filter(|d| d.op != "matmul").map(|d| d.workgroups).collect();
+        assert!(sums.len() == 2 && sums.iter().all(|groups| groups[0] == 1 && groups[1] > 1), "{sums:?}");
+        for ((name, _), values) in shapes.iter().zip(&values) {
+            gpu.upload(externals.get(name).expect("an input"), values);
+        }
+        plan.run(&gpu);
+        let slices: Vec<_> = roots.iter().map(|root| plan.slice(*root).expect("a root").clone()).collect();
+        let read = pollster::block_on(gpu.read("sums", &slices)).expect("a readback");
+        let [_, dgamma, dbeta] = twins::layer_norm_gradient(&x_exact, &[1.0; 300], &stats_exact, &dy_exact);
+        let wants = [
+            twins::column_sum(&x_exact, 300, |_| true),
+            dgamma,
+            dbeta,
+            twins::column_sum(&a_exact, 12, |_| true),
+            twins::product(Form::TN, &a_exact, &b_exact, (12, 8, 2064)),
+        ];
+        for (index, (bytes, want)) in read.iter().zip(&wants).enumerate() {
+            let got: Vec<f32> = bytemuck::pod_collect_to_vec(bytes);
+            assert_close(&format!("result {index}, processor {processor}"), &got, want, 1e-5);
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use crate::graph::{Arg, Caps, Graph, GraphError, Launcher, Op, TensorType, Var};
 
 uniform!(
     /// Uniform of the kernel.
-    Params in "column_sum" { rows: u32, columns: u32, strip: u32, limit: u32, groups: u32, second_columns: u32 }
+    Params in "column_sum" {
+        rows: u32, columns: u32, strip: u32, limit: u32, groups: u32, second_columns: u32, across: u32,
+    }
 );
 
 /// Sum of `x` over its leading axes down to `shape`, in a fixed order.
@@ -124,15 +126,17 @@ pub(super) fn column_sum_calls(
     let strip = split.strip(rows);
     let strips = rows.div_ceil(strip);
     let limit = masked.map_or(0, |(_, limit)| limit);
-    let whole = Params { rows: rows as u32, columns: vectors as u32, strip: strip as u32, ..Params::default() };
+    let ([x_groups, y_groups, _], across) = launcher.spread(split.groups as usize, 1);
+    let whole = Params { rows: rows as u32, columns: vectors as u32, strip: strip as u32, across, ..Params::default() };
     let params = Params { limit, ..whole };
     let key = split.key("column_sum").when("SCALAR", scalar);
     let target = if strips == 1 { y } else { launcher.scratch(TensorType::f32(&[strips, columns])) };
     let args: Vec<Arg> = [x, target].into_iter().chain(masked.map(|(index, _)| index)).collect();
-    launcher.call(key.clone().when("MASKED", masked.is_some()), &params, &args, [split.groups, strips as u32, 1])?;
+    let workgroups = [x_groups, y_groups, strips as u32];
+    launcher.call(key.clone().when("MASKED", masked.is_some()), &params, &args, workgroups)?;
     if strips > 1 {
         let params = Params { rows: strips as u32, strip: strips as u32, ..whole };
-        launcher.call(key, &params, &[target, y], [split.groups, 1, 1])?;
+        launcher.call(key, &params, &[target, y], [x_groups, y_groups, 1])?;
     }
     Ok(())
 }
@@ -152,6 +156,7 @@ pub(super) fn column_sum_pair(
     }
     let split = ColumnGroups::of(launcher.caps(), columns);
     let groups = [columns, second_columns].map(|columns| split.groups_of(columns));
+    let (workgroups, across) = launcher.spread((groups[0] + groups[1]) as usize, 1);
     let params = Params {
         rows: rows as u32,
         columns: columns as u32,
@@ -159,9 +164,10 @@ pub(super) fn column_sum_pair(
         limit: 0,
         groups: groups[0],
         second_columns: second_columns as u32,
+        across,
     };
     let args = [(1, first.0), (2, first.1), (4, second.0), (5, second.1)];
-    launcher.call_at(split.key("column_sum").when("PAIR", true), &params, &args, [groups[0] + groups[1], 1, 1])
+    launcher.call_at(split.key("column_sum").when("PAIR", true), &params, &args, workgroups)
 }
 
 /// Sum of `x` over its leading axes down to `shape`.

@@ -20,7 +20,7 @@ uniform!(
 );
 uniform!(
     /// Uniform of the kernel for the gradients of gamma and beta.
-    ColumnsParams in "layer_norm_columns" { rows: u32, width: u32, strip: u32 }
+    ColumnsParams in "layer_norm_columns" { rows: u32, width: u32, strip: u32, across: u32 }
 );
 
 /// Inputs `x [.., width]`, `gamma [width]`, `beta [width]`; outputs `y` like `x` and `stats [rows, 2]`, the mean and
@@ -243,8 +243,10 @@ fn columns_calls(
         _ => [(); 2].map(|()| launcher.scratch(TensorType::f32(&[count, width]))),
     };
     let key = columns.key("layer_norm_columns").when("SCALAR", scalar);
-    let params = ColumnsParams { rows: rows as u32, width: vectors as u32, strip: strip as u32 };
-    launcher.call(key, &params, &[x, dy, targets[0], targets[1], stats], [columns.groups, count as u32, 1])?;
+    let ([x_groups, y_groups, _], across) = launcher.spread(columns.groups as usize, 1);
+    let params = ColumnsParams { rows: rows as u32, width: vectors as u32, strip: strip as u32, across };
+    let workgroups = [x_groups, y_groups, count as u32];
+    launcher.call(key, &params, &[x, dy, targets[0], targets[1], stats], workgroups)?;
     if count > 1 {
         finish_columns(launcher, targets, outputs, count, width)?;
     }
@@ -262,8 +264,9 @@ fn finish_columns(
     let (vectors, scalar) = vectors(width);
     let columns = ColumnGroups::finishing(launcher.caps(), vectors);
     let key = columns.key("layer_norm_columns").when("SCALAR", scalar).when("FINISH", true);
-    let params = ColumnsParams { rows: count as u32, width: vectors as u32, strip: count as u32 };
-    launcher.call(key, &params, &[partial[0], partial[1], outputs[0], outputs[1]], [columns.groups, 1, 1])
+    let (workgroups, across) = launcher.spread(columns.groups as usize, 1);
+    let params = ColumnsParams { rows: count as u32, width: vectors as u32, strip: count as u32, across };
+    launcher.call(key, &params, &[partial[0], partial[1], outputs[0], outputs[1]], workgroups)
 }
 
 /// Layer normalisation of the last axis of `x`.
