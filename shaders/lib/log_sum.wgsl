@@ -2,8 +2,8 @@
 
 @if(!DIRECT) import package::lib::rows::{WORKGROUP, LANES};
 
-// Below any element that gets weight.
-const LOWEST: f32 = -3.0e38;
+// The lowest f32, so that no finite element is below.
+const LOWEST: f32 = -3.4028234663852886e38;
 
 @if(!DIRECT) var<workgroup> partial_logs: array<vec2f, WORKGROUP>;
 

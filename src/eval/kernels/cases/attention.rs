@@ -37,6 +37,7 @@ pub(super) fn cases(caps: Caps) -> Result<Vec<Case>, GraphError> {
         for shape in [[7, 5], [3, 131]] {
             cases.push(softmaxes(shape, variant)?);
         }
+        cases.push(softmax_of_the_lowest(variant)?);
     }
     for shape in [(1, 5, 3, 12), (1, 70, 2, 64)] {
         cases.push(attention_row(Shape::of(shape))?);
@@ -103,5 +104,14 @@ fn softmaxes(shape: [usize; 2], variant: Variant) -> Result<Case, GraphError> {
     let want = softmax(&x_exact, shape[1]);
     case.near(dx, softmax_gradient(&want, &dy_exact, shape[1]));
     case.near(y, want);
+    Ok(case)
+}
+
+/// Elements that no finite number is below; some invocations that share a row have none of them.
+fn softmax_of_the_lowest(variant: Variant) -> Result<Case, GraphError> {
+    let mut case = Case::new("[2, 20] of the lowest f32", TOLERANCE);
+    let x = case.floats(&[2, 20], &[f32::MIN; 40]);
+    let y = case.graph.add1(Softmax { variant: Some(variant) }, &[x])?;
+    case.near(y, vec![1.0 / 20.0; 40]);
     Ok(case)
 }
