@@ -19,7 +19,8 @@
 // one of: - | WIDE | WIDE+SIDE_16
 
 import package::lib::matrix_units::{SIDE, Left, Right, Sum};
-import package::lib::product::{params, finish, place};
+import package::lib::product::{params, finish_with, place};
+@if(RESIDUAL || GELU_GRADIENT) import package::lib::product::other4;
 @if(SUMS) import package::lib::product::finish_sums;
 
 enable f16;
@@ -246,6 +247,18 @@ fn sums(at: u32) -> vec4f {
     }
 }
 
+// Row and column of C of vector `at` of what a subgroup stages for C from `first` on. What lies beyond repeats the last.
+fn spot(first: vec2u, at: u32) -> vec2u {
+    let inside = min(at, SIZE_PIECE - 1u);
+    let to = first + vec2u(inside / WIDTH_PIECE, inside % WIDTH_PIECE * 4u);
+    return min(to, vec2u(params.m - 1u, params.n - 4u));
+}
+
+// Where in C the piece lies that a subgroup stages as the `piece`-th, whose matrices begin at `first`.
+fn piece_at(first: vec2u, piece: u32) -> vec2u {
+    return first + vec2u(piece / STAGES * SIDE, piece % STAGES * (STAGED * SIDE));
+}
+
 @compute @workgroup_size(THREADS)
 fn main(
     @builtin(workgroup_id) group: vec3u,
@@ -387,28 +400,51 @@ fn main(
                 }
                 finish_sums(parts[0], group.z, row0 + four * 4u);
             }
+            // Subgroups wrote to each other's part of the stage.
+            workgroupBarrier();
         }
     }
     let c0 = group.z * params.m * params.n;
     let own = subgroup * SIDE * PITCH_SUMS;
+    let first = vec2u(row0 + row, column0 + column);
+    // What the epilogue reads is on its way while the piece before is finished.
+    @if(RESIDUAL || GELU_GRADIENT) var other_ahead: array<vec4f, VECTORS>;
+    @if(RESIDUAL || GELU_GRADIENT) {
+        for (var v = 0u; v < VECTORS; v++) { // unrolled
+            let to = spot(first, lane + v * LANES);
+            other_ahead[v] = other4(to.x, to.y);
+        }
+    }
     for (var i = 0u; i < ROWS; i++) { // unrolled
         for (var s = 0u; s < STAGES; s++) { // unrolled
-            workgroupBarrier();
+            let piece = piece_at(first, i * STAGES + s);
+            // Its part of the stage is the subgroup's own.
+            subgroupBarrier();
             for (var j = 0u; j < STAGED; j++) { // unrolled
                 let at = own + j * (SIDE / 4u);
                 coopStoreT(sum[i * COLUMNS + s * STAGED + j], &stage[at * UNIT], PITCH_SUMS * UNIT);
             }
-            workgroupBarrier();
-            // No branch stands between what the epilogue reads, so that all of it is on its way together.
+            @if(RESIDUAL || GELU_GRADIENT) var other: array<vec4f, VECTORS>;
+            @if(RESIDUAL || GELU_GRADIENT) {
+                for (var v = 0u; v < VECTORS; v++) { // unrolled
+                    other[v] = other_ahead[v];
+                    if (i * STAGES + s + 1u < ROWS * STAGES) {
+                        let to = spot(piece_at(first, i * STAGES + s + 1u), lane + v * LANES);
+                        other_ahead[v] = other4(to.x, to.y);
+                    }
+                }
+            }
+            subgroupBarrier();
             for (var v = 0u; v < VECTORS; v++) { // unrolled
                 let at = lane + v * LANES;
                 let down = min(at, SIZE_PIECE - 1u) / WIDTH_PIECE;
                 let right = min(at, SIZE_PIECE - 1u) % WIDTH_PIECE;
-                let to_row = row0 + row + i * SIDE + down;
-                let to_column = column0 + column + s * STAGED * SIDE + right * 4u;
-                let stored = at < SIZE_PIECE && to_row < params.m && to_column < params.n;
+                let inside = piece.x + down < params.m && piece.y + right * 4u < params.n;
+                let to = spot(piece, at);
                 let product = sums(own + down * PITCH_SUMS + right);
-                finish(product, c0, min(to_row, params.m - 1u), min(to_column, params.n - 4u), stored);
+                @if(RESIDUAL || GELU_GRADIENT) let read = other[v];
+                @if(!RESIDUAL && !GELU_GRADIENT) let read = vec4f();
+                finish_with(product, read, c0, to.x, to.y, at < SIZE_PIECE && inside);
             }
         }
     }

@@ -116,9 +116,30 @@ fn place(group: vec2u, groups: vec2u) -> vec2u {
     return vec2u(first + index % area % rows, index % area / rows);
 }
 
+// What the epilogue reads for elements (row, column .. column + 3) of C beside a bias: residual or slopes, never both.
+@if(RESIDUAL || GELU_GRADIENT)
+fn other4(row: u32, column: u32) -> vec4f {
+    @if(RESIDUAL) {
+        return residual4((row % params.residual_rows) * params.n + column, params.n - column);
+    }
+    @if(GELU_GRADIENT) {
+        return slope4(row * params.n + column, params.n - column);
+    }
+}
+
 // Applies the epilogue to elements (row, column .. column + 3) of C, and writes those inside a row if they are to be
 // `stored`; `c0` is the start of this matrix, or of this part of a split sum.
 fn finish(product: vec4f, c0: u32, row: u32, column: u32, stored: bool) {
+    @if(RESIDUAL || GELU_GRADIENT) {
+        finish_with(product, other4(row, column), c0, row, column, stored);
+    }
+    @if(!RESIDUAL && !GELU_GRADIENT) {
+        finish_with(product, vec4f(), c0, row, column, stored);
+    }
+}
+
+// The same where `other4` was read before.
+fn finish_with(product: vec4f, other: vec4f, c0: u32, row: u32, column: u32, stored: bool) {
     let columns = params.n - column;
     let at = row * params.n + column;
     var value = product;
@@ -126,7 +147,7 @@ fn finish(product: vec4f, c0: u32, row: u32, column: u32, stored: bool) {
         value += bias4(column);
     }
     @if(RESIDUAL) {
-        value += residual4((row % params.residual_rows) * params.n + column, columns);
+        value += other;
     }
     @if(SLOPE) {
         let x = gelu_and_slope(value.x);
@@ -150,7 +171,7 @@ fn finish(product: vec4f, c0: u32, row: u32, column: u32, stored: bool) {
         value = vec4f(gelu(value.x), gelu(value.y), gelu(value.z), gelu(value.w));
     }
     @if(GELU_GRADIENT) {
-        value *= slope4(at, columns);
+        value *= other;
     }
     if (stored) {
         @if(!SCALAR) {
