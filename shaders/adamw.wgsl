@@ -1,12 +1,13 @@
 // One AdamW step (Loshchilov and Hutter 2019) over a flat shard of weights.
 //
-// weights, gradients, first, second [length / 4] vec4f; decays: a flag for every BLOCK elements; schedule f32:
-// (lr, 1 - beta1^t, 1 - beta2^t, weight of the average); norm f32: (norm, clip factor, 1 if finite, loss scale). A
-// gradient that is not finite leaves everything as it was. With HALVES, halves [length / 4] vec4f, in 16 bits, is what
-// the weights become, for products. One invocation VECTORS of them, one after the other.
+// weights, gradients, first, second [length / 4] vec4f; decays: a flag for every BLOCK elements; schedule and norm as in
+// `steps`. A gradient that is not finite leaves everything as it was. With HALVES, halves [length / 4] vec4f, in 16 bits,
+// is what the weights become, for products. One invocation VECTORS of them, one after the other.
+// src/ops/adamw.rs sets VECTORS.
 // conditions: HALVES
 
 import package::lib::spread::element;
+import package::lib::steps::{Schedule, Norm};
 
 const WORKGROUP: u32 = 256u;
 const BLOCK: u32 = 64u;
@@ -28,21 +29,21 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> first: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> second: array<vec4f>;
 @group(0) @binding(5) var<storage, read> decays: array<u32>;
-@group(0) @binding(6) var<storage, read> schedule: array<f32>;
-@group(0) @binding(7) var<storage, read> norm: array<f32>;
+@group(0) @binding(6) var<storage, read> schedule: Schedule;
+@group(0) @binding(7) var<storage, read> norm: Norm;
 @if(HALVES) @group(0) @binding(8) var<storage, read_write> halves: array<vec4f>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
     let begin = (element(id, params.across)) * VECTORS;
     let end = min(begin + VECTORS, params.length / 4u);
-    if (id.x >= params.across || begin >= end || norm[2] == 0.0) {
+    if (id.x >= params.across || begin >= end || norm.finite == 0.0) {
         return;
     }
-    let clip = norm[1];
-    let shrink = 1.0 - schedule[0] * select(0.0, params.weight_decay, decays[begin / (BLOCK / 4u)] != 0u);
-    let rate = schedule[0] / schedule[1];
-    let correction = sqrt(schedule[2]);
+    let clip = norm.clip;
+    let shrink = 1.0 - schedule.rate * select(0.0, params.weight_decay, decays[begin / (BLOCK / 4u)] != 0u);
+    let rate = schedule.rate / schedule.first_correction;
+    let correction = sqrt(schedule.second_correction);
     for (var i = begin; i < end; i += 1u) {
         let g = gradients[i] * clip;
         let m = params.beta1 * first[i] + (1.0 - params.beta1) * g;
