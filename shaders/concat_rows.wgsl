@@ -1,13 +1,11 @@
 // Rows of a followed by rows of b: y[batch] = [a[batch], b[batch]].
 //
 // a [1 or batches, a_rows, width], b [batches, b_rows, width], y [batches, a_rows + b_rows, width], f32, in vectors.
-// One invocation a vector of y: COLUMNS of ROWS rows a workgroup, batch elements along z, so that none divides.
+// One invocation a vector of y: COLUMNS of LINES rows a workgroup, batch elements along z, so that none divides.
 // conditions: SCALAR
 
 import package::lib::vector::Vector;
-
-const COLUMNS: u32 = 32u;
-const ROWS: u32 = 8u;
+import package::lib::blocks::{COLUMNS, LINES};
 
 // The width counts vectors.
 struct Params {
@@ -22,7 +20,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> b: array<Vector>;
 @group(0) @binding(3) var<storage, read_write> y: array<Vector>;
 
-@compute @workgroup_size(COLUMNS, ROWS)
+@compute @workgroup_size(COLUMNS, LINES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
     let column = id.x;
     let row = id.y;

@@ -2,13 +2,11 @@
 //
 // x [1 or batches, rows, width], y [batches, picked, width] f32, in vectors, index [batches, picked] u32; fill [width] in
 // vectors with FILL, zero without.
-// One invocation a vector of y: COLUMNS of ROWS rows a workgroup, batch elements along z, so that none divides.
+// One invocation a vector of y: COLUMNS of LINES rows a workgroup, batch elements along z, so that none divides.
 // conditions: FILL SCALAR
 
 import package::lib::vector::Vector;
-
-const COLUMNS: u32 = 32u;
-const ROWS: u32 = 8u;
+import package::lib::blocks::{COLUMNS, LINES};
 
 // The width counts vectors.
 struct Params {
@@ -24,7 +22,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<Vector>;
 @if(FILL) @group(0) @binding(4) var<storage, read> fill: array<Vector>;
 
-@compute @workgroup_size(COLUMNS, ROWS)
+@compute @workgroup_size(COLUMNS, LINES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
     let column = id.x;
     let row = id.y;

@@ -1,15 +1,13 @@
 // Mean over the rows of each batch element: y[b] = mean of x[b, r] over r; with SPREAD its gradient,
 // dx[b, r] = dy[b] / rows.
 //
-// x, dx [batches, rows, width], y, dy [batches, width], f32, in vectors. An invocation a vector of what is written: 32
-// columns of 8 batch elements a workgroup, each adding up its rows in order; with SPREAD 32 columns of 8 rows, batch
-// elements along z.
+// x, dx [batches, rows, width], y, dy [batches, width], f32, in vectors. An invocation a vector of what is written:
+// COLUMNS of LINES batch elements a workgroup, each adding up its rows in order; with SPREAD COLUMNS of LINES rows,
+// batch elements along z.
 // conditions: SPREAD SCALAR
 
 import package::lib::vector::Vector;
-
-const COLUMNS: u32 = 32u;
-const LINES: u32 = 8u;
+import package::lib::blocks::{COLUMNS, LINES};
 
 // The width counts vectors.
 struct Params {

@@ -1,13 +1,11 @@
 // A range of rows: y[b, i] = x[b, start + i]; with PAD the reverse, y[b, start + i] = x[b, i] and zero elsewhere.
 //
 // `outer` is the larger tensor [batches, outer, width], `inner` the smaller [batches, inner, width], f32, in vectors.
-// One invocation a vector of y: COLUMNS of ROWS rows a workgroup, batch elements along z, so that none divides.
+// One invocation a vector of y: COLUMNS of LINES rows a workgroup, batch elements along z, so that none divides.
 // conditions: PAD SCALAR
 
 import package::lib::vector::Vector;
-
-const COLUMNS: u32 = 32u;
-const ROWS: u32 = 8u;
+import package::lib::blocks::{COLUMNS, LINES};
 
 // The width counts vectors.
 struct Params {
@@ -21,7 +19,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<Vector>;
 @group(0) @binding(2) var<storage, read_write> y: array<Vector>;
 
-@compute @workgroup_size(COLUMNS, ROWS)
+@compute @workgroup_size(COLUMNS, LINES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
     let column = id.x;
     let row = id.y;

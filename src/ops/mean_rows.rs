@@ -2,7 +2,7 @@
 
 use super::inputs::Holds::Floats;
 use super::inputs::take;
-use super::rows::{batched_groups, vectors};
+use super::rows::{BLOCK_COLUMNS, BLOCK_LINES, batched_groups, vectors};
 use crate::gpu::KernelKey;
 use crate::graph::{Graph, GraphError, Launcher, Node, Op, TensorType, Var};
 
@@ -57,7 +57,7 @@ impl Op for MeanRows {
     fn launch(&self, launcher: &mut Launcher<'_>) -> Result<(), GraphError> {
         let (params, scalar) = params(launcher.input_type(0));
         let key = KernelKey::new("mean_rows").when("SCALAR", scalar);
-        let workgroups = [params.width.div_ceil(32), params.batches.div_ceil(8), 1];
+        let workgroups = [params.width.div_ceil(BLOCK_COLUMNS as u32), params.batches.div_ceil(BLOCK_LINES as u32), 1];
         launcher.call(key, &params, &[launcher.input(0), launcher.output(0)], workgroups)
     }
 

@@ -16,10 +16,14 @@ pub(super) fn vectors(width: usize) -> (usize, bool) {
     if width.is_multiple_of(4) { (width / 4, false) } else { (width, true) }
 }
 
-/// Workgroups that cover `ty` `[batches, rows, width]` with 32 vectors of 8 rows each, batch elements along z.
+/// Vectors of a row, and rows, of a workgroup that takes a block of rows (`shaders/lib/blocks.wgsl`).
+pub(super) const BLOCK_COLUMNS: usize = 32;
+pub(super) const BLOCK_LINES: usize = 8;
+
+/// Workgroups that cover `ty` `[batches, rows, width]` with a block of rows each, batch elements along z.
 pub(super) fn batched_groups(ty: &TensorType) -> [u32; 3] {
     let (width, _) = vectors(ty.last());
     let batches = ty.shape[0];
     let rows = ty.rows() / batches.max(1);
-    [width.div_ceil(32) as u32, rows.div_ceil(8) as u32, batches as u32]
+    [width.div_ceil(BLOCK_COLUMNS) as u32, rows.div_ceil(BLOCK_LINES) as u32, batches as u32]
 }
