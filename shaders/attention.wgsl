@@ -10,9 +10,10 @@
 //    weights of them; meanwhile values are where the keys were.
 // 3. Weights times values, SUM_ROWS queries and SUM_COLUMNS vec4s an invocation, in registers until the end.
 // Tokens along x, heads along y, batch along z.
+// src/ops/attention_tiled.rs sets the constants that are plain numbers here, in `heads` and in `heads_tiled`.
 
-import package::lib::heads::{params, qkv, D4, place, place_out};
-import package::lib::grid::{row_of, column_of};
+import package::lib::heads::{params, D4, place, place_out};
+import package::lib::grid::{grid_row, grid_column};
 import package::lib::heads_tiled::{
     TEAM, WIDE, CHUNK, OTHER, THREADS_M, PITCH, near_place, far_place, add_dot
 };
@@ -37,6 +38,7 @@ const OWN: u32 = SUM_ROWS * SUM_THREADS_M;
 const SPAN: u32 = ROWS * THREADS_M;
 // Zero where chunks make up a head, else one.
 const CUT: u32 = min(D4 % CHUNK, 1u);
+@group(0) @binding(1) var<storage, read> qkv: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;
 
@@ -82,10 +84,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let queries = place(batch, 0u, 0u, head);
     let keys = place(batch, 0u, 1u, head);
     let values = place(batch, 0u, 2u, head);
-    let thread_m = row_of(thread, WIDE);
-    let thread_n = column_of(thread, WIDE);
-    let sum_m = row_of(thread, ACROSS);
-    let sum_n = column_of(thread, ACROSS);
+    let thread_m = grid_row(thread, WIDE);
+    let thread_n = grid_column(thread, WIDE);
+    let sum_m = grid_row(thread, ACROSS);
+    let sum_n = grid_column(thread, ACROSS);
 
     // Of query `thread`.
     var most = LOWEST;

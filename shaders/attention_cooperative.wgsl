@@ -3,19 +3,19 @@
 // o = softmax(scale q kᵀ) v, and the logarithm of the normaliser, lse = ln Σ exp(scale q kᵀ).
 //
 // qkv, o: 16-bit floats, here as f32 where they are widened or rounded on the way (see src/shaders/half.rs); lse [batch,
-// heads, tokens]: f32. A workgroup owns OWN queries of one head, SIDE a subgroup,
-// whose q stay in matrices, and goes over tiles of TILE keys twice, reading one ahead: first for the maximum and the
-// sum of exponentials of every row of logits, then for the probabilities, which need no correction any more and are
-// rounded to 16 bits, times the values. Matrices give no access to their elements, so logits go through workgroup
-// memory that is the subgroup's own, where SHARERS invocations share a row. There are SIDE tokens or more. Tokens along
-// x, heads along y, batch along z.
+// heads, tokens]: f32. A workgroup owns OWN queries of one head, SIDE a subgroup, whose q stay in matrices, and goes over
+// tiles of TILE keys twice, reading one ahead: first for the maximum and the sum of exponentials of every row of logits,
+// then for the probabilities, which need no correction any more and are rounded to 16 bits, times the values. Matrices
+// give no access to their elements, so logits go through workgroup memory that is the subgroup's own, where SHARERS
+// invocations share a row. There are SIDE tokens or more. Tokens along x, heads along y, batch along z.
+// src/ops/attention_cooperative.rs sets the constants that are plain numbers in `heads` and in `matrices`.
 //
 // SIDE_16 is for matrices of 16 x 16, which NVIDIA and AMD have.
 // conditions: SIDE_16
 
+import package::lib::heads::{params, D4, place, place_out};
 import package::lib::matrices::{
-    params, qkv, place, place_out, D4, DEPTH, LANES, SUBGROUPS, THREADS, TILE, WIDTH, TURNS, ROUNDS, OWN, PITCH, PITCH_SUMS,
-    PITCH_WEIGHTS, SHARERS,
+    qkv, DEPTH, LANES, THREADS, TILE, WIDTH, TURNS, ROUNDS, OWN, PITCH, PITCH_SUMS, PITCH_WEIGHTS, SHARERS,
 };
 import package::lib::matrix_units::{SIDE, Left, Right, Sum};
 import package::lib::logits::LOWEST;

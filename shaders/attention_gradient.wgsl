@@ -13,10 +13,11 @@
 // 3. QUERIES: both teams add t k, each for every second vec4 of t. Otherwise the first adds t q and the second p do.
 //    SUM_ROWS tokens and SUM_COLUMNS vec4s an invocation, in registers until the end.
 // Tokens along x, heads along y, batch along z. The launches write disjoint parts of dqkv.
+// src/ops/attention_tiled.rs sets the constants that are plain numbers here, in `heads` and in `heads_tiled`.
 // conditions: QUERIES
 
-import package::lib::heads::{params, qkv, D4, place, place_out};
-import package::lib::grid::{row_of, column_of};
+import package::lib::heads::{params, D4, place, place_out};
+import package::lib::grid::{grid_row, grid_column};
 import package::lib::heads_tiled::{
     TEAM, WIDE, CHUNK, OTHER, THREADS_M, PITCH, near_place, far_place, add_dot
 };
@@ -41,6 +42,7 @@ const SPAN: u32 = ROWS * THREADS_M;
 // Zero where chunks make up a head, else one.
 const CUT: u32 = min(D4 % CHUNK, 1u);
 
+@group(0) @binding(1) var<storage, read> qkv: array<vec4f>;
 @group(0) @binding(2) var<storage, read> dout: array<vec4f>;
 @group(0) @binding(3) var<storage, read> lse: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dqkv: array<vec4f>;
@@ -124,11 +126,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let statistics = (batch * params.heads + head) * params.tokens;
     let team = thread / TEAM;
     let lane = thread % TEAM;
-    let thread_m = row_of(lane, WIDE);
-    let thread_n = column_of(lane, WIDE);
+    let thread_m = grid_row(lane, WIDE);
+    let thread_n = grid_column(lane, WIDE);
     let near_m = team * NEAR + thread_m / 4u;
-    let sum_m = row_of(lane, ACROSS);
-    let sum_n = column_of(lane, ACROSS);
+    let sum_m = grid_row(lane, ACROSS);
+    let sum_n = grid_column(lane, ACROSS);
 
     // The first team's lse, the second's delta: of own tokens, or of a tile's.
     @if(QUERIES) var own_statistics = array<f32, ROWS>();

@@ -8,13 +8,15 @@
 // all f32. One invocation takes OWN queries, or keys, of one head, kept in registers with their sums, and goes over the
 // tokens of the other side in order, 8 at a time: each invocation loads one of these, and all get it by broadcast.
 // Tokens along x, LANES * OWN a workgroup, heads along y, batch along z.
-// one of: SUBGROUPS | SUBGROUPS+QUERIES
+// src/ops/attention.rs sets D4 and OWN.
+// one of: WITH_SUBGROUPS | WITH_SUBGROUPS+QUERIES
 
-import package::lib::heads::{params, qkv, D4, place, place_out};
+import package::lib::heads::{params, D4, place, place_out};
 
 const LANES: u32 = 8u;
 const OWN: u32 = 4u;
 
+@group(0) @binding(1) var<storage, read> qkv: array<vec4f>;
 @group(0) @binding(2) var<storage, read> dout: array<vec4f>;
 @group(0) @binding(3) var<storage, read> lse: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dqkv: array<vec4f>;

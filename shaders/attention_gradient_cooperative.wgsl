@@ -5,19 +5,19 @@
 // otherwise dk = scale Σ t q and dv = Σ p do over the queries.
 //
 // qkv, dqkv, o, dout: 16-bit floats, here as f32 where they are widened or rounded on the way (see src/shaders/half.rs);
-// lse, delta [batch, heads, tokens]: f32. A workgroup owns OWN queries, or keys, of
-// one head, SIDE a subgroup, whose vectors and sums stay in matrices, and goes over tiles of TILE tokens of the other
-// side, reading one ahead. Matrices give no access to their elements, so logits, then slopes (do · v), go through
-// workgroup memory that is the subgroup's own, where SHARERS invocations share a row, and come back as p and t, rounded
-// to 16 bits. There are SIDE tokens or more. Tokens along x, heads along y, batch along z. The launches write disjoint
-// parts of dqkv.
+// lse, delta [batch, heads, tokens]: f32. A workgroup owns OWN queries, or keys, of one head, SIDE a subgroup, whose
+// vectors and sums stay in matrices, and goes over tiles of TILE tokens of the other side, reading one ahead. Matrices
+// give no access to their elements, so logits, then slopes (do · v), go through workgroup memory that is the subgroup's
+// own, where SHARERS invocations share a row, and come back as p and t, rounded to 16 bits. There are SIDE tokens or
+// more. Tokens along x, heads along y, batch along z. The launches write disjoint parts of dqkv.
+// src/ops/attention_cooperative.rs sets the constants that are plain numbers in `heads` and in `matrices`.
 //
 // SIDE_16 is for matrices of 16 x 16, which NVIDIA and AMD have.
 // conditions: QUERIES SIDE_16
 
+import package::lib::heads::{params, D4, place, place_out};
 import package::lib::matrices::{
-    params, qkv, place, place_out, D4, DEPTH, LANES, SUBGROUPS, THREADS, TILE, WIDTH, TURNS, ROUNDS, OWN, PITCH, PITCH_SUMS,
-    PITCH_WEIGHTS, SHARERS,
+    qkv, DEPTH, LANES, THREADS, TILE, WIDTH, TURNS, ROUNDS, OWN, PITCH, PITCH_SUMS, PITCH_WEIGHTS, SHARERS,
 };
 import package::lib::matrix_units::{SIDE, Left, Right, Sum};
 import package::lib::half::to_halves;

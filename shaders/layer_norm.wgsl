@@ -4,6 +4,7 @@
 // LANES invocations a row: the mean first, then the centred variance. With HELD, an invocation holds what it has of the
 // row, HELD_VECTORS of them or less, so that memory is read once; without, rows may have any width. With DIRECT, for
 // processors, one invocation a row and no barriers.
+// src/ops/layer_norm.rs sets HELD_VECTORS.
 // one of: HELD | - | SCALAR | DIRECT | DIRECT+SCALAR
 
 import package::lib::rows::{WORKGROUP, LANES, row_of, first_of, row_sum};

@@ -1,17 +1,18 @@
 // Gradient of layer normalisation for its input: with h = (x - mean) r and g = gamma dy,
-// dx = r (g - mean(g) - h mean(g h)). With RESIDUAL, plus a gradient that reached x another way. With COLUMNS also what
+// dx = r (g - mean(g) - h mean(g h)). With RESIDUAL, plus a gradient that reached x another way. With COLUMN_SUMS also what
 // the rows of each workgroup add to the gradients of gamma and beta: the sums of h dy and of dy.
 //
 // x, dy, dx, residual [rows, width], gamma [width] in vectors; stats [rows] vec2f (mean, r); partial_gamma, partial_beta
 // [workgroups, width] in vectors; all f32.
 // LANES invocations a row. With HELD, an invocation holds h, dy and the residual of what it has of the row, HELD_VECTORS
-// vectors or less, so that memory is read once; without, rows may have any width. With COLUMNS a workgroup goes over
+// vectors or less, so that memory is read once; without, rows may have any width. With COLUMN_SUMS a workgroup goes over
 // several rows in turn, so that its sums are few. With DIRECT, for processors, one invocation a row and no barriers.
-// one of: HELD | HELD+COLUMNS | - | SCALAR | DIRECT | DIRECT+SCALAR
+// src/ops/layer_norm.rs sets HELD_VECTORS.
+// one of: HELD | HELD+COLUMN_SUMS | - | SCALAR | DIRECT | DIRECT+SCALAR
 // conditions: RESIDUAL
 
-@if(!COLUMNS) import package::lib::rows::{WORKGROUP, LANES, row_of, first_of, row_sums};
-@if(COLUMNS) import package::lib::rows::{WORKGROUP, LANES, row_of, first_of, row_sums, column_total};
+@if(!COLUMN_SUMS) import package::lib::rows::{WORKGROUP, LANES, row_of, first_of, row_sums};
+@if(COLUMN_SUMS) import package::lib::rows::{WORKGROUP, LANES, row_of, first_of, row_sums, column_total};
 import package::lib::vector::{Vector, NUMBERS, total};
 
 @if(HELD) const HELD_VECTORS: u32 = 2u;
@@ -32,8 +33,8 @@ struct Params {
 @group(0) @binding(4) var<storage, read> dy: array<Vector>;
 @group(0) @binding(5) var<storage, read_write> dx: array<Vector>;
 @if(RESIDUAL) @group(0) @binding(6) var<storage, read> residual: array<Vector>;
-@if(COLUMNS) @group(0) @binding(7) var<storage, read_write> partial_gamma: array<Vector>;
-@if(COLUMNS) @group(0) @binding(8) var<storage, read_write> partial_beta: array<Vector>;
+@if(COLUMN_SUMS) @group(0) @binding(7) var<storage, read_write> partial_gamma: array<Vector>;
+@if(COLUMN_SUMS) @group(0) @binding(8) var<storage, read_write> partial_beta: array<Vector>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -44,8 +45,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         var h: array<Vector, HELD_VECTORS>;
         var d: array<Vector, HELD_VECTORS>;
         @if(RESIDUAL) var rest: array<Vector, HELD_VECTORS>;
-        @if(COLUMNS) var of_gamma: array<Vector, HELD_VECTORS>;
-        @if(COLUMNS) var of_beta: array<Vector, HELD_VECTORS>;
+        @if(COLUMN_SUMS) var of_gamma: array<Vector, HELD_VECTORS>;
+        @if(COLUMN_SUMS) var of_beta: array<Vector, HELD_VECTORS>;
         for (var turn = 0u; turn < params.turns; turn += 1u) {
             let number = own + turn * params.stride;
             // Past the last row, all of it but the writing is done once more: barriers are for all.
@@ -68,7 +69,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
                 let i = first + k * LANES;
                 h[k] = (h[k] - Vector(moments.x)) * moments.y;
                 d[k] = select(Vector(0.0), d[k], number < params.rows && i < params.width);
-                @if(COLUMNS) {
+                @if(COLUMN_SUMS) {
                     of_gamma[k] += d[k] * h[k];
                     of_beta[k] += d[k];
                 }
@@ -88,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
                 }
             }
         }
-        @if(COLUMNS) {
+        @if(COLUMN_SUMS) {
             let out = (group.y * params.groups + group.x) * params.width;
             for (var k = 0u; k < HELD_VECTORS; k++) { // unrolled
                 let i = first + k * LANES;

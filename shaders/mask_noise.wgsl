@@ -64,7 +64,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 @if(BLOCK) var<workgroup> covered: atomic<u32>;
 @if(BLOCK) var<workgroup> total: u32;
 
-// Here `length` counts pictures and `row` workgroups.
+// Here `length` counts pictures and `across` workgroups.
 @if(BLOCK)
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {

@@ -1,19 +1,19 @@
 // Mean square error of each row, with a sum over the rows that the mask selects.
 //
 // pred, dpred and the target, called `truth` as WGSL reserves that word, [rows, width] in vectors, mask, per_row [rows],
-// all f32. With ROWS (first launch): per_row[r] = mean over the width of (pred - target)^2, LANES invocations a row, or
+// all f32. With PER_ROW (first launch): per_row[r] = mean over the width of (pred - target)^2, LANES invocations a row, or
 // with DIRECT one. Without (second launch, one workgroup): loss[0] = sum(mask per_row) / max(sum(mask), 1), count[0] =
 // sum(mask), in a fixed order.
 // With GRADIENT: dpred = 2 (pred - target) mask dloss / (width max(count, 1)), LANES invocations a row, or one.
-// one of: ROWS | ROWS+SCALAR | ROWS+DIRECT | ROWS+DIRECT+SCALAR | - | GRADIENT | GRADIENT+SCALAR | GRADIENT+DIRECT | GRADIENT+DIRECT+SCALAR
+// one of: PER_ROW | PER_ROW+SCALAR | PER_ROW+DIRECT | PER_ROW+DIRECT+SCALAR | - | GRADIENT | GRADIENT+SCALAR | GRADIENT+DIRECT | GRADIENT+DIRECT+SCALAR
 
 import package::lib::rows::{WORKGROUP, LANES, row_of, first_of, row_sum, workgroup_sums};
 import package::lib::vector::{Vector, NUMBERS, total};
 
 // Elements that an invocation loads at once, so that enough are under way; past the end the last is read once more.
-@if(ROWS && !DIRECT) const AHEAD: u32 = 6u;
-@if(ROWS && DIRECT) const AHEAD: u32 = 1u;
-@if(!ROWS && !GRADIENT) const AHEAD: u32 = 16u;
+@if(PER_ROW && !DIRECT) const AHEAD: u32 = 6u;
+@if(PER_ROW && DIRECT) const AHEAD: u32 = 1u;
+@if(!PER_ROW && !GRADIENT) const AHEAD: u32 = 16u;
 
 // The width counts vectors.
 struct Params {
@@ -23,13 +23,13 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@if(ROWS || GRADIENT) @group(0) @binding(1) var<storage, read> pred: array<Vector>;
-@if(ROWS || GRADIENT) @group(0) @binding(2) var<storage, read> truth: array<Vector>;
-@if(!ROWS) @group(0) @binding(3) var<storage, read> mask: array<f32>;
-@if(ROWS) @group(0) @binding(4) var<storage, read_write> per_row: array<f32>;
-@if(!ROWS && !GRADIENT) @group(0) @binding(4) var<storage, read> per_row: array<f32>;
-@if(!ROWS && !GRADIENT) @group(0) @binding(5) var<storage, read_write> loss: array<f32>;
-@if(!ROWS && !GRADIENT) @group(0) @binding(6) var<storage, read_write> count: array<f32>;
+@if(PER_ROW || GRADIENT) @group(0) @binding(1) var<storage, read> pred: array<Vector>;
+@if(PER_ROW || GRADIENT) @group(0) @binding(2) var<storage, read> truth: array<Vector>;
+@if(!PER_ROW) @group(0) @binding(3) var<storage, read> mask: array<f32>;
+@if(PER_ROW) @group(0) @binding(4) var<storage, read_write> per_row: array<f32>;
+@if(!PER_ROW && !GRADIENT) @group(0) @binding(4) var<storage, read> per_row: array<f32>;
+@if(!PER_ROW && !GRADIENT) @group(0) @binding(5) var<storage, read_write> loss: array<f32>;
+@if(!PER_ROW && !GRADIENT) @group(0) @binding(6) var<storage, read_write> count: array<f32>;
 @if(GRADIENT) @group(0) @binding(5) var<storage, read> count: array<f32>;
 @if(GRADIENT) @group(0) @binding(6) var<storage, read> dloss: array<f32>;
 @if(GRADIENT) @group(0) @binding(7) var<storage, read_write> dpred: array<Vector>;
@@ -54,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             dpred[base + i] = (pred[base + i] - truth[base + i]) * scale;
         }
     }
-    @if(ROWS) {
+    @if(PER_ROW) {
         let number = row_of(group, params.groups, thread);
         // Past the last row, all of it but the writing is done once more: barriers are for all.
         let row = min(number, params.rows - 1u);
@@ -75,7 +75,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             per_row[row] = all / f32(params.width * NUMBERS);
         }
     }
-    @if(!ROWS && !GRADIENT) {
+    @if(!PER_ROW && !GRADIENT) {
         var sum = vec2f();
         for (var start = thread; start < params.rows; start += WORKGROUP * AHEAD) {
             var ahead: array<vec2f, AHEAD>;

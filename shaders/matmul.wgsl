@@ -14,13 +14,14 @@
 // SUMS is for TN: the first workgroups of each row of tiles also sum A over k into column_sums [splits, m].
 // RAGGED is for parts of k that are no multiple of TILE_K. SCALAR reads and writes single elements, for rows whose
 // length is no multiple of 4. Rows and columns beyond C repeat the last ones and are not written.
+// src/ops/matmul.rs sets the constants that are plain numbers.
 // one of: NN | NT | TN
 // one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+SLOPE | GELU_GRADIENT | SUMS
 // never: SUMS+NN | SUMS+NT
 // one of: - | RAGGED | SCALAR
 
-import package::lib::grid::{row_of, column_of};
-import package::lib::product::{params, finish, place};
+import package::lib::grid::{grid_row, grid_column};
+import package::lib::product::{params, finish, tile_of};
 @if(RAGGED || SCALAR) import package::lib::product::{a4, b4};
 @if(!RAGGED && !SCALAR) import package::lib::product::{a, b};
 @if(SUMS) import package::lib::product::finish_sums;
@@ -266,7 +267,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let tile = place(group.xy, groups.xy);
+    let tile = tile_of(group.xy, groups.xy);
     let row0 = tile.x * TILE_M;
     let column0 = tile.y * TILE_N;
     let batch = group.z / params.splits;
@@ -275,8 +276,8 @@ fn main(
     let k1 = min(params.k, k0 + params.k_split);
     let a0 = batch * params.a_stride;
     let b0 = batch * params.b_stride;
-    let thread_m = row_of(thread, THREADS_N);
-    let thread_n = column_of(thread, THREADS_N);
+    let thread_m = grid_row(thread, THREADS_N);
+    let thread_n = grid_column(thread, THREADS_N);
 
     // sum[(i * 4 + r) * QUADS_N + j] holds row r of quad i, columns of quad j.
     var sum = array<vec4f, QUADS_M * 4u * QUADS_N>();

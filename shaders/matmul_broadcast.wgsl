@@ -8,9 +8,9 @@
 //
 // Epilogue: BIAS adds bias [n]; RESIDUAL adds residual [residual_rows, n], repeated over rows; GELU applies the exact
 // GELU (SLOPE also writes its slope to `slopes`); GELU_GRADIENT multiplies by such slopes [m, n].
-// SUMS is for TN: the first workgroups of each row of tiles also sum A over k into column_sums
-// [splits, m].
-// one of: SUBGROUPS
+// SUMS is for TN: the first workgroups of each row of tiles also sum A over k into column_sums [splits, m].
+// src/ops/matmul.rs sets ROWS, COLUMNS, GROUPS and WAITING.
+// one of: WITH_SUBGROUPS
 // one of: NN | NT | TN
 // one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+SLOPE | GELU_GRADIENT | SUMS
 // never: SUMS+NN | SUMS+NT

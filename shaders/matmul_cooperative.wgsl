@@ -10,16 +10,17 @@
 // columns beyond C repeat the last ones and are not written: all as in matmul.wgsl. Rows are whole vectors.
 // RAGGED is for parts of k that are no multiple of TILE_K: what lies beyond is zero.
 //
-// WIDE keeps workgroup memory in vectors of four: Vulkan reads matrices from such, Metal does not.
+// WIDE_MEMORY keeps workgroup memory in vectors of four: Vulkan reads matrices from such, Metal does not.
 // SIDE_16 is for matrices of 16 x 16, which NVIDIA and AMD have; Metal has 8 x 8.
+// src/ops/matmul.rs sets the constants that are plain numbers, but PARTIALS.
 // one of: NN | NT | TN
 // one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+SLOPE | GELU_GRADIENT | SUMS
 // never: SUMS+NN | SUMS+NT
 // one of: - | RAGGED
-// one of: - | WIDE | WIDE+SIDE_16
+// one of: - | WIDE_MEMORY | WIDE_MEMORY+SIDE_16
 
 import package::lib::matrix_units::{SIDE, Left, Right, Sum};
-import package::lib::product::{params, finish_with, place};
+import package::lib::product::{params, finish_with, tile_of};
 @if(RESIDUAL || GELU_GRADIENT) import package::lib::product::other4;
 @if(SUMS) import package::lib::product::finish_sums;
 
@@ -29,21 +30,21 @@ enable wgpu_cooperative_matrix;
 const TILE_M: u32 = 64u;
 const TILE_N: u32 = 64u;
 const TILE_K: u32 = 32u;
-// Matrices that a subgroup computes, along m and n, and along k in a step.
+// Matrices that a subgroup computes, along m and n, and along k in a step: TILE_K / SIDE.
 const ROWS: u32 = 2u;
 const COLUMNS: u32 = 2u;
 const DEPTH: u32 = 2u;
 // Steps that workgroup memory holds.
 const BUFFERS: u32 = 1u;
-// Matrices of a row that are staged together, and how often.
+// Matrices of a row that are staged together, and how often: COLUMNS / STAGED.
 const STAGED: u32 = 1u;
 const STAGES: u32 = 2u;
-// Vectors of what is staged that an invocation finishes.
+// Vectors of what is staged that an invocation finishes: SIZE_PIECE / LANES, rounded up.
 const VECTORS: u32 = 2u;
-// Invocations of a subgroup.
+// Invocations of a subgroup, and of all subgroups that make up a tile.
 const LANES: u32 = 32u;
 const THREADS: u32 = 128u;
-// Vectors of a step that an invocation loads.
+// Vectors of a step that an invocation loads: TILE_M * TILE_K / 4 / THREADS, and as many of TILE_N.
 const TURNS_A: u32 = 2u;
 const TURNS_B: u32 = 2u;
 
@@ -70,27 +71,28 @@ const SIZE_SUMS: u32 = SUBGROUPS * SIDE * PITCH_SUMS;
 const WIDTH_PIECE: u32 = STAGED * SIDE / 4u;
 const SIZE_PIECE: u32 = SIDE * WIDTH_PIECE;
 // Sums over every PARTIALS-th row of A, added up by halves: whatever the tile, so that its sums have the same bits.
-// SUMMERS rows are summed at a time by invocations side by side, each of which holds HELD sums.
+// SUMMERS rows are summed at a time by invocations side by side, each of which holds HELD = PARTIALS / SUMMERS sums.
 const PARTIALS: u32 = 8u;
 const SUMMERS: u32 = 4u;
 const HELD: u32 = 2u;
+// HELD / 2, HELD / 4 and HELD / 8: the levels of adding up by halves, 0 where there is none.
 const HALF: u32 = 1u;
 const QUARTER: u32 = 0u;
 const EIGHTH: u32 = 0u;
 @if(SUMS) const SIZE_STAGE: u32 = max(SIZE_SUMS, THREADS);
 @if(!SUMS) const SIZE_STAGE: u32 = SIZE_SUMS;
 // Elements of workgroup memory in a vector.
-@if(WIDE) const UNIT: u32 = 1u;
-@if(!WIDE) const UNIT: u32 = 4u;
+@if(WIDE_MEMORY) const UNIT: u32 = 1u;
+@if(!WIDE_MEMORY) const UNIT: u32 = 4u;
 
 // In place of `a` and `b` of `product`, which nothing here uses: matrices are of 16 bits.
 @group(0) @binding(1) var<storage, read> halves_a: array<vec4<f16>>;
 @group(0) @binding(2) var<storage, read> halves_b: array<vec4<f16>>;
 
-@if(WIDE) var<workgroup> memory: array<vec4<f16>, BUFFERS * SIZE_STEP>;
-@if(!WIDE) var<workgroup> memory: array<f16, BUFFERS * SIZE_STEP * 4u>;
-@if(WIDE) var<workgroup> stage: array<vec4f, SIZE_STAGE>;
-@if(!WIDE) var<workgroup> stage: array<f32, SIZE_STAGE * 4u>;
+@if(WIDE_MEMORY) var<workgroup> memory: array<vec4<f16>, BUFFERS * SIZE_STEP>;
+@if(!WIDE_MEMORY) var<workgroup> memory: array<f16, BUFFERS * SIZE_STEP * 4u>;
+@if(WIDE_MEMORY) var<workgroup> stage: array<vec4f, SIZE_STAGE>;
+@if(!WIDE_MEMORY) var<workgroup> stage: array<f32, SIZE_STAGE * 4u>;
 
 // The row along k, of `length` vectors, that is stored as the `turn`-th. Sixteen invocations store two rows together, or
 // four; rows side by side would share banks, as they lie 20 numbers apart, or 12, but these do not.
@@ -200,10 +202,10 @@ fn next_b(i: u32, first: u32, k: u32, k1: u32) -> vec4<f16> {
 
 // Puts vector `at` of the steps.
 fn put(at: u32, v: vec4<f16>) {
-    @if(WIDE) {
+    @if(WIDE_MEMORY) {
         memory[at] = v;
     }
-    @if(!WIDE) {
+    @if(!WIDE_MEMORY) {
         memory[at * 4u] = v.x;
         memory[at * 4u + 1u] = v.y;
         memory[at * 4u + 2u] = v.z;
@@ -214,10 +216,10 @@ fn put(at: u32, v: vec4<f16>) {
 // Vector `at` of the steps.
 @if(SUMS)
 fn at_a(at: u32) -> vec4f {
-    @if(WIDE) {
+    @if(WIDE_MEMORY) {
         return vec4f(memory[at]);
     }
-    @if(!WIDE) {
+    @if(!WIDE_MEMORY) {
         let first = at * 4u;
         return vec4f(vec4<f16>(memory[first], memory[first + 1u], memory[first + 2u], memory[first + 3u]));
     }
@@ -226,10 +228,10 @@ fn at_a(at: u32) -> vec4f {
 // Puts vector `at` of the sums.
 @if(SUMS)
 fn put_sums(at: u32, v: vec4f) {
-    @if(WIDE) {
+    @if(WIDE_MEMORY) {
         stage[at] = v;
     }
-    @if(!WIDE) {
+    @if(!WIDE_MEMORY) {
         stage[at * 4u] = v.x;
         stage[at * 4u + 1u] = v.y;
         stage[at * 4u + 2u] = v.z;
@@ -239,10 +241,10 @@ fn put_sums(at: u32, v: vec4f) {
 
 // Vector `at` of the sums.
 fn sums(at: u32) -> vec4f {
-    @if(WIDE) {
+    @if(WIDE_MEMORY) {
         return stage[at];
     }
-    @if(!WIDE) {
+    @if(!WIDE_MEMORY) {
         return vec4f(stage[at * 4u], stage[at * 4u + 1u], stage[at * 4u + 2u], stage[at * 4u + 3u]);
     }
 }
@@ -265,7 +267,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let tile = place(group.xy, groups.xy);
+    let tile = tile_of(group.xy, groups.xy);
     let row0 = tile.x * TILE_M;
     let column0 = tile.y * TILE_N;
     let batch = group.z / params.splits;

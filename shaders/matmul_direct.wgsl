@@ -8,9 +8,9 @@
 //
 // Epilogue: BIAS adds bias [n]; RESIDUAL adds residual [residual_rows, n], repeated over rows; GELU applies the exact
 // GELU (SLOPE also writes its slope to `slopes`); GELU_GRADIENT multiplies by such slopes [m, n].
-// SUMS is for TN: the first workgroups of each row of tiles also sum A over k into column_sums
-// [splits, m].
+// SUMS is for TN: the first workgroups of each row of tiles also sum A over k into column_sums [splits, m].
 // SCALAR reads and writes single elements, for rows whose length is no multiple of 4.
+// src/ops/matmul.rs sets LANES, ROWS and QUADS.
 // one of: NN | NT | TN
 // one of: - | BIAS | BIAS+RESIDUAL | RESIDUAL | BIAS+GELU | BIAS+GELU+SLOPE | GELU_GRADIENT | SUMS
 // never: SUMS+NN | SUMS+NT

@@ -2,11 +2,12 @@
 // vectors of four, with next to no memory.
 //
 // out [length] f32: the sum over the components of both chains after 8 * rounds steps. Chains begin at 0, 1, 2, 3 and
-// their opposites, plus i mod 64 for invocation i. One invocation an element; 128 * rounds operations each.
+// their opposites, plus i mod STARTS for invocation i. One invocation an element; 128 * rounds operations each.
 
 import package::lib::spread::element;
 
 const WORKGROUP: u32 = 64u;
+const STARTS: u32 = 64u;
 // Below 1, so that chains of any length stay finite, and without denormals.
 const FACTOR: vec4f = vec4f(0.999, 0.998, 0.997, 0.996);
 const SUMMAND: vec4f = vec4f(0.001, 0.002, 0.003, 0.004);
@@ -31,8 +32,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
         return;
     }
     let start = vec4f(0.0, 1.0, 2.0, 3.0);
-    var x = f32(i % 64u) + start;
-    var y = f32(i % 64u) - start;
+    var x = f32(i % STARTS) + start;
+    var y = f32(i % STARTS) - start;
     // Eight steps are written out, so that the loop itself costs little.
     for (var round = 0u; round < params.rounds; round += 1u) {
         x = advance(x);

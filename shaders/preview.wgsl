@@ -9,7 +9,11 @@
 import package::lib::spread::element;
 
 const WORKGROUP: u32 = 64u;
+// Bytes X, blue, green, red.
 const GREY: u32 = 0xff808080u;
+const OPAQUE: u32 = 0xff000000u;
+// The largest byte.
+const FULL: f32 = 255.0;
 
 struct Params {
     length: u32,
@@ -35,8 +39,8 @@ struct Params {
 fn packed(colour: vec3f) -> u32 {
     let mean = vec3f(params.mean_red, params.mean_green, params.mean_blue);
     let deviation = vec3f(params.deviation_red, params.deviation_green, params.deviation_blue);
-    let bytes = vec3u(clamp(colour * deviation + mean, vec3f(0.0), vec3f(1.0)) * 255.0 + 0.5);
-    return bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | 0xff000000u;
+    let bytes = vec3u(clamp(colour * deviation + mean, vec3f(0.0), vec3f(1.0)) * FULL + 0.5);
+    return bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | OPAQUE;
 }
 
 @compute @workgroup_size(WORKGROUP)

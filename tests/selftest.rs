@@ -34,12 +34,12 @@ fn every_kernel_is_checked_and_passes() {
     let broadcasts = Caps::of(&gpu).subgroup == Some(8);
     let runs = |name: &str| match (name.contains("_cooperative"), gpu.trusted_matrix_units()) {
         (true, Some(units)) => {
-            let wide = name.contains("+WIDE") || name.starts_with("attention");
+            let wide = name.contains("+WIDE_MEMORY") || name.starts_with("attention");
             let reads = wide == units.wide || name.starts_with("subgroup");
             reads && name.contains("+SIDE_16") == (units.side == 16)
         }
         (true, None) => false,
-        (false, _) => broadcasts || !name.contains("+SUBGROUPS"),
+        (false, _) => broadcasts || !name.contains("+WITH_SUBGROUPS"),
     };
     let missing: Vec<String> = shaders::all()
         .into_iter()

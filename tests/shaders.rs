@@ -112,7 +112,7 @@ fn translate(shader: &Linked) {
     let wgsl_text = wgsl::write_string(&module, &info, wgsl::WriterFlags::empty())
         .unwrap_or_else(|e| panic!("{name} to WGSL: {e}"));
     assert!(wgsl_text.contains("@compute"), "{name}");
-    if on_matrix_units(name) && (name.contains("+WIDE") || name.starts_with("attention")) {
+    if on_matrix_units(name) && (name.contains("+WIDE_MEMORY") || name.starts_with("attention")) {
         return;
     }
 

@@ -42,7 +42,7 @@ const NATIVE_ONLY: &str = "enable wgpu_cooperative_matrix;";
 
 /// A shader with the line by which browsers enable subgroups; naga has them without, and refuses the line.
 fn for_browsers(name: String, source: &str, pipeline: bool) -> Shader {
-    let enable = if name.contains("+SUBGROUPS") { "enable subgroups;\n" } else { "" };
+    let enable = if name.contains("+WITH_SUBGROUPS") { "enable subgroups;\n" } else { "" };
     Shader { name, source: format!("{enable}{source}"), pipeline }
 }
 

@@ -1,7 +1,7 @@
 // Sums over rows: a workgroup takes COLUMNS vectors of every row of a strip, and its SHARES invocations of a column take
 // turns at the rows, AHEAD of them at once, so that as many loads are under way; what they have is added up in workgroup
-// memory, in order. With DIRECT, for processors and for very many columns, one invocation a column and no barriers. With FINISH the rows are few,
-// sums of what went before, and a workgroup takes fewer columns, so that there are more of them.
+// memory, in order. With DIRECT, for processors and for very many columns, one invocation a column and no barriers. With
+// FINISH the rows are few, sums of what went before, and a workgroup takes fewer columns, so that there are more of them.
 
 import package::lib::vector::Vector;
 

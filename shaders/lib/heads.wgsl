@@ -1,7 +1,7 @@
-// What the attention kernels share that tile workgroup memory or broadcast: their uniform, queries, keys and values, and
-// where a token's vectors lie.
+// What the attention kernels share but those for processors without subgroups of 8: their uniform, and where a token's
+// vectors lie. Each declares qkv in its own element type.
 //
-// qkv [batch, tokens, 3, heads, 4 D4], o and dout [batch, tokens, heads, 4 D4], f32.
+// qkv [batch, tokens, 3, heads, 4 D4], o and dout [batch, tokens, heads, 4 D4].
 
 // Vectors of four in a head.
 const D4: u32 = 16u;
@@ -13,7 +13,6 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4f>;
 
 // First vector of head `head` of token `token` in qkv: part 0 query, 1 key, 2 value.
 fn place(batch: u32, token: u32, part: u32, head: u32) -> u32 {

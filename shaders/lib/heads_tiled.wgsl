@@ -6,10 +6,11 @@ import package::lib::heads::D4;
 
 // Invocations that make one matrix together: a grid of THREADS_M x WIDE, or of TEAM / ACROSS x ACROSS.
 const TEAM: u32 = 32u;
-// Vec4s of one number for each of OTHER tokens: 2, 4 or 8; of a chunk of a head: a multiple of that, 8 at most. A near
-// row has room for either.
+// Vec4s that hold one number for each of OTHER tokens: 2, 4 or 8. A near row has room for them, or for a chunk.
 const WIDE: u32 = 4u;
+// Vec4s of a chunk of a head: a multiple of WIDE, 8 at most.
 const CHUNK: u32 = 8u;
+// Tokens of the other side that are handled together.
 const OTHER: u32 = 4u * WIDE;
 const THREADS_M: u32 = TEAM / WIDE;
 // The vec4s of near rows are exchanged within as many as have different places in the grid.

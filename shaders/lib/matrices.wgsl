@@ -1,22 +1,22 @@
-// What the attention kernels on matrix units share: their uniform, queries, keys and values, and how these are cut.
+// What the attention kernels on matrix units share: queries, keys and values, and how these are cut.
 //
-// qkv [batch, tokens, 3, heads, 4 D4], o and dout [batch, tokens, heads, 4 D4], 16-bit floats.
+// qkv [batch, tokens, 3, heads, 4 D4], 16-bit floats.
 
+import package::lib::heads::D4;
 import package::lib::matrix_units::SIDE;
 
-// Vectors of four in a head, and matrices.
-const D4: u32 = 16u;
+// Matrices in a head: 4 D4 / SIDE.
 const DEPTH: u32 = 4u;
-// Invocations of a subgroup, and subgroups of a workgroup.
+// Invocations of a subgroup, subgroups of a workgroup, and LANES * SUBGROUPS.
 const LANES: u32 = 32u;
 const SUBGROUPS: u32 = 4u;
 const THREADS: u32 = 128u;
-// Tokens of the other side that are handled together, and matrices of these.
+// Tokens of the other side that are handled together, and matrices of these: TILE / SIDE.
 const TILE: u32 = 16u;
 const WIDTH: u32 = 1u;
-// Vectors of a tile that an invocation loads, for each of both vectors of a token, and vectors of a row of sums that it
-// works on.
+// Vectors of a tile that an invocation loads, for each of both vectors of a token: TILE * D4 / THREADS, rounded up.
 const TURNS: u32 = 2u;
+// Vectors of a row of sums that an invocation works on: TILE / 4 / SHARERS.
 const ROUNDS: u32 = 2u;
 
 // Tokens that a workgroup owns, SIDE each subgroup.
@@ -31,21 +31,4 @@ const PITCH_WEIGHTS: u32 = TILE / 4u + 2u;
 // workgroup memory; where not, the trial at the start shows it.
 const SHARERS: u32 = LANES / SIDE;
 
-struct Params {
-    tokens: u32,
-    heads: u32,
-    scale: f32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> qkv: array<vec4<f16>>;
-
-// First vector of head `head` of token `token` in qkv: part 0 query, 1 key, 2 value.
-fn place(batch: u32, token: u32, part: u32, head: u32) -> u32 {
-    return (((batch * params.tokens + token) * 3u + part) * params.heads + head) * D4;
-}
-
-// The same in o and dout.
-fn place_out(batch: u32, token: u32, head: u32) -> u32 {
-    return ((batch * params.tokens + token) * params.heads + head) * D4;
-}

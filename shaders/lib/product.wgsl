@@ -108,7 +108,7 @@ fn slope4(i: u32, valid: u32) -> vec4f {
 }
 
 // The tile of C of this workgroup: row and column of tiles, in strips.
-fn place(group: vec2u, groups: vec2u) -> vec2u {
+fn tile_of(group: vec2u, groups: vec2u) -> vec2u {
     let index = group.y * groups.x + group.x;
     let area = params.strip * groups.x;
     let first = index / area * params.strip;

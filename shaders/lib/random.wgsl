@@ -14,7 +14,10 @@ fn pcg3d(counter: vec3u) -> vec3u {
     return v;
 }
 
+// Of numbers of 24 bits, 2^-24.
+const STEP: f32 = 5.9604645e-8;
+
 // Uniform in [0, 1), 24 bits.
 fn unit(bits: u32) -> f32 {
-    return f32(bits >> 8u) * 5.9604645e-8;
+    return f32(bits >> 8u) * STEP;
 }

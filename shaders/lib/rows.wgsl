@@ -1,9 +1,9 @@
 // Rows and their sums: LANES invocations a row, which take every LANES-th element and add up what they have in workgroup
 // memory, all in the same order; several rows a workgroup. With DIRECT, for processors and for short rows, an
 // invocation a row, no barriers.
-// With COLUMNS, sums over the rows of a workgroup too.
+// With COLUMN_SUMS, sums over the rows of a workgroup too.
 
-@if(COLUMNS) import package::lib::vector::Vector;
+@if(COLUMN_SUMS) import package::lib::vector::Vector;
 
 @if(!DIRECT) const WORKGROUP: u32 = 128u;
 @if(DIRECT) const WORKGROUP: u32 = 64u;
@@ -15,7 +15,7 @@
 
 @if(!DIRECT) var<workgroup> partial_sums: array<f32, WORKGROUP>;
 @if(!DIRECT) var<workgroup> partial_pairs: array<vec2f, WORKGROUP>;
-@if(COLUMNS) var<workgroup> partial_columns: array<Vector, WORKGROUP>;
+@if(COLUMN_SUMS) var<workgroup> partial_columns: array<Vector, WORKGROUP>;
 
 // The row of an invocation, which may lie past the last one; rows run over workgroups in x and y, `groups` of them
 // along x.
@@ -82,7 +82,7 @@ fn workgroup_sums(values: vec2f, thread: u32) -> vec2f {
 }
 
 // The sum of `value` over the rows of a workgroup, in the invocations of its first row; all of it must call this.
-@if(COLUMNS)
+@if(COLUMN_SUMS)
 fn column_total(value: Vector, thread: u32) -> Vector {
     // The sum before may still be read.
     workgroupBarrier();

@@ -203,7 +203,7 @@ fn broadcast(shader: &'static str, extents: Extents, arrays: usize) -> (KernelKe
     let key = KernelKey::new(shader)
         .constant("D4", extents.head_size as u32 / 4)
         .constant("OWN", own as u32)
-        .when("SUBGROUPS", true);
+        .when("WITH_SUBGROUPS", true);
     (key, extents.workgroups(LANES * own))
 }
 

@@ -74,7 +74,7 @@ fn rows_key(shader: &'static str, direct: bool, width: usize) -> (KernelKey, u32
 pub(super) fn kernels() -> Vec<KernelKey> {
     let of_width = |held: usize| {
         let [forward, backward] = ["layer_norm", "layer_norm_gradient"].map(|name| rows_key(name, false, 128 * held).0);
-        let with = |residual, columns| backward.clone().when("RESIDUAL", residual).when("COLUMNS", columns);
+        let with = |residual, columns| backward.clone().when("RESIDUAL", residual).when("COLUMN_SUMS", columns);
         [forward, with(false, false), with(false, true), with(true, false), with(true, true)]
     };
     HELD.into_iter().flat_map(of_width).collect()
@@ -180,7 +180,7 @@ impl Op for LayerNormGradient {
             let [count, turns] = [groups, turns].map(|count| count as u32);
             let stride = count * GROUP_ROWS;
             let params = GradientParams { rows: rows as u32, width: vectors, groups: count, turns, stride };
-            launcher.call_at(key.when("COLUMNS", true), &params, &args, [count, 1, 1])?;
+            launcher.call_at(key.when("COLUMN_SUMS", true), &params, &args, [count, 1, 1])?;
             return finish_columns(launcher, partial, [launcher.output(0), launcher.output(1)], groups, width);
         }
         let (workgroups, groups) = row_groups(launcher, rows, direct);

@@ -76,7 +76,7 @@ impl Op for MaskedMse {
         let (workgroups, groups) = row_groups(launcher, rows, direct);
         let (vectors, scalar) = vectors(width);
         let params = Params { rows: rows as u32, width: vectors as u32, groups };
-        let key = KernelKey::new("masked_mse").when("ROWS", true).when("DIRECT", direct).when("SCALAR", scalar);
+        let key = KernelKey::new("masked_mse").when("PER_ROW", true).when("DIRECT", direct).when("SCALAR", scalar);
         let args = [(1, launcher.input(0)), (2, launcher.input(1)), (4, launcher.output(1))];
         launcher.call_at(key, &params, &args, workgroups)?;
         let args = [(3, launcher.input(2)), (4, launcher.output(1)), (5, launcher.output(0)), (6, launcher.output(2))];

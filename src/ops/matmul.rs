@@ -195,7 +195,7 @@ impl MatMul {
                 .constant("COLUMNS", columns)
                 .constant("GROUPS", if self.form == Form::TN { rows / 32 } else { rows / 8 })
                 .constant("WAITING", (rows - 4) * columns)
-                .when("SUBGROUPS", true),
+                .when("WITH_SUBGROUPS", true),
             Tile::Shared { m, n, k, quads_m, quads_n, buffers, rolled } => KernelKey::new("matmul")
                 .constant("TILE_M", m)
                 .constant("TILE_N", n)
@@ -226,7 +226,7 @@ impl MatMul {
                     .constant("TURNS_A", m * k / 4 / threads)
                     .constant("TURNS_B", n * k / 4 / threads)
                     .when("RAGGED", ragged)
-                    .when("WIDE", wide)
+                    .when("WIDE_MEMORY", wide)
                     .when("SIDE_16", side == 16);
                 if self.epilogue.sums { summing(key, tile.summers(lanes)) } else { key }
             }
