@@ -41,10 +41,21 @@ impl RunFolder {
     /// Checks that a run can be started in `path`, without leaving anything there.
     ///
     /// # Errors
-    /// A folder that holds a run already, or that cannot be written.
+    /// A folder that holds a run already, or files by the names of a run's own, or that cannot be written.
     pub fn check_free(path: &Path) -> Result<(), TrainError> {
         if Self::is_run(path) {
             return Err(TrainError::HoldsRun { path: path.display().to_string() });
+        }
+        RunLock::check(path)?;
+        let in_the_way = |what: String| Self::error(path, format!("{what}: choose another folder"));
+        // One that is empty is left of a run that did not begin.
+        if fs::metadata(path.join(METRICS)).is_ok_and(|found| found.len() > 0) {
+            return Err(in_the_way(format!("holds {METRICS} of something else")));
+        }
+        if path.join("checkpoints").exists()
+            && let Some(step) = Self::saved_steps(path)?.first()
+        {
+            return Err(in_the_way(format!("checkpoints/ holds step-{step}.safetensors of another run")));
         }
         Self::check_writable(path)
     }
@@ -71,7 +82,7 @@ impl RunFolder {
     /// Starts a run in `path`, which is made where it is missing.
     ///
     /// # Errors
-    /// A folder that holds a run already, that another process writes, or that cannot be written.
+    /// As [`RunFolder::check_free`], and a folder that another process writes.
     pub fn create(path: &Path, recipe: &Recipe) -> Result<RunFolder, TrainError> {
         Self::create_at(path, recipe, None)
     }
@@ -91,10 +102,6 @@ impl RunFolder {
         }
         let lock = RunLock::take(path)?;
         Self::check_free(path)?;
-        if let Some(step) = Self::saved_steps(path)?.into_iter().find(|step| *step > 0) {
-            let reason = format!("checkpoints/ holds step-{step}.safetensors of another run: choose another folder");
-            return Err(Self::error(path, reason));
-        }
         let io = |error| Self::error(path, error);
         let metrics = File::create(path.join(METRICS)).and_then(Appended::new).map_err(io)?;
         let events = EventFile::create(path, 0).map_err(io)?;
@@ -404,6 +411,23 @@ mod tests {
         fs::remove_dir_all(folder.path().join("checkpoints")).expect("removed");
         let text = RunFolder::resume(folder.path()).expect_err("nothing to go on from").to_string();
         assert!(text.contains("its folder checkpoints cannot be read: "), "{text}");
+    }
+
+    #[test]
+    fn what_no_run_wrote_is_neither_replaced_nor_emptied() {
+        let recipe = Recipe::default();
+        for name in [METRICS, "lock", "checkpoints/step-0.safetensors"] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let file = folder.path().join(name);
+            fs::create_dir(folder.path().join("checkpoints")).expect("made");
+            fs::write(&file, "somebody's").expect("written");
+            let named = name.rsplit('/').next().expect("a name");
+            for refused in [RunFolder::check_free(folder.path()), RunFolder::create(folder.path(), &recipe).map(drop)] {
+                let error = refused.expect_err(name).to_string();
+                assert!(error.contains(named) && error.contains("choose another folder"), "{error}");
+            }
+            assert_eq!(fs::read_to_string(&file).expect("read"), "somebody's");
+        }
     }
 
     #[test]
