@@ -110,9 +110,17 @@ fn a_run_goes_on_from_anywhere_and_tells_where_its_pictures_are_others() {
     let newer = Checkpoint::read(&RunFolder::best(&run).expect("saved anew")).expect("whole");
     assert_eq!(newer.step, 12);
 
+    // As a crash leaves it: with a line after the newest checkpoint, which goes when the run goes on and not before.
+    let line = serde_json::to_string(&MetricsLine { step: 99, loss: Some(9.0), ..MetricsLine::default() });
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("read") + &line.expect("a line") + "\n";
+    fs::write(run.join("metrics.jsonl"), &metrics).expect("written");
+    let files = || fs::read_dir(&run).expect("a folder").flatten().map(|entry| entry.file_name()).collect::<Vec<_>>();
+    let before = files();
     fs::rename(&pictures, folder.path().join("moved")).expect("renamed");
     let text = fail(&elsewhere, &resume);
     assert!(text.contains(&pictures.display().to_string()) && text.contains("--data says where"), "{text}");
+    assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).expect("read"), metrics);
+    assert_eq!(files().len(), before.len(), "an event file: {before:?}");
 }
 
 #[test]

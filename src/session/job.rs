@@ -8,7 +8,7 @@ use crate::gpu::{AdapterRequest, Gpu, GpuError, GpuOptions};
 use crate::graph::Caps;
 use crate::nn::State;
 use crate::platform;
-use crate::train::{Checkpoint, Estimate, Hints, Opened, Recipe, RunFolder, TrainError, Trainer, estimate};
+use crate::train::{Checkpoint, Estimate, Hints, LockedRun, Opened, Recipe, RunFolder, TrainError, Trainer, estimate};
 use crate::weights::{TensorSource as _, WeightsError};
 
 /// Errors of a session.
@@ -97,7 +97,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
         (Some(out), _) if let Some(snapshot) = &job.snapshot => {
             // One that is new is made once nothing can go wrong any more.
             let folder = match RunFolder::is_run(out) {
-                true => Some(RunFolder::at(out, snapshot.step)?),
+                true => Some(RunFolder::lock_at(out, snapshot.step)?),
                 false => {
                     RunFolder::check_writable(out)?;
                     None
@@ -109,7 +109,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
             Some((None, snapshot.recipe.clone(), Some(snapshot.clone())))
         }
         (Some(out), true) => {
-            let (folder, recipe, checkpoint) = RunFolder::resume(out)?;
+            let (folder, recipe, checkpoint) = RunFolder::lock(out)?;
             Some((Some(folder), recipe, checkpoint.map(Arc::new)))
         }
         (None, true) => {
@@ -173,7 +173,7 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
     platform::pause().await;
     let mut folder = match (resumed, &job.out) {
         (Some((None, _, Some(snapshot))), Some(out)) => Some(RunFolder::create_from(out, &snapshot)?),
-        (Some((folder, ..)), _) => folder,
+        (Some((folder, ..)), _) => folder.map(LockedRun::open).transpose()?,
         // Its settings do not tell from which weights such a run began.
         (None, Some(out)) if given => Some(RunFolder::create_from(out, &trainer.checkpoint().await?)?),
         (None, Some(out)) => Some(RunFolder::create(out, &recipe)?),

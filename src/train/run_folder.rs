@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::appended::Appended;
 use super::events::EventFile;
-use super::metrics::{METRICS, comparable, metrics_lines, metrics_text};
+use super::locked_run::LockedRun;
+use super::metrics::{METRICS, comparable, metrics_lines};
 use super::run_lock::RunLock;
 use super::{Checkpoint, MetricsLine, Recipe, TrainError};
-use crate::platform::{UNFINISHED, write_whole};
+use crate::platform::write_whole;
 use crate::weights::open_weights;
 
 /// Name of the file of settings.
@@ -34,7 +35,7 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    fn error(path: &Path, reason: impl std::fmt::Display) -> TrainError {
+    pub(super) fn error(path: &Path, reason: impl std::fmt::Display) -> TrainError {
         TrainError::RunFolder { path: path.display().to_string(), reason: reason.to_string() }
     }
 
@@ -110,7 +111,7 @@ impl RunFolder {
         }
         // Last, as it is what makes the folder a run.
         write_whole(&path.join(RECIPE), recipe.to_toml_with_notes()?.as_bytes()).map_err(io)?;
-        Ok(RunFolder { path: path.to_owned(), metrics, events, best: None, went_back: None, _lock: lock })
+        Ok(Self::opened(path.to_owned(), metrics, events, None, lock))
     }
 
     /// Settings of the run in `path`, as they were last.
@@ -177,15 +178,13 @@ impl RunFolder {
         }
     }
 
-    /// Opens the run in `path` at its newest whole checkpoint: its settings, and the checkpoint unless the run ended
-    /// before its first.
-    ///
-    /// Metrics of steps after that checkpoint are dropped: they will be made again. A checkpoint that is torn or altered
-    /// is passed over with a warning.
+    /// Locks the run in `path` at its newest whole checkpoint, and leaves it as it is until [`LockedRun::open`]: with its
+    /// settings, and the checkpoint unless the run ended before its first. A checkpoint that is torn or altered is passed
+    /// over with a warning.
     ///
     /// # Errors
     /// A folder without a run, that another process writes, or whose checkpoints are all damaged.
-    pub fn resume(path: &Path) -> Result<(RunFolder, Recipe, Option<Checkpoint>), TrainError> {
+    pub fn lock(path: &Path) -> Result<(LockedRun, Recipe, Option<Checkpoint>), TrainError> {
         Self::check_run(path)?;
         let lock = RunLock::take(path)?;
         let checkpoint = Self::newest(path)?.map(|(_, checkpoint)| checkpoint);
@@ -193,8 +192,25 @@ impl RunFolder {
             Some(checkpoint) => checkpoint.recipe.clone(),
             None => Self::recipe(path)?,
         };
-        let folder = Self::open(path, lock, checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step))?;
-        Ok((folder, recipe, checkpoint))
+        let step = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step);
+        Ok((LockedRun::at(path, lock, step)?, recipe, checkpoint))
+    }
+
+    /// As [`RunFolder::lock`], as it stood after `step` steps.
+    ///
+    /// # Errors
+    /// A folder that another process writes, or that cannot be written.
+    pub fn lock_at(path: &Path, step: u64) -> Result<LockedRun, TrainError> {
+        LockedRun::at(path, RunLock::take(path)?, step)
+    }
+
+    /// As [`RunFolder::lock`], and opened at once: metrics of steps after the checkpoint are dropped.
+    ///
+    /// # Errors
+    /// As [`RunFolder::lock`], and a folder that cannot be written.
+    pub fn resume(path: &Path) -> Result<(RunFolder, Recipe, Option<Checkpoint>), TrainError> {
+        let (run, recipe, checkpoint) = Self::lock(path)?;
+        Ok((run.open()?, recipe, checkpoint))
     }
 
     /// Opens the run in `path` as it stood after `step` steps; metrics of later steps are dropped.
@@ -202,31 +218,17 @@ impl RunFolder {
     /// # Errors
     /// A folder that another process writes, or that cannot be written.
     pub fn at(path: &Path, step: u64) -> Result<RunFolder, TrainError> {
-        Self::open(path, RunLock::take(path)?, step)
+        Self::lock_at(path, step)?.open()
     }
 
-    fn open(path: &Path, lock: RunLock, step: u64) -> Result<RunFolder, TrainError> {
-        let io = |error| Self::error(path, error);
-        for entry in Self::saved(path)?.flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            // The library that writes safetensors has temporary files of its own.
-            if name.ends_with(UNFINISHED) || name.starts_with(UNFINISHED) {
-                // What a crash left half written.
-                fs::remove_file(entry.path()).map_err(io)?;
-            }
-        }
-        // Without a checkpoint all is made again, the line of step 0 too.
-        let begun = step > 0;
-        let file = path.join(METRICS);
-        let unread = |error| Self::error(path, format!("{METRICS} cannot be read: {error}"));
-        let kept = metrics_text(path, |line| begun && line.step <= step).map_err(unread)?;
-        write_whole(&file, kept.as_bytes()).map_err(io)?;
-        let best = Self::best(path).and_then(|file| told(&file));
-        let went_back = best.is_some_and(|(best, _)| best > step).then_some(step);
-        let metrics = File::options().write(true).open(&file).and_then(Appended::new).map_err(io)?;
-        let events = EventFile::create(path, step).map_err(io)?;
-        Ok(RunFolder { path: path.to_owned(), metrics, events, best: None, went_back, _lock: lock })
+    pub(super) fn opened(
+        path: PathBuf,
+        metrics: Appended,
+        events: EventFile,
+        went_back: Option<u64>,
+        lock: RunLock,
+    ) -> RunFolder {
+        RunFolder { path, metrics, events, best: None, went_back, _lock: lock }
     }
 
     /// Writes down the settings that the run has from now on.
@@ -296,8 +298,13 @@ impl RunFolder {
         path.join("checkpoints").join(format!("step-{step}.safetensors"))
     }
 
+    /// Step of the best weights of the run in `path`, if there are any.
+    pub(super) fn best_step(path: &Path) -> Option<u64> {
+        Self::best(path).and_then(|file| told(&file)).map(|(step, _)| step)
+    }
+
     /// What lies in the folder of checkpoints.
-    fn saved(path: &Path) -> Result<fs::ReadDir, TrainError> {
+    pub(super) fn saved(path: &Path) -> Result<fs::ReadDir, TrainError> {
         let reason = |error| format!("its folder checkpoints cannot be read: {error}");
         fs::read_dir(path.join("checkpoints")).map_err(|error| Self::error(path, reason(error)))
     }

@@ -1,0 +1,59 @@
+//! A run that is about to go on: locked and read, and not yet changed.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use super::appended::Appended;
+use super::events::EventFile;
+use super::metrics::{METRICS, metrics_text};
+use super::run_lock::RunLock;
+use super::{RunFolder, TrainError};
+use crate::platform::{UNFINISHED, write_whole};
+
+/// The folder of a run that nobody else can write meanwhile, and in which nothing has changed yet: whatever else the run
+/// takes may still be found wrong.
+#[derive(Debug)]
+pub struct LockedRun {
+    path: PathBuf,
+    lock: RunLock,
+    step: u64,
+    /// Its metrics up to that step.
+    kept: String,
+}
+
+impl LockedRun {
+    /// Locks the run in `path` that stands at `step`.
+    ///
+    /// # Errors
+    /// A folder that another process writes, or that cannot be written; metrics that cannot be read.
+    pub(super) fn at(path: &Path, lock: RunLock, step: u64) -> Result<LockedRun, TrainError> {
+        let unread = |error| RunFolder::error(path, format!("{METRICS} cannot be read: {error}"));
+        // Without a checkpoint all is made again, the line of step 0 too.
+        let kept = metrics_text(path, |line| step > 0 && line.step <= step).map_err(unread)?;
+        Ok(LockedRun { path: path.to_owned(), lock, step, kept })
+    }
+
+    /// Lets the run go on: metrics of steps after the one that it stands at are dropped, as they will be made again.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn open(self) -> Result<RunFolder, TrainError> {
+        let LockedRun { path, lock, step, kept } = self;
+        let io = |error| RunFolder::error(&path, error);
+        for entry in RunFolder::saved(&path)?.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            // The library that writes safetensors has temporary files of its own.
+            if name.ends_with(UNFINISHED) || name.starts_with(UNFINISHED) {
+                // What a crash left half written.
+                fs::remove_file(entry.path()).map_err(io)?;
+            }
+        }
+        let file = path.join(METRICS);
+        write_whole(&file, kept.as_bytes()).map_err(io)?;
+        let metrics = File::options().write(true).open(&file).and_then(Appended::new).map_err(io)?;
+        let events = EventFile::create(&path, step).map_err(io)?;
+        let went_back = RunFolder::best_step(&path).is_some_and(|best| best > step).then_some(step);
+        Ok(RunFolder::opened(path, metrics, events, went_back, lock))
+    }
+}
