@@ -1,7 +1,7 @@
 //! The desktop window.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eframe::egui;
 use eframe::egui_wgpu::WgpuConfiguration;
@@ -20,40 +20,55 @@ pub enum WindowError {
     Window(String),
 }
 
+/// What outlives one device, on its way to an app on another.
+type Slot = Arc<Mutex<Option<Recovery>>>;
+
+fn held(slot: &Slot) -> MutexGuard<'_, Option<Recovery>> {
+    // Nobody panics while holding it.
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Opens the window on `gpu` and runs it until it is closed.
 ///
 /// # Errors
 /// Where there is no display, or the device cannot draw to it.
 pub fn run(gpu: Arc<Gpu>) -> Result<(), WindowError> {
-    let lost: Arc<Mutex<Option<Recovery>>> = Arc::default();
-    let (mut gpu, mut recovery) = (gpu, None);
+    let (waiting, lost) = (Slot::default(), Slot::default());
+    let mut gpu = gpu;
     loop {
-        let window = AssertUnwindSafe(|| open(gpu.clone(), recovery.take(), &lost));
+        let window = AssertUnwindSafe(|| open(gpu.clone(), &waiting, &lost));
         // egui's renderer panics where the device goes while it draws; the app has left what matters in `lost` then.
         let ended = catch_unwind(window);
-        recovery = lost.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (ended, &recovery) {
-            (_, Some(_)) => {}
-            (Ok(ended), None) => return ended,
-            (Err(panic), None) => resume_unwind(panic),
-        }
+        let Some(recovery) = held(&lost).take() else {
+            // It waits where the window did not open.
+            if let Some(recovery) = held(&waiting).take() {
+                rescue(&recovery);
+            }
+            return ended.unwrap_or_else(|panic| resume_unwind(panic));
+        };
         gpu = match pollster::block_on(gpu.reopen()) {
             Ok(gpu) => gpu,
             Err(error) => {
-                // Nothing else of it will outlive the program.
-                match recovery.as_ref().and_then(|recovery| recovery.rescue().transpose()) {
-                    Some(Ok(file)) => log::warn!("what was in training is saved: {}", file.display()),
-                    Some(Err(error)) => log::error!("what was in training could not be saved: {error}"),
-                    None => {}
-                }
+                rescue(&recovery);
                 return Err(error.into());
             }
         };
+        *held(&waiting) = Some(recovery);
     }
 }
 
-/// Runs one window until it is closed, or its device is gone: then what outlives it is left in `lost`.
-fn open(gpu: Arc<Gpu>, recovery: Option<Recovery>, lost: &Arc<Mutex<Option<Recovery>>>) -> Result<(), WindowError> {
+/// Saves what of `recovery` no app takes up: nothing else of it will outlive the program.
+fn rescue(recovery: &Recovery) {
+    match recovery.rescue().transpose() {
+        Some(Ok(file)) => log::warn!("what was in training is saved: {}", file.display()),
+        Some(Err(error)) => log::error!("what was in training could not be saved: {error}"),
+        None => {}
+    }
+}
+
+/// Runs one window until it is closed, or its device is gone: then what outlives it is left in `lost`. The app takes up
+/// what is `waiting` once it is there.
+fn open(gpu: Arc<Gpu>, waiting: &Slot, lost: &Slot) -> Result<(), WindowError> {
     let icon = eframe::icon_data::from_png_bytes(include_bytes!("../assets/icon.png")).ok();
     let mut viewport = egui::ViewportBuilder::default()
         .with_title("Unmask")
@@ -69,15 +84,16 @@ fn open(gpu: Arc<Gpu>, recovery: Option<Recovery>, lost: &Arc<Mutex<Option<Recov
         wgpu_options: WgpuConfiguration { wgpu_setup: setup(&gpu), ..WgpuConfiguration::default() },
         ..eframe::NativeOptions::default()
     };
-    let slot = lost.clone();
+    let (waiting, lost) = (waiting.clone(), lost.clone());
     let create: eframe::AppCreator<'_> = Box::new(move |cc| {
         let mut app = App::new(gpu, cc)?;
+        let recovery = held(&waiting).take();
         if let Some(recovery) = recovery {
             app.recover(recovery);
         }
         let ctx = cc.egui_ctx.clone();
         app.on_lost(Box::new(move |recovery| {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(recovery);
+            *held(&lost) = Some(recovery);
             ctx.send_viewport_cmd(egui::ViewportCommand::Close);
         }));
         Ok(Box::new(app))
