@@ -70,6 +70,7 @@ impl Session {
                 alone: job.is_some(),
                 early: VecDeque::new(),
                 deferred: VecDeque::new(),
+                next: VecDeque::new(),
                 pace: Pace::default(),
                 snapshot_every: None,
                 closing: false,
@@ -131,6 +132,8 @@ struct Actor {
     early: VecDeque<Command>,
     /// Commands to a run that is in the middle of a step.
     deferred: VecDeque<Command>,
+    /// The run that begins when this one has ended, and what came behind it.
+    next: VecDeque<Command>,
     pace: Pace,
     snapshot_every: Option<f64>,
     closing: bool,
@@ -172,20 +175,20 @@ impl Actor {
                     }
                     Ok(Progress::Paused) => true,
                     Ok(Progress::Done) => {
-                        self.training_ended().await;
-                        self.training.is_none()
+                        self.training_ended();
+                        true
                     }
                     // Said once, at the top of the loop.
                     Err(_) if self.lost().is_some() => false,
                     Err(error) => {
                         self.training = None;
                         self.outbox.send(Event::Failed(error));
-                        self.training_ended().await;
-                        self.training.is_none()
+                        self.training_ended();
+                        true
                     }
                 },
             };
-            if self.training.is_none() && (alone || self.closing) {
+            if self.training.is_none() && (self.closing || (alone && self.early.is_empty())) {
                 return;
             }
             let caught_up = !(idle && self.exploring.as_mut().is_some_and(Exploring::catch_up));
@@ -227,6 +230,11 @@ impl Actor {
         let Actor { commands, early, outbox, pace, .. } = self;
         let prepared = Training::prepare(job, self.gpu.clone(), self.snapshot_every, outbox);
         let ends = |command: &Command| matches!(command, Command::Stop | Command::Close);
+        if early.iter().any(ends) {
+            // It came while the run waited for the end of another.
+            outbox.send(Event::Cancelled);
+            return Ok(None);
+        }
         if let Some(training) = unless(ends, commands, early, prepared).await {
             let mut training = training?;
             // From here on a run that is stopped is saved, and only who leaves does not wait for its first numbers.
@@ -239,19 +247,16 @@ impl Actor {
         Ok(None)
     }
 
-    /// Clears away a run that has ended, and begins the one that waited for its end.
-    async fn training_ended(&mut self) {
+    /// Clears away a run that has ended; the one that waited for its end is taken up before all that came later.
+    fn training_ended(&mut self) {
         self.training = None;
         if let Some(exploring) = &mut self.exploring {
             exploring.run_ended(&self.outbox);
         }
-        let waiting = self.deferred.drain(..).find_map(|command| match command {
-            Command::Train(job) => Some(job),
-            _ => None,
-        });
-        if let Some(job) = waiting {
-            self.train(&job).await;
-        }
+        // What came behind it is no business of a run that is over.
+        self.deferred.clear();
+        let next = std::mem::take(&mut self.next);
+        next.into_iter().rev().for_each(|command| self.early.push_front(command));
     }
 
     /// Rebuilds the explored picture if anything about it changed.
@@ -315,20 +320,29 @@ impl Actor {
             }
             Command::Close => {
                 self.closing = true;
+                // Nothing begins any more.
+                self.next.clear();
                 self.defer(Command::Close);
             }
-            Command::Train(job) => match &self.training {
-                None => self.train(&job).await,
-                Some(_) => self.deferred.extend([Command::Stop, Command::Train(job)]),
-            },
+            Command::Train(_) if self.closing => {}
+            Command::Train(job) if self.training.is_none() => self.train(&job).await,
+            Command::Train(job) => {
+                if self.next.is_empty() {
+                    self.deferred.push_back(Command::Stop);
+                }
+                self.next.push_back(Command::Train(job));
+            }
             other => self.defer(other),
         }
     }
 
-    /// Keeps a command for the run, if there is one.
+    /// Keeps a command for the run, if there is one, or for the one that waits for its end.
     fn defer(&mut self, command: Command) {
-        if self.training.is_some() {
-            self.deferred.push_back(command);
+        let Some(training) = &self.training else { return };
+        // A run that cannot be saved ends only when it is told what is to become of it.
+        match self.next.is_empty() || training.is_unsaved() {
+            true => self.deferred.push_back(command),
+            false => self.next.push_back(command),
         }
     }
 
@@ -337,28 +351,19 @@ impl Actor {
         if !self.training.as_ref().is_some_and(Training::is_between_steps) {
             return;
         }
-        // What begins once this run has ended.
-        let mut next = Vec::new();
         while let (Some(training), Some(command)) = (&mut self.training, self.deferred.pop_front()) {
             let is_ratio = |command: &Command| matches!(command, Command::SetMaskRatio(_));
             if is_ratio(&command) && self.deferred.iter().any(is_ratio) {
                 // Every one of them plans all graphs anew: of a slider that was drawn only the last counts.
                 continue;
             }
-            if let Command::Train(_) = command {
-                next.push(command);
-                continue;
-            }
             if let Err(error) = training.obey(command, &mut self.pace, &self.outbox).await {
                 self.training = None;
                 self.outbox.send(Event::Failed(error));
-                // What came behind is no business of a run that is over, but for the next one.
-                self.deferred.extend(next);
-                self.training_ended().await;
+                self.training_ended();
                 return;
             }
         }
-        self.deferred.extend(next);
     }
 }
 

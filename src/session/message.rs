@@ -36,7 +36,7 @@ pub enum Command {
     Inspect(Option<Look>),
     /// Measure what a reconstruction costs.
     Profile,
-    /// Begin training; a run in progress is stopped and saved first.
+    /// Begin training; a run in progress is stopped and saved first, and what comes behind is for the new one.
     Train(Box<Job>),
     /// Stop after the current step until resumed.
     Pause,

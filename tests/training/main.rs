@@ -184,6 +184,45 @@ fn commands_pause_step_change_and_stop() {
     assert_eq!((checkpoint.step, checkpoint.recipe.model.mask_ratio), (2, 0.5));
 }
 
+/// What is told behind a run that is to begin is not for the one whose end that waits for.
+#[test]
+fn commands_behind_a_run_are_for_that_run() {
+    let long = || {
+        let mut recipe = nano();
+        recipe.train.steps = 100_000;
+        Command::Train(Box::new(job(recipe, None)))
+    };
+    let mut recipe = nano();
+    recipe.train.steps = 2;
+    let short = Command::Train(Box::new(job(recipe, None)));
+    let session = Session::open(common::gpu(), Arc::new(|| ())).expect("a thread");
+    let learns = || {
+        session.send(long());
+        until(&session, |event| matches!(event, Event::Step(line) if line.step >= 5));
+    };
+    let is_over = |event: &Event| matches!(event, Event::Finished { .. } | Event::Cancelled);
+    learns();
+    session.send(long());
+    session.send(Command::Stop);
+    let events = until(&session, is_over);
+    assert!(matches!(events.last(), Some(Event::Finished { .. })), "the first: {events:?}");
+    let events = until(&session, is_over);
+    assert!(events.last().is_some_and(is_over), "the second: {events:?}");
+
+    learns();
+    session.send(long());
+    session.send(short);
+    let events = until(&session, |event| matches!(event, Event::Finished { step: 2, .. }));
+    assert!(matches!(events.last(), Some(Event::Finished { step: 2, .. })), "the last: {events:?}");
+
+    learns();
+    session.send(long());
+    session.send(Command::Close);
+    let events: Vec<Event> = std::iter::from_fn(|| session.wait()).collect();
+    assert!(matches!(events.last(), Some(Event::Finished { .. })), "the first: {events:?}");
+    assert!(!events.iter().any(|event| matches!(event, Event::Started(_))), "nothing begins: {events:?}");
+}
+
 #[test]
 fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -14,6 +14,11 @@ use crate::train::{Checkpoint, RunFolder, TrainError};
 const TRY_AGAIN: [f64; 3] = [1.0, 3.0, 9.0];
 
 impl Training {
+    /// Whether it waits for whoever watches, as nothing could be saved.
+    pub fn is_unsaved(&self) -> bool {
+        self.unsaved
+    }
+
     /// Saves a checkpoint unless the same step is saved already.
     pub(super) async fn save(&mut self, outbox: &Outbox) -> Result<(), JobError> {
         if self.folder.is_none() || self.saved_at == Some(self.trainer.step()) {
