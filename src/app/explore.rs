@@ -11,7 +11,7 @@ use super::textures::Textures;
 use super::{theme, widgets};
 use crate::data::Picture;
 use crate::platform;
-use crate::session::{Command, Model, Session, Shown, WeightsFrom};
+use crate::session::{Command, Model, Request, Session, Shown, WeightsFrom};
 use crate::train::Hidden;
 
 /// Largest share that can be hidden.
@@ -48,9 +48,6 @@ pub struct Explore {
     gallery: Gallery,
     position: Option<usize>,
     picture: Option<Picture>,
-    weights: WeightsFrom,
-    /// Weights that were asked for and did not answer yet.
-    coming: WeightsFrom,
     model: Option<Model>,
     shown: Option<Shown>,
     /// Hidden patches chosen by hand.
@@ -75,8 +72,6 @@ impl Default for Explore {
             gallery: Gallery::new(),
             position: None,
             picture: None,
-            weights: WeightsFrom::Shipped,
-            coming: WeightsFrom::Shipped,
             model: None,
             shown: None,
             painted: None,
@@ -132,7 +127,6 @@ impl Explore {
         // A mask painted on another grid means nothing on this one.
         self.painted = self.painted.take().filter(|painted| painted.len() == model.config.patches());
         self.model = Some(model);
-        self.weights = self.coming.clone();
         self.asked = None;
         if self.picture.is_none() {
             self.choose(self.gallery.position(&settings.photo).unwrap_or(0), settings, session);
@@ -141,8 +135,7 @@ impl Explore {
     }
 
     /// Asks for other weights.
-    pub fn use_weights(&mut self, from: WeightsFrom, session: &Session) {
-        self.coming = from.clone();
+    pub fn use_weights(&self, from: WeightsFrom, session: &Session) {
         session.send(Command::Weights(from));
     }
 
@@ -153,9 +146,9 @@ impl Explore {
         self.waiting = false;
         // Its thumbnails are textures of the device before.
         self.gallery = Gallery::new();
-        let from = match std::mem::replace(&mut self.weights, WeightsFrom::Shipped) {
-            WeightsFrom::Training => WeightsFrom::Shipped,
-            other => other,
+        let from = match self.model.as_ref().map(|model| model.from.clone()) {
+            None | Some(WeightsFrom::Training) => WeightsFrom::Shipped,
+            Some(other) => other,
         };
         self.use_weights(from, session);
         if let Some(picture) = &self.picture {
@@ -168,6 +161,18 @@ impl Explore {
         self.waiting = false;
         self.results += 1;
         self.shown = Some(shown);
+    }
+
+    /// What was asked for cannot be had.
+    pub fn refused(&mut self, request: &Request, session: &Session) {
+        match request {
+            Request::Picture | Request::Shown => self.waiting = false,
+            // On a device that is new nothing is shown that could stay.
+            Request::Weights(from) if self.shown.is_none() && !matches!(from, WeightsFrom::Shipped) => {
+                self.use_weights(WeightsFrom::Shipped, session);
+            }
+            Request::Weights(_) | Request::Look | Request::Costs => {}
+        }
     }
 
     /// Explores `picture`.

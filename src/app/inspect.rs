@@ -12,7 +12,7 @@ use super::frames::{FrameTimes, Frames};
 use super::textures::Textures;
 use super::{theme, widgets};
 use crate::gpu::Gpu;
-use crate::session::{Command, Session};
+use crate::session::{Command, Request, Session};
 use crate::train::{Filters, Look, Looked, Profile};
 
 /// What of the model is looked at.
@@ -72,9 +72,11 @@ impl Inspect {
         self.profile = Some(profile);
     }
 
-    /// Something that was asked for cannot be had.
-    pub fn refused(&mut self) {
-        self.measuring = false;
+    /// What was asked for cannot be had.
+    pub fn refused(&mut self, request: &Request) {
+        if let Request::Costs = request {
+            self.measuring = false;
+        }
     }
 
     /// Another model: nothing that was seen holds any more.

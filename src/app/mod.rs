@@ -223,9 +223,10 @@ impl App {
                 Event::Inspected(looked) => self.inspect.seen(*looked),
                 Event::Profiled(profile) => self.inspect.measured(*profile),
                 Event::Shown(shown) => self.explore.shown(*shown),
-                Event::Refused(text) => {
-                    self.inspect.refused();
-                    self.notices.error(text);
+                Event::Refused { request, reason } => {
+                    self.explore.refused(&request, &self.session);
+                    self.inspect.refused(&request);
+                    self.notices.error(reason);
                 }
                 Event::Warning(text) => self.notices.tell(text),
                 Event::Failed(error) => {

@@ -120,7 +120,7 @@ impl<'a> Demo<'a> {
                 self.first.get_or_insert(*loss);
                 self.last = Some(*loss);
             }
-            Event::Warning(text) | Event::Refused(text) => log::warn!("{text}"),
+            Event::Warning(text) | Event::Refused { reason: text, .. } => log::warn!("{text}"),
             Event::Finished { step, .. } => {
                 if let Some(bar) = self.progress.take() {
                     bar.finish_and_clear();

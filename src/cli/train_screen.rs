@@ -56,7 +56,7 @@ impl<'a> TrainScreen<'a> {
                 }
             }
             Event::Saved(path) | Event::Preview(path) => log::info!("wrote {}", path.display()),
-            Event::Warning(text) | Event::Refused(text) => log::warn!("{text}"),
+            Event::Warning(text) | Event::Refused { reason: text, .. } => log::warn!("{text}"),
             Event::Finished { step, waited } => {
                 if let Some(bar) = self.progress.take() {
                     bar.finish_and_clear();
@@ -139,7 +139,9 @@ pub fn report_json(event: &Event) -> anyhow::Result<()> {
         Event::HeldOut { step, loss } => json_line(&json!({"event": "held_out", "step": step, "held_out_loss": loss})),
         Event::Saved(path) => json_line(&json!({"event": "saved", "path": path})),
         Event::Preview(path) => json_line(&json!({"event": "preview", "path": path})),
-        Event::Warning(text) | Event::Refused(text) => json_line(&json!({"event": "warning", "text": text})),
+        Event::Warning(text) | Event::Refused { reason: text, .. } => {
+            json_line(&json!({"event": "warning", "text": text}))
+        }
         Event::Finished { step, waited } => {
             json_line(&json!({"event": "finished", "step": step, "waited_share": waited}))
         }

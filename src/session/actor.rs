@@ -10,12 +10,13 @@ use async_channel::Sender;
 
 use super::explore::Exploring;
 use super::job::{Job, JobError};
-use super::message::{Command, Event};
+use super::message::{Command, Event, Request, WeightsFrom};
 use super::outbox::{Inbox, Outbox};
 use super::training::{Progress, Training};
 use crate::gpu::Gpu;
 use crate::gpu::Pace;
 use crate::platform;
+use crate::train::TrainError;
 
 /// A running session: a thread of its own, or in a page a task on its event loop.
 ///
@@ -219,9 +220,16 @@ impl Actor {
         let trainer = self.training.as_ref().map(Training::trainer);
         if let Some(exploring) = &mut self.exploring
             && let Err(error) = exploring.run_began(trainer, &self.outbox).await
-            && self.lost().is_none()
         {
-            self.outbox.send(Event::Refused(error.to_string()));
+            let from = if trainer.is_some() { WeightsFrom::Training } else { WeightsFrom::Shipped };
+            self.refuse(Request::Weights(from), &error);
+        }
+    }
+
+    /// Tells why what was asked for cannot be had; where the device is gone that alone is told.
+    fn refuse(&self, request: Request, error: &TrainError) {
+        if self.lost().is_none() {
+            self.outbox.send(Event::Refused { request, reason: error.to_string() });
         }
     }
 
@@ -264,17 +272,17 @@ impl Actor {
         let Some(exploring) = &mut self.exploring else { return };
         let mut results = Vec::new();
         if exploring.is_stale() {
-            results.push(exploring.show(&self.outbox).await);
+            results.push((Request::Shown, exploring.show(&self.outbox).await));
         }
         if exploring.wants_look() {
-            results.push(exploring.look(&self.outbox).await);
+            results.push((Request::Look, exploring.look(&self.outbox).await));
         }
         if exploring.wants_costs() {
-            results.push(exploring.profile(&self.outbox).await);
+            results.push((Request::Costs, exploring.profile(&self.outbox).await));
         }
-        for error in results.into_iter().filter_map(Result::err) {
-            if self.lost().is_none() {
-                self.outbox.send(Event::Refused(error.to_string()));
+        for (request, result) in results {
+            if let Err(error) = result {
+                self.refuse(request, &error);
             }
         }
     }
@@ -284,16 +292,16 @@ impl Actor {
             Command::Weights(from) => {
                 let trainer = self.training.as_ref().map(Training::trainer);
                 if let Some(exploring) = &mut self.exploring
-                    && let Err(error) = exploring.set_weights(from, trainer, &self.outbox).await
+                    && let Err(error) = exploring.set_weights(from.clone(), trainer, &self.outbox).await
                 {
-                    self.outbox.send(Event::Refused(error.to_string()));
+                    self.refuse(Request::Weights(from), &error);
                 }
             }
             Command::Picture(picture) => {
                 if let Some(exploring) = &mut self.exploring
                     && let Err(error) = exploring.set_picture(*picture).await
                 {
-                    self.outbox.send(Event::Refused(error.to_string()));
+                    self.refuse(Request::Picture, &error);
                 }
             }
             Command::Hide(hidden) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::message::{Event, Model, Shown, WeightsFrom};
+use super::message::{Event, Model, Request, Shown, WeightsFrom};
 use super::outbox::Outbox;
 use crate::data::Picture;
 use crate::gpu::{BufferSlice, Gpu, OwnedTexture};
@@ -146,7 +146,8 @@ impl Exploring {
                 outbox.send(Event::Profiled(Box::new(explorer.profile().await?)));
             }
             _ => {
-                outbox.send(Event::Refused("there is no picture yet whose reconstruction could be measured".to_owned()))
+                let reason = "there is no picture yet whose reconstruction could be measured".to_owned();
+                outbox.send(Event::Refused { request: Request::Costs, reason });
             }
         }
         Ok(())
@@ -190,7 +191,7 @@ impl Exploring {
     /// Goes on looking at the model of a run that is over, under a name that says so.
     pub fn run_ended(&mut self, outbox: &Outbox) {
         if let Some(explorer) = self.explorer.as_ref().filter(|_| self.from == WeightsFrom::Training) {
-            outbox.send(described(explorer, "the model of the last run".to_owned()));
+            outbox.send(described(explorer, "the model of the last run".to_owned(), WeightsFrom::Training));
             // Whoever looks inside forgets what was seen with the name.
             self.asked = true;
         }
@@ -217,8 +218,8 @@ impl Exploring {
             WeightsFrom::Bytes(name, bytes) => (name.clone(), load(Opened::from_bytes(name, bytes.clone())?).await?),
             WeightsFrom::Training => {
                 let Some(trainer) = trainer else {
-                    let text = "no model is in training: start a run under Train, then choose it again";
-                    outbox.send(Event::Refused(text.to_owned()));
+                    let reason = "no model is in training: start a run under Train, then choose it again".to_owned();
+                    outbox.send(Event::Refused { request: Request::Weights(from), reason });
                     return Ok(());
                 };
                 let (config, store) = (trainer.recipe().model.clone(), trainer.store().clone());
@@ -228,7 +229,7 @@ impl Exploring {
         if let Some(picture) = &self.picture {
             explorer.set_picture(picture.clone()).await?;
         }
-        outbox.send(described(&explorer, name));
+        outbox.send(described(&explorer, name, from.clone()));
         // A mask painted on another grid means nothing on this one.
         if matches!(self.hidden, Hidden::Keep(_)) {
             self.hidden = Hidden::Ratio { strategy: None, ratio: 0.75, seed: 0 };
@@ -272,7 +273,7 @@ impl Exploring {
 }
 
 /// Tells which model is looked at.
-fn described(explorer: &Explorer, name: String) -> Event {
+fn described(explorer: &Explorer, name: String, from: WeightsFrom) -> Event {
     let parameters = explorer.store().specs().iter().map(|spec| spec.len() as u64).sum();
-    Event::Model(Box::new(Model { name, config: explorer.config().clone(), parameters }))
+    Event::Model(Box::new(Model { name, from, config: explorer.config().clone(), parameters }))
 }

@@ -22,6 +22,21 @@ pub enum WeightsFrom {
     Bytes(String, Arc<Vec<u8>>),
 }
 
+/// What of exploring was asked for and cannot be done, see [`Event::Refused`].
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Other weights.
+    Weights(WeightsFrom),
+    /// Another picture.
+    Picture,
+    /// The picture, rebuilt.
+    Shown,
+    /// A look inside the model.
+    Look,
+    /// What a reconstruction costs.
+    Costs,
+}
+
 /// What a face asks of a running session.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -96,6 +111,8 @@ pub struct Started {
 pub struct Model {
     /// Where it came from, for people.
     pub name: String,
+    /// Where its weights came from.
+    pub from: WeightsFrom,
     /// Its shape.
     pub config: MaeConfig,
     /// Numbers in it.
@@ -126,7 +143,12 @@ pub enum Event {
     /// What a reconstruction costs.
     Profiled(Box<Profile>),
     /// What was asked of exploring cannot be done.
-    Refused(String),
+    Refused {
+        /// What was asked for.
+        request: Request,
+        /// Why not.
+        reason: String,
+    },
     /// The device that a session of one job opened is there, and compiling its kernels begins.
     Opened(Arc<Compiling>),
     /// Ready to train.

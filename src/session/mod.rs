@@ -11,4 +11,4 @@ mod training;
 pub use actor::Session;
 pub use job::{Job, JobError, Prepared, start_trainer};
 pub use keeping::most_copied;
-pub use message::{Command, Event, Model, Shown, Started, WeightsFrom};
+pub use message::{Command, Event, Model, Request, Shown, Started, WeightsFrom};

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use egui_kittest::Harness;
 use unmask::app::App;
+use unmask::session::{Command, Event, Request, Session, WeightsFrom};
 use unmask::weights::{Storage, shipped, tensor_bytes};
 
-use super::{Dropped, PATIENCE, drop_file, open, wait};
+use super::{Dropped, PATIENCE, common, drop_file, open, wait};
 
 pub fn drop_path(harness: &mut Harness<'static, App>, path: &Path) {
     harness.input_mut().dropped_files.push(Arc::new(Dropped(path.to_owned(), Vec::new())));
@@ -48,4 +49,23 @@ fn what_was_assumed_of_weights_is_told() {
     }
     let notices = harness.state().unread();
     assert!(notices[0].contains("plain.safetensors") && notices[0].contains("norm_pix_loss = false"), "{notices:?}");
+}
+
+#[test]
+fn a_refusal_says_of_what_and_a_model_where_it_is_from() {
+    let session = Session::open(common::gpu(), Arc::new(|| ())).expect("a thread");
+    let missing = WeightsFrom::Path("no-such.safetensors".into());
+    session.send(Command::Weights(missing));
+    session.send(Command::Profile);
+    session.send(Command::Weights(WeightsFrom::Shipped));
+    let (mut refused, mut model) = (Vec::new(), None);
+    while refused.len() < 2 || model.is_none() {
+        match session.wait() {
+            Some(Event::Refused { request, .. }) => refused.push(request),
+            Some(Event::Model(came)) => model = Some(came.from),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(matches!(refused[..], [Request::Weights(WeightsFrom::Path(_)), Request::Costs]), "{refused:?}");
+    assert!(matches!(model, Some(WeightsFrom::Shipped)), "{model:?}");
 }
