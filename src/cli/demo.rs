@@ -65,7 +65,7 @@ pub fn run(common: &Common, args: &DemoArgs) -> anyhow::Result<()> {
 }
 
 /// What ends a demo.
-const ENDING: [Command; 2] = [Command::Measure, Command::Stop];
+const ENDING: [Command; 3] = [Command::Save, Command::Measure, Command::Stop];
 
 /// A demo as it goes on.
 struct Demo<'a> {

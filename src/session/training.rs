@@ -387,6 +387,10 @@ impl Training {
                 }
                 self.note_written(written, outbox);
             }
+            if self.saved_at == Some(step) && state_bytes(&self.trainer) <= SAVED_TWICE {
+                // Once more when it is saved next, with the loss.
+                self.saved_at = None;
+            }
             outbox.send(Event::HeldOut { step, loss: result.loss });
             self.judge(step, result.loss);
             let patience = self.trainer.recipe().train.early_stop;
@@ -455,10 +459,6 @@ impl Training {
         }
         if over || self.measured_at != Some(step) {
             self.measure(over, pace, outbox).await?;
-            if self.saved_at == Some(step) && state_bytes(&self.trainer) <= SAVED_TWICE {
-                // Once more, with the loss.
-                self.saved_at = None;
-            }
         }
         self.probe(outbox).await?;
         if self.snapshot_every.is_some() {

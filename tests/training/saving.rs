@@ -32,6 +32,24 @@ fn a_save_that_fails_is_told_and_the_run_goes_on() {
     until(&session, |event| matches!(event, Event::Finished { .. }));
 }
 
+/// As a demo is ended: what is learnt is safe before the time is spent to measure it.
+#[test]
+fn what_is_saved_before_it_is_measured_has_its_loss_in_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let session = paused(nano(), &out, 2);
+    for command in [Command::Save, Command::Measure, Command::Stop] {
+        session.send(command);
+    }
+    let events = until(&session, |event| matches!(event, Event::Finished { .. }));
+    let at = |is: fn(&Event) -> bool| events.iter().position(is).expect("told");
+    assert!(at(|event| matches!(event, Event::Saved(_))) < at(|event| matches!(event, Event::HeldOut { .. })));
+    drop(session);
+    let (_, checkpoint) = RunFolder::newest(&out).expect("a run").expect("saved");
+    assert_eq!(checkpoint.step, 2);
+    assert!(checkpoint.held_out_loss.is_some());
+}
+
 #[test]
 fn losses_at_another_mask_ratio_begin_anew() {
     let folder = tempfile::tempdir().expect("a folder");
