@@ -20,6 +20,7 @@ const SETTLED: f64 = 0.5;
 /// The app with the address of the page that it runs in.
 struct Tab {
     app: App,
+    place: Rc<Place>,
     /// What is set, and since when.
     link: String,
     since: f64,
@@ -55,6 +56,7 @@ impl Tab {
 
 impl eframe::App for Tab {
     fn logic(&mut self, ctx: &egui::Context, frame: &mut eframe::Frame) {
+        self.place.waiting.take().into_iter().for_each(|input| input(&self.app));
         self.app.logic(ctx, frame);
         self.keep_address(ctx);
     }
@@ -90,10 +92,16 @@ pub struct Page {
     place: Rc<Place>,
 }
 
+/// Something that a script puts into the app.
+type Input = Box<dyn FnOnce(&App)>;
+
 /// Where the app runs: each device has a runner of its own.
 struct Place {
     canvas: web_sys::HtmlCanvasElement,
-    runner: RefCell<eframe::WebRunner>,
+    /// None while a device that was lost comes back.
+    runner: RefCell<Option<eframe::WebRunner>>,
+    /// What came in while no app could take it up: the next frame does.
+    waiting: RefCell<Vec<Input>>,
     failed: js_sys::Function,
 }
 
@@ -112,7 +120,7 @@ async fn run(place: Rc<Place>, gpu: Arc<Gpu>, begin: Begin) -> Result<(), JsValu
         ..eframe::WebOptions::default()
     };
     let runner = eframe::WebRunner::new();
-    place.runner.replace(runner.clone());
+    place.runner.replace(Some(runner.clone()));
     let (canvas, failed) = (place.canvas.clone(), place.failed.clone());
     let create: eframe::AppCreator<'static> = Box::new(move |cc| {
         let mut app = App::new(gpu.clone(), cc)?;
@@ -120,14 +128,18 @@ async fn run(place: Rc<Place>, gpu: Arc<Gpu>, begin: Begin) -> Result<(), JsValu
             Begin::Afresh(query) => app.apply_link(&query),
             Begin::Again(recovery) => app.recover(*recovery),
         }
+        let next = place.clone();
         app.on_lost(Box::new(move |recovery| {
+            // What comes in from now on is for the app on the next device.
+            let lost = next.runner.take();
             wasm_bindgen_futures::spawn_local(async move {
                 // An app cannot be taken down from within.
                 platform::pause().await;
-                let lost = place.runner.borrow().clone();
-                lost.destroy();
+                if let Some(lost) = lost {
+                    lost.destroy();
+                }
                 let again = match gpu.reopen().await {
-                    Ok(gpu) => run(place, gpu, Begin::Again(Box::new(recovery))).await,
+                    Ok(gpu) => run(next, gpu, Begin::Again(Box::new(recovery))).await,
                     Err(error) => Err(JsError::new(&error.to_string()).into()),
                 };
                 if let Err(error) = again {
@@ -136,7 +148,7 @@ async fn run(place: Rc<Place>, gpu: Arc<Gpu>, begin: Begin) -> Result<(), JsValu
                 }
             });
         }));
-        Ok(Box::new(Tab { app, link: String::new(), since: 0.0, written: None }))
+        Ok(Box::new(Tab { app, place, link: String::new(), since: 0.0, written: None }))
     });
     runner.start(canvas, options, create).await
 }
@@ -149,24 +161,31 @@ impl Page {
     pub async fn start(canvas: web_sys::HtmlCanvasElement, failed: js_sys::Function) -> Result<Page, JsValue> {
         let gpu = Gpu::open(&GpuOptions::default()).await.map_err(|error| JsError::new(&error.to_string()))?;
         let query = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
-        let place = Rc::new(Place { canvas, runner: RefCell::new(eframe::WebRunner::new()), failed });
+        let (runner, waiting) = (RefCell::default(), RefCell::default());
+        let place = Rc::new(Place { canvas, runner, waiting, failed });
         run(place.clone(), gpu, Begin::Afresh(query)).await?;
         Ok(Page { place })
     }
 
     fn with_tab<T>(&self, act: impl FnOnce(&Tab) -> T) -> Option<T> {
-        let runner = self.place.runner.borrow().clone();
+        let runner = self.place.runner.borrow().clone()?;
         runner.app_mut::<Tab>().map(|tab| act(&tab))
     }
 
-    /// What the app shows, as JSON; none after a panic or while the app draws.
+    /// Puts something into the app, or keeps it until there is one again.
+    fn put(&self, input: impl FnOnce(&App) + 'static) {
+        self.place.waiting.borrow_mut().push(Box::new(input));
+        self.with_tab(|tab| tab.place.waiting.take().into_iter().for_each(|input| input(&tab.app)));
+    }
+
+    /// What the app shows, as JSON; none after a panic, while the app draws or while its device comes back.
     pub fn state(&self) -> Option<String> {
         self.with_tab(|tab| serde_json::to_string(&tab.app.view()).ok()).flatten()
     }
 
     /// Takes in a file, as if it had been dropped onto the page.
     pub fn feed(&self, name: String, bytes: Vec<u8>) {
-        self.with_tab(|tab| tab.app.put_files(vec![Incoming { name, content: Ok(Content::Bytes(bytes)) }]));
+        self.put(move |app| app.put_files(vec![Incoming { name, content: Ok(Content::Bytes(bytes)) }]));
     }
 
     /// Takes in the files of folders to train on: their paths and for each its bytes, or a text that says why it cannot
@@ -177,21 +196,22 @@ impl Page {
             None => Err(content.as_string().unwrap_or_else(|| "it cannot be read".to_owned())),
         };
         let files = paths.into_iter().zip(&contents).map(|(name, content)| Incoming { name, content: read(content) });
-        self.with_tab(|tab| tab.app.put_folder(files.collect()));
+        let files: Vec<Incoming> = files.collect();
+        self.put(move |app| app.put_folder(files));
     }
 
     /// Takes up the run that the browser kept, unless another is there already.
     #[wasm_bindgen(js_name = takeKept)]
     pub fn take_kept(&self, run: Vec<u8>) {
-        self.with_tab(|tab| tab.app.put_kept(run));
+        self.put(move |app| app.put_kept(run));
     }
 
     /// Shows a notice of something that went wrong.
     pub fn notice(&self, text: String) {
-        self.with_tab(|tab| tab.app.put_error(text));
+        self.put(move |app| app.put_error(text));
     }
 
-    /// Takes in a frame of the camera, RGBA.
+    /// Takes in a frame of the camera, RGBA; one that comes while there is no app is left out.
     pub fn frame(&self, width: u32, height: u32, pixels: Vec<u8>) -> Result<(), JsError> {
         check_pixels(width, height, &pixels)?;
         self.with_tab(|tab| tab.app.put_frame(Picture { name: "camera".to_owned(), width, height, pixels }));
@@ -201,7 +221,7 @@ impl Page {
     /// Takes note that the camera is off, and why where nobody asked for it.
     #[wasm_bindgen(js_name = cameraOff)]
     pub fn camera_off(&self, reason: Option<String>) {
-        self.with_tab(|tab| tab.app.camera_off(reason));
+        self.put(move |app| app.camera_off(reason));
     }
 
     /// Gives the GPU device up, as a driver reset would.
