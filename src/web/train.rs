@@ -86,10 +86,17 @@ pub async fn train(
         let due = trainer.is_full() || trainer.step() == options.steps || platform::now_seconds() - told >= TELL_EVERY;
         if whole && due {
             told = platform::now_seconds();
-            for metrics in trainer.collect().await.map_err(JsError::from)? {
-                let (step, steps) = (metrics.step as f64, options.steps as f64);
-                let answer = progress.call3(&JsValue::NULL, &step.into(), &steps.into(), &metrics.loss.into())?;
-                stopped |= answer.as_bool() == Some(false);
+            // A step that went wrong is told after those before it.
+            loop {
+                let collected = trainer.collect().await.map_err(JsError::from)?;
+                if collected.is_empty() {
+                    break;
+                }
+                for metrics in collected {
+                    let (step, steps) = (metrics.step as f64, options.steps as f64);
+                    let answer = progress.call3(&JsValue::NULL, &step.into(), &steps.into(), &metrics.loss.into())?;
+                    stopped |= answer.as_bool() == Some(false);
+                }
             }
         }
         platform::pause().await;
