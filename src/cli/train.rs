@@ -137,7 +137,7 @@ pub fn watch(session: Session, mut see: impl FnMut(&Session, &Event)) -> anyhow:
             Event::Failed(error) => Err(error.into()),
             _ => continue,
         };
-        session.join();
+        session.join()?;
         return ended;
     }
     bail!("internal error: the session ended without a result")

@@ -23,7 +23,8 @@ use crate::train::TrainError;
 /// A session of one job ([`Session::start`]) reports [`Event::Opened`] and [`Event::Started`], then steps, measurements
 /// and files, and last of all [`Event::Finished`], [`Event::Cancelled`], [`Event::Failed`] or [`Event::Lost`]; then
 /// [`Session::wait`] gives `None`. One that is shared ([`Session::open`]) goes on after a run, until it is told to close or
-/// its device is lost. Commands may be sent at any time, and are taken up in order.
+/// its device is lost. Commands may be sent at any time, and are taken up in order. Who drops it closes it: what is in
+/// training is saved, beside whoever goes on; [`Session::join`] waits for that.
 #[derive(Debug)]
 pub struct Session {
     commands: Sender<Command>,
@@ -100,13 +101,31 @@ impl Session {
 
     /// Waits until a session of one job is gone, and with it the device: a program that exits before may crash in a
     /// driver that is being unloaded.
-    pub fn join(&self) {
-        while self.wait().is_some() {}
+    ///
+    /// # Errors
+    /// What made the run fail, or [`JobError::Lost`], where no [`Session::wait`] has told it already.
+    pub fn join(&self) -> Result<(), JobError> {
+        let mut ended = Ok(());
+        while let Some(event) = self.wait() {
+            match event {
+                Event::Failed(error) => ended = Err(error),
+                Event::Lost(reason) => ended = Err(JobError::Lost(reason)),
+                _ => {}
+            }
+        }
+        ended
     }
 
     /// The next event if there is one already.
     pub fn poll(&self) -> Option<Event> {
         self.events.poll()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // One that has ended is closed already.
+        self.send(Command::Close);
     }
 }
 
@@ -151,10 +170,6 @@ impl Actor {
         loop {
             while let Some(command) = self.early.pop_front().or_else(|| self.commands.try_recv().ok()) {
                 self.obey(command).await;
-            }
-            if self.commands.is_closed() && !alone && !self.closing {
-                // Nobody can stop the run any more.
-                self.obey(Command::Close).await;
             }
             self.obey_deferred().await;
             self.show().await;

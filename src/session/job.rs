@@ -21,6 +21,9 @@ pub enum JobError {
     /// The session's thread could not be started.
     #[error("the session's thread could not be started: {0}")]
     Thread(std::io::Error),
+    /// The device went away.
+    #[error("the GPU device was lost: {0}")]
+    Lost(String),
 }
 
 impl From<GpuError> for JobError {

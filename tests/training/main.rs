@@ -224,6 +224,33 @@ fn commands_behind_a_run_are_for_that_run() {
 }
 
 #[test]
+fn a_session_that_is_dropped_saves_and_ends_and_one_that_is_joined_tells_how() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let mut recipe = nano();
+    recipe.train.steps = 1_000_000;
+    let session = Session::start(job(recipe.clone(), Some(&out))).expect("a thread");
+    until(&session, |event| matches!(event, Event::Step(_)));
+    // Whoever could still send commands sends none.
+    let _commands = session.commands();
+    drop(session);
+    // It gives the folder back when it has ended.
+    let start = std::time::Instant::now();
+    let checkpoint = loop {
+        match RunFolder::resume(&out) {
+            Ok((_, _, checkpoint)) => break checkpoint,
+            Err(error) => assert!(start.elapsed().as_secs() < 600, "{error}"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert!(checkpoint.is_some(), "saved");
+
+    recipe.train.data = vec![folder.path().join("nowhere").display().to_string()];
+    let error = Session::start(job(recipe, None)).expect("a thread").join().expect_err("failed").to_string();
+    assert!(error.contains("nowhere"), "{error}");
+}
+
+#[test]
 fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("run");
