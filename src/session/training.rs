@@ -1,10 +1,14 @@
 //! The part of a session that trains: steps, reports, measurements, checkpoints.
 
+mod copies;
+mod judged;
 mod remarks;
 mod saving;
 
 use std::sync::Arc;
 
+use self::copies::Copies;
+use self::judged::Judged;
 use self::remarks::Unreadable;
 use super::job::{Job, JobError, Prepared, start_trainer};
 use super::keeping::{not_kept, offers_weights};
@@ -22,8 +26,6 @@ const REPORT_EVERY: f64 = 0.25;
 const PROBE_EVERY: f64 = 1.0;
 /// Most of the time that probes may take.
 const PROBE_SHARE: f64 = 0.1;
-/// Most of the time that snapshots may take.
-const SNAPSHOT_SHARE: f64 = 0.05;
 /// Largest state that is saved again for the loss that was measured after it was saved, bytes.
 const SAVED_TWICE: u64 = 1 << 30;
 /// Longest time without a checkpoint, seconds, however many steps there are from one to the next.
@@ -61,20 +63,13 @@ pub struct Training {
     unreadable: Unreadable,
     started_at: f64,
     last_report: f64,
-    last_held_out: Option<f64>,
-    measured_at: Option<u64>,
-    /// Smallest loss of the measurements that the recipe asks for, and how many of them there were since.
-    best_held_out: Option<f64>,
-    stale: u64,
+    judged: Judged,
     /// The folder's recipe is not yet what the user changed.
     recipe_changed: bool,
     saved_at: Option<u64>,
     /// When a checkpoint was last written, or paused for want of room; at first, when the run began.
     written_at: f64,
-    snapshot_every: Option<f64>,
-    snapshot_at: f64,
-    snapshot_took: f64,
-    snapshot_step: Option<u64>,
+    copies: Copies,
 }
 
 /// How a piece of work left a run.
@@ -137,17 +132,11 @@ impl Training {
             unreadable: Unreadable::default(),
             started_at: platform::now_seconds(),
             last_report: platform::now_seconds(),
-            last_held_out: None,
-            measured_at: None,
-            best_held_out: None,
-            stale: 0,
+            judged: Judged::default(),
             recipe_changed: false,
             saved_at: None,
             written_at: platform::now_seconds(),
-            snapshot_every,
-            snapshot_at: platform::now_seconds(),
-            snapshot_took: 0.0,
-            snapshot_step: None,
+            copies: Copies::new(snapshot_every),
         })
     }
 
@@ -219,11 +208,8 @@ impl Training {
             self.save_due(outbox).await?;
         }
         self.probe(outbox).await?;
-        if let Some(seconds) = self.snapshot_every {
-            let (now, due) = (platform::now_seconds(), seconds.max(self.snapshot_took / SNAPSHOT_SHARE));
-            if now - self.snapshot_at >= due {
-                self.snapshot(false, outbox).await?;
-            }
+        if self.copies.is_due() {
+            self.snapshot(false, outbox).await?;
         }
         Ok(Progress::Step)
     }
@@ -233,7 +219,7 @@ impl Training {
         match command {
             Command::Pause => {
                 self.paused = true;
-                if self.snapshot_every.is_some() {
+                if self.copies.are_made() {
                     self.snapshot(false, outbox).await?;
                 }
             }
@@ -264,7 +250,7 @@ impl Training {
                 self.try_to_save(outbox).await;
             }
             Command::Snapshot => self.snapshot(true, outbox).await?,
-            Command::SnapshotEvery(seconds) => self.snapshot_every = Some(seconds),
+            Command::SnapshotEvery(seconds) => self.copies.set_every(seconds),
             Command::Measure => {
                 self.report(outbox).await?;
                 self.measure(true, pace, outbox).await?;
@@ -291,11 +277,10 @@ impl Training {
 
     /// Takes up what the folder tells of measurements that compare with those to come.
     fn judge_before(&mut self) {
-        (self.measured_at, self.last_held_out, self.best_held_out, self.stale) = (None, None, None, 0);
+        self.judged = Judged::default();
         let before = self.folder.as_ref().map(|folder| read_metrics(folder.path())).unwrap_or_default();
         for (step, loss) in comparable(&before, self.trainer.recipe().model.mask_ratio, self.trainer.measured_set()) {
-            self.judge(step, loss);
-            (self.measured_at, self.last_held_out) = (Some(step), Some(loss));
+            self.judged.take(step, loss, &self.trainer.recipe().train);
         }
     }
 
@@ -373,9 +358,7 @@ impl Training {
     async fn measure(&mut self, preview: bool, pace: &mut Pace, outbox: &Outbox) -> Result<(), JobError> {
         let step = self.trainer.step();
         let Some(result) = self.trainer.measure(pace).await? else { return Ok(()) };
-        let before = self.measured_at.replace(step);
-        self.last_held_out = Some(result.loss);
-        if before != Some(step) {
+        if self.judged.take(step, result.loss, &self.trainer.recipe().train) {
             if let Some(folder) = &mut self.folder {
                 let (held_out_loss, mask_ratio) = (Some(result.loss), Some(self.trainer.recipe().model.mask_ratio));
                 let measured = self.trainer.measured_set();
@@ -392,9 +375,9 @@ impl Training {
                 self.saved_at = None;
             }
             outbox.send(Event::HeldOut { step, loss: result.loss });
-            self.judge(step, result.loss);
-            let patience = self.trainer.recipe().train.early_stop;
-            if patience > 0 && self.stale >= patience && !self.stopping && step < self.last {
+            let train = &self.trainer.recipe().train;
+            if self.judged.is_stale(train) && !self.stopping && step < self.last {
+                let patience = train.early_stop;
                 let text = format!("the held-out loss has not fallen for {patience} measurements: the run ends here");
                 outbox.send(Event::Warning(text));
                 self.stopping = true;
@@ -408,21 +391,6 @@ impl Training {
         // Measuring is no training time.
         self.last_report = platform::now_seconds();
         Ok(())
-    }
-
-    /// Counts how many measurements there were since the best, of those that come by the clock of steps: others, such
-    /// as at a stop, would make a run that was stopped and resumed end earlier than one that was not.
-    fn judge(&mut self, step: u64, loss: f64) {
-        let train = &self.trainer.recipe().train;
-        if !is_due(train.eval_every, step) && !is_due(train.preview_every, step) {
-            return;
-        }
-        if self.best_held_out.is_none_or(|best| loss < best) {
-            self.best_held_out = Some(loss);
-            self.stale = 0;
-        } else {
-            self.stale += 1;
-        }
     }
 
     /// Rebuilds the probes for whoever watches, as often as it does not hold up training.
@@ -457,11 +425,11 @@ impl Training {
         if self.stopping && !self.save_due(outbox).await? {
             return Ok(Progress::Paused);
         }
-        if over || self.measured_at != Some(step) {
+        if over || self.judged.at(step).is_none() {
             self.measure(over, pace, outbox).await?;
         }
         self.probe(outbox).await?;
-        if self.snapshot_every.is_some() {
+        if self.copies.are_made() {
             self.snapshot(false, outbox).await?;
         }
         if !self.save_due(outbox).await? {

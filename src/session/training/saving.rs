@@ -53,7 +53,7 @@ impl Training {
                 outbox.send(Event::Warning(format!("nothing was saved: {error}. {text}")));
                 (self.paused, self.unsaved) = (true, true);
                 self.written_at = platform::now_seconds();
-                if self.snapshot_every.is_some() {
+                if self.copies.are_made() {
                     self.snapshot(false, outbox).await?;
                 }
                 outbox.send(Event::Unsaved);
@@ -79,7 +79,7 @@ impl Training {
 
     fn write(&mut self, mut checkpoint: Checkpoint, outbox: &Outbox) -> Result<(), JobError> {
         let Some(folder) = &mut self.folder else { return Ok(()) };
-        checkpoint.held_out_loss = self.last_held_out.filter(|_| self.measured_at == Some(checkpoint.step));
+        checkpoint.held_out_loss = self.judged.at(checkpoint.step);
         let path = folder.save(&checkpoint)?;
         self.saved_at = Some(checkpoint.step);
         self.written_at = platform::now_seconds();
@@ -94,9 +94,9 @@ impl Training {
             // Worse than what happened first.
             Err(worse) => return worse,
         };
-        let copied = match self.snapshot_every {
-            Some(_) => self.snapshot(false, outbox).await,
-            None => Ok(()),
+        let copied = match self.copies.are_made() {
+            true => self.snapshot(false, outbox).await,
+            false => Ok(()),
         };
         let step = self.trainer.step();
         outbox.send(Event::Warning(match copied {
@@ -114,7 +114,7 @@ impl Training {
             let saved = match self.trainer.checkpoint().await {
                 Ok(checkpoint) if !checkpoint.is_finite() => Ok(()),
                 Ok(checkpoint) if self.folder.is_some() => self.write(checkpoint, outbox),
-                Ok(checkpoint) if self.snapshot_every.is_some() => {
+                Ok(checkpoint) if self.copies.are_made() => {
                     self.hand_out(checkpoint, outbox);
                     return format!("the run was saved at step {step}, finite throughout, and can be continued");
                 }
@@ -139,21 +139,20 @@ impl Training {
     pub(super) async fn snapshot(&mut self, asked: bool, outbox: &Outbox) -> Result<(), JobError> {
         let step = self.trainer.step();
         let copied = state_bytes(&self.trainer) <= most_copied(self.folder.is_some());
-        if !asked && (!copied || self.snapshot_step == Some(step)) {
+        if !asked && (!copied || self.copies.is_of(step)) {
             return Ok(());
         }
         self.report(outbox).await?;
         let start = platform::now_seconds();
         let checkpoint = self.trainer.checkpoint().await?;
-        self.snapshot_at = platform::now_seconds();
-        self.snapshot_took = self.snapshot_at - start;
+        self.copies.made(start);
         self.hand_out(checkpoint, outbox);
         Ok(())
     }
 
     /// Hands out a copy of the state, and has the browser keep it where it does.
     fn hand_out(&mut self, checkpoint: Checkpoint, outbox: &Outbox) {
-        self.snapshot_step = Some(checkpoint.step);
+        self.copies.handed_out(checkpoint.step);
         let kept = platform::KEEPS && self.folder.is_none();
         if kept && state_bytes(&self.trainer) <= most_copied(self.folder.is_some()) {
             match checkpoint.to_bytes() {
