@@ -85,7 +85,20 @@ impl History {
             curve.cut(|point| point[0] > step as f64);
         }
         self.probes.cut(|probe| probe.0 > step);
-        self.last.step = self.last.step.min(step);
+        if self.last.step > step {
+            self.stand_at(step);
+        }
+    }
+
+    /// Has what is known of the newest step, and the mean of the past, be those of what is left of the curves.
+    fn stand_at(&mut self, step: u64) {
+        let newest = |curve: &Thinned<[f64; 2]>| curve.last().map(|point| point[1]);
+        let (loss, lr, grad_norm) = (newest(&self.loss), newest(&self.lr), newest(&self.norm));
+        self.last = MetricsLine { step, loss, lr, grad_norm, ..MetricsLine::default() };
+        // As many steps as there are from the first that was reported, each with its weight.
+        let steps = self.loss.first().map_or(0.0, |first| step as f64 + 1.0 - first[0]);
+        self.weight = (1.0 - SMOOTHING.powf(steps)) / (1.0 - SMOOTHING);
+        self.sum = newest(&self.smooth).unwrap_or(0.0) * self.weight;
     }
 
     /// Forgets all textures, which lie on a device that is gone.
@@ -108,6 +121,21 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_goes_back_goes_on_as_if_the_later_steps_had_never_been() {
+        let line = |step: u64| MetricsLine { step, loss: Some(1.0 / step as f64), ..MetricsLine::default() };
+        let mut history = History::of((1..=20).map(line));
+        history.push(MetricsLine { step: 21, loss: Some(1e6), ..MetricsLine::default() });
+        history.rewind(20);
+        assert_eq!(history.last, line(20));
+        history.push(line(21));
+        let straight = History::of((1..=21).map(line));
+        for (went_back, straight) in history.smooth.iter().zip(straight.smooth.iter()) {
+            assert!(went_back[0] == straight[0] && (went_back[1] - straight[1]).abs() < 1e-12, "{went_back:?}");
+        }
+        assert_eq!((history.last, history.smooth.len()), (straight.last, 21));
+    }
 
     #[test]
     fn long_runs_keep_their_shape_in_bounded_memory() {

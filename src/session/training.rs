@@ -61,7 +61,9 @@ pub struct Training {
     /// The folder took no line of metrics, or no settings, the last time: that is told once.
     unlogged: bool,
     unreadable: Unreadable,
+    /// When it began, later by all the time that it was paused; and since when it is.
     started_at: f64,
+    paused_at: Option<f64>,
     last_report: f64,
     judged: Judged,
     /// The folder's recipe is not yet what the user changed.
@@ -131,6 +133,7 @@ impl Training {
             unlogged: false,
             unreadable: Unreadable::default(),
             started_at: platform::now_seconds(),
+            paused_at: None,
             last_report: platform::now_seconds(),
             judged: Judged::default(),
             recipe_changed: false,
@@ -174,8 +177,10 @@ impl Training {
             if self.unsaved || (self.paused && self.steps_allowed == 0) {
                 self.awake = None;
                 self.report(outbox).await?;
+                self.paused_at.get_or_insert_with(platform::now_seconds);
                 return Ok(Progress::Paused);
             }
+            self.pause_ended();
             self.awake.get_or_insert_with(|| Awake::keep("A model is learning"));
             self.steps_allowed = self.steps_allowed.saturating_sub(1);
         }
@@ -214,17 +219,25 @@ impl Training {
         Ok(Progress::Step)
     }
 
+    /// Time spent paused is none of the run's.
+    fn pause_ended(&mut self) {
+        if let Some(since) = self.paused_at.take() {
+            self.started_at += platform::now_seconds() - since;
+        }
+    }
+
     /// Takes up a command, between steps; other commands than those of training are none of its business.
     pub async fn obey(&mut self, command: Command, pace: &mut Pace, outbox: &Outbox) -> Result<(), JobError> {
         match command {
             Command::Pause => {
-                self.paused = true;
+                // Steps that were asked for one by one are those of this pause alone.
+                (self.paused, self.steps_allowed) = (true, 0);
                 if self.copies.are_made() {
                     self.snapshot(false, outbox).await?;
                 }
             }
             Command::Resume => {
-                self.paused = false;
+                (self.paused, self.steps_allowed) = (false, 0);
                 // A run at its end tries again by itself; one that goes on does so however that ends.
                 if std::mem::take(&mut self.unsaved) && !self.stopping && self.trainer.step() < self.last {
                     self.try_to_save(outbox).await;
@@ -438,6 +451,7 @@ impl Training {
         if platform::KEEPS && self.folder.is_none() && offers_weights(state_bytes(&self.trainer)) {
             outbox.send(Event::Weights(Arc::new(self.trainer.weights().await?)));
         }
+        self.pause_ended();
         let time = (platform::now_seconds() - self.started_at).max(1e-9);
         let waited = self.trainer.feed().waited() / time;
         // Whoever hears of the end may go on with the folder at once.

@@ -147,7 +147,10 @@ fn commands_pause_step_change_and_stop() {
     let mut recipe = nano();
     recipe.train.steps = 100_000;
     let session = Session::start(job(recipe, Some(&folder.path().join("run")))).expect("a thread");
-    session.send(Command::Pause);
+    // Steps of a pause that is over, which the next does not make.
+    for command in [Command::Pause, Command::Step, Command::Step, Command::Step, Command::Resume, Command::Pause] {
+        session.send(command);
+    }
     session.send(Command::Step);
     session.send(Command::Step);
     session.send(Command::Measure);
