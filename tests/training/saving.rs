@@ -32,6 +32,22 @@ fn a_save_that_fails_is_told_and_the_run_goes_on() {
     until(&session, |event| matches!(event, Event::Finished { .. }));
 }
 
+#[test]
+fn a_checkpoint_that_is_not_finite_is_not_said_to_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let mut recipe = nano();
+    recipe.train.steps = 1;
+    run(job(recipe.clone(), Some(&out))).expect("a run");
+    let (file, mut checkpoint) = RunFolder::newest(&out).expect("a run").expect("saved");
+    checkpoint.weights.tensors.values_mut().for_each(|tensor| tensor.data[0] = f32::NAN);
+    checkpoint.write(&file).expect("written");
+    recipe.train.steps = 3;
+    let error = run(Job { resume: true, ..job(recipe, Some(&out)) }).expect_err("diverged").to_string();
+    assert!(error.contains("is not finite at step") && !error.contains("finite throughout"), "{error}");
+    assert!(error.contains(&format!("{}, holds numbers that are not finite", file.display())), "{error}");
+}
+
 /// As a demo is ended: what is learnt is safe before the time is spent to measure it.
 #[test]
 fn what_is_saved_before_it_is_measured_has_its_loss_in_the_end() {

@@ -106,7 +106,7 @@ impl Training {
         error.into()
     }
 
-    /// Saves the state of a run that fails where it is finite, and tells where it can be gone on from, as a half sentence.
+    /// Saves the state of a run that fails where that is finite, and tells where it can be gone on from, as a half sentence.
     pub(super) async fn rescue(&mut self, outbox: &Outbox) -> String {
         let step = self.trainer.step();
         if self.saved_at != Some(step) {
@@ -129,7 +129,10 @@ impl Training {
             return "there is no checkpoint, as the run has no folder".to_owned();
         };
         match RunFolder::newest(&out) {
-            Ok(Some((file, _))) => format!("the newest checkpoint, finite throughout, is {}", file.display()),
+            Ok(Some((file, checkpoint))) => match checkpoint.is_finite() {
+                true => format!("the newest checkpoint, finite throughout, is {}", file.display()),
+                false => format!("the newest checkpoint, {}, holds numbers that are not finite either", file.display()),
+            },
             Ok(None) => format!("there is no checkpoint in {}", out.display()),
             Err(error) => format!("there is no whole checkpoint: {error}"),
         }
