@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{App, Inbox, Phase, Tab, is_weights};
+use super::{App, Message, Phase, Tab, is_weights};
 use crate::data::{self, Picture};
 use crate::platform::{self, Content, Incoming};
 use crate::session::WeightsFrom;
@@ -17,39 +17,39 @@ impl App {
     pub(super) fn take_files(&mut self) {
         while let Ok(message) = self.inbox.try_recv() {
             match message {
-                Inbox::Given(files) => {
+                Message::Given(files) => {
                     self.settings.tab = Tab::Train;
                     self.give(files);
                 }
-                Inbox::Folder(folder) => self.settings.train.set_folders(vec![folder]),
-                Inbox::Run(folder) => self.stand_in(&folder, true),
-                Inbox::Compare(folder) => {
+                Message::Folder(folder) => self.settings.train.set_folders(vec![folder]),
+                Message::Run(folder) => self.stand_in(&folder, true),
+                Message::Compare(folder) => {
                     if let Err(error) = self.train.compare(&folder) {
                         self.notices.error(error.to_string());
                     }
                 }
-                Inbox::Kept(run) => self.take_kept(&run),
-                Inbox::Read(name, checkpoint) => {
+                Message::Kept(run) => self.take_kept(&run),
+                Message::Read(name, checkpoint) => {
                     if self.train.phase() == Phase::Idle {
                         self.take_run(&name, *checkpoint);
                     }
                 }
-                Inbox::Trouble(text) => self.notices.error(text),
-                Inbox::Saved(Ok(name)) => self.notices.note(format!("saved {name}")),
-                Inbox::Saved(Err(reason)) => self.notices.error(format!("nothing was saved: {reason}")),
-                Inbox::Frame(picture) => {
+                Message::Trouble(text) => self.notices.error(text),
+                Message::Saved(Ok(name)) => self.notices.note(format!("saved {name}")),
+                Message::Saved(Err(reason)) => self.notices.error(format!("nothing was saved: {reason}")),
+                Message::Frame(picture) => {
                     // Elsewhere nobody sees what is made of it.
                     if matches!(self.settings.tab, Tab::Explore | Tab::Inspect) {
                         self.explore.frame(picture, &self.settings.explore, &self.session);
                     }
                 }
-                Inbox::CameraOff(reason) => {
+                Message::CameraOff(reason) => {
                     self.explore.camera_off();
                     if let Some(reason) = reason {
                         self.notices.error(reason);
                     }
                 }
-                Inbox::Files(files) => {
+                Message::Files(files) => {
                     // What holds many pictures is there to be trained on.
                     let (many, files) = files.into_iter().partition(|file: &Incoming| data::is_container(&file.name));
                     if !Vec::is_empty(&many) {
@@ -137,7 +137,7 @@ impl App {
             // It may be large.
             let read = platform::spawn(move || async move {
                 // The window may be gone by now.
-                let _ = outside.send(Inbox::Read(path.display().to_string(), Box::new(Checkpoint::read(&path))));
+                let _ = outside.send(Message::Read(path.display().to_string(), Box::new(Checkpoint::read(&path))));
                 ctx.request_repaint();
             });
             if let Err(error) = read {

@@ -66,7 +66,7 @@ fn stays_there(name: &str) -> bool {
 }
 
 /// Something that came in from outside the window's own loop.
-enum Inbox {
+enum Message {
     /// Files that were chosen or dropped.
     Files(Vec<Incoming>),
     /// Files to train on.
@@ -103,8 +103,8 @@ pub struct App {
     explore: Explore,
     inspect: Inspect,
     train: Train,
-    inbox: Receiver<Inbox>,
-    outside: Sender<Inbox>,
+    inbox: Receiver<Message>,
+    outside: Sender<Message>,
     on_lost: Option<OnLost>,
     chooser: Option<Chooser>,
 }
@@ -282,14 +282,14 @@ impl App {
                 let trains = self.settings.tab == Tab::Train && data.is_empty();
                 platform::read_dropped(files, is_weights, move |files| {
                     // The window may be gone by now.
-                    let _ = outside.send(if trains { Inbox::Given(files) } else { Inbox::Files(files) });
+                    let _ = outside.send(if trains { Message::Given(files) } else { Message::Files(files) });
                     ctx.request_repaint();
                 });
             }
         }
     }
 
-    fn pick_files(&self, ctx: &egui::Context, title: &str, message: fn(Vec<Incoming>) -> Inbox) {
+    fn pick_files(&self, ctx: &egui::Context, title: &str, message: fn(Vec<Incoming>) -> Message) {
         let (outside, ctx) = (self.outside.clone(), ctx.clone());
         // Of `tar.gz`, dialogs know the last part.
         let containers = data::CONTAINERS.map(|ending| ending.rsplit('.').next().unwrap_or(ending));
@@ -304,7 +304,7 @@ impl App {
         }
     }
 
-    fn pick_folder(&self, ctx: &egui::Context, title: &str, message: fn(std::path::PathBuf) -> Inbox) {
+    fn pick_folder(&self, ctx: &egui::Context, title: &str, message: fn(std::path::PathBuf) -> Message) {
         let (outside, ctx) = (self.outside.clone(), ctx.clone());
         platform::pick_folder(title, move |folder| {
             let _ = outside.send(message(folder));
@@ -319,7 +319,7 @@ impl App {
         let name = snapshot.file_name();
         let bytes = move || snapshot.to_bytes().map_err(|error| error.to_string());
         platform::save_file(&name, bytes, move |result| {
-            let _ = outside.send(Inbox::Saved(result));
+            let _ = outside.send(Message::Saved(result));
             ctx.request_repaint();
         });
     }
@@ -387,7 +387,7 @@ impl eframe::App for App {
             Tab::Explore => {
                 let (session, textures, trained) = (&self.session, &mut self.textures, self.train.trained());
                 match self.explore.ui(ui, &mut self.settings.explore, session, textures, trained) {
-                    Some(Wish::Open) => self.pick_files(&ctx, "Pictures or weights", Inbox::Files),
+                    Some(Wish::Open) => self.pick_files(&ctx, "Pictures or weights", Message::Files),
                     Some(Wish::LastRun) => match self.train.last_run() {
                         Ok(weights) => self.explore.use_weights(weights, &self.session),
                         Err(error) => self.notices.error(error.to_string()),
@@ -400,10 +400,10 @@ impl eframe::App for App {
                 let (session, gpu) = (&self.session, &self.gpu);
                 let asked = self.train.ui(ui, &mut self.settings.train, slice, session, gpu, &mut self.textures);
                 match asked {
-                    Some(Ask::Folder) => self.pick_folder(&ctx, "Pictures to train on", Inbox::Folder),
-                    Some(Ask::Pictures) => self.pick_files(&ctx, "Pictures to train on", Inbox::Given),
-                    Some(Ask::Run) => self.pick_folder(&ctx, "The folder of a run", Inbox::Run),
-                    Some(Ask::Compare) => self.pick_folder(&ctx, "Runs to compare with", Inbox::Compare),
+                    Some(Ask::Folder) => self.pick_folder(&ctx, "Pictures to train on", Message::Folder),
+                    Some(Ask::Pictures) => self.pick_files(&ctx, "Pictures to train on", Message::Given),
+                    Some(Ask::Run) => self.pick_folder(&ctx, "The folder of a run", Message::Run),
+                    Some(Ask::Compare) => self.pick_folder(&ctx, "Runs to compare with", Message::Compare),
                     Some(Ask::Save) => self.save_run(&ctx),
                     Some(Ask::Trouble(text)) => self.notices.error(text),
                     None => {}

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{App, Inbox, Phase, Settings, Tab, link};
+use super::{App, Message, Phase, Settings, Tab, link};
 use crate::data::Picture;
 use crate::ops::MaskStrategy;
 use crate::platform::Incoming;
@@ -107,40 +107,40 @@ impl App {
 
     /// Takes in files, as if they had been dropped onto the window.
     pub fn put_files(&self, files: Vec<Incoming>) {
-        self.put(Inbox::Files(files));
+        self.put(Message::Files(files));
     }
 
     /// Takes in the files of a folder, to train on.
     pub fn put_folder(&self, files: Vec<Incoming>) {
-        self.put(Inbox::Given(files));
+        self.put(Message::Given(files));
     }
 
     /// Takes up the run that the browser kept, unless another is there already.
     pub fn put_kept(&self, run: Vec<u8>) {
-        self.put(Inbox::Kept(run));
+        self.put(Message::Kept(run));
     }
 
     /// Takes up the run in `folder`, as if it had been chosen.
     pub fn put_run(&self, folder: std::path::PathBuf) {
-        self.put(Inbox::Run(folder));
+        self.put(Message::Run(folder));
     }
 
     /// Shows a notice of something that went wrong.
     pub fn put_error(&self, text: String) {
-        self.put(Inbox::Trouble(text));
+        self.put(Message::Trouble(text));
     }
 
     /// Takes in a frame of the camera.
     pub fn put_frame(&self, picture: Picture) {
-        self.put(Inbox::Frame(picture));
+        self.put(Message::Frame(picture));
     }
 
     /// Takes note that the camera is off, and why where nobody asked for it.
     pub fn camera_off(&self, reason: Option<String>) {
-        self.put(Inbox::CameraOff(reason));
+        self.put(Message::CameraOff(reason));
     }
 
-    fn put(&self, message: Inbox) {
+    fn put(&self, message: Message) {
         // The app holds the other end itself.
         let _ = self.outside.send(message);
         self.ctx.request_repaint();

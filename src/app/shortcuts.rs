@@ -2,7 +2,7 @@
 
 use eframe::egui;
 
-use super::{App, Inbox, Tab};
+use super::{App, Message, Tab};
 
 impl App {
     /// Does what keys ask for.
@@ -29,7 +29,7 @@ impl App {
             self.lose_device();
         }
         if pressed(egui::Key::O) {
-            self.pick_files(ctx, "Pictures or weights", Inbox::Files);
+            self.pick_files(ctx, "Pictures or weights", Message::Files);
         }
         if self.settings.tab == Tab::Explore {
             self.explore.shortcuts(ctx, &mut self.settings.explore, &self.session);
