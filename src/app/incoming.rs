@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{App, Message, Phase, Tab, is_weights};
+use super::{App, History, Message, Phase, Standing, Tab, is_weights};
 use crate::data::{self, Picture};
 use crate::platform::{self, Content, Incoming};
 use crate::session::WeightsFrom;
-use crate::train::{Checkpoint, RunFolder, TrainError};
+use crate::train::{Checkpoint, NO_RUN, RunFolder, TrainError, find_runs};
 use crate::weights::{Bytes, holds_weights, open_bytes, open_weights};
 
 /// How to take up a run from elsewhere instead of the one that stands.
 const LET_GO: &str = "Close that run under Train (Save… there keeps a copy first), then open the other again";
+
+/// Longest side to which large pictures are reduced, pixels.
+const MOST_SIDE: u32 = 2048;
 
 impl App {
     pub(super) fn take_files(&mut self) {
@@ -22,12 +25,16 @@ impl App {
                     self.give(files);
                 }
                 Message::Folder(folder) => self.settings.train.set_folders(vec![folder]),
-                Message::Run(folder) => self.stand_in(&folder, true),
-                Message::Compare(folder) => {
-                    if let Err(error) = self.train.compare(&folder) {
-                        self.notices.error(error.to_string());
-                    }
+                Message::Run(folder) => self.read_run(folder, true),
+                Message::Stands(folder, asked, run) => self.stand_in(&folder, asked, *run),
+                Message::Compare(folder) => self.beside(move || {
+                    let runs = find_runs(&folder);
+                    Message::Compared(folder, runs)
+                }),
+                Message::Compared(folder, runs) if runs.is_empty() => {
+                    self.notices.error(format!("{} {NO_RUN}", folder.display()));
                 }
+                Message::Compared(_, runs) => self.train.compare(runs),
                 Message::Kept(run) => self.take_kept(&run),
                 Message::Read(name, checkpoint) => {
                     if self.train.phase() == Phase::Idle {
@@ -49,37 +56,56 @@ impl App {
                         self.notices.error(reason);
                     }
                 }
-                Message::Files(files) => {
-                    // What holds many pictures is there to be trained on.
-                    let (many, files) = files.into_iter().partition(|file: &Incoming| data::is_container(&file.name));
-                    if !Vec::is_empty(&many) {
-                        self.settings.tab = Tab::Train;
-                        self.give(many);
-                    }
-                    let (mut shown, mut pictures) = (None, 0);
-                    for Incoming { name, content } in files {
-                        match content {
-                            Ok(Content::Path(path)) => self.take_weights_at(path),
-                            Ok(Content::Bytes(bytes)) if is_weights(&name) => self.take_weights(name, bytes),
-                            Ok(Content::Bytes(bytes)) => {
-                                pictures += 1;
-                                shown = Some((name, bytes));
-                            }
-                            Err(reason) => self.notices.error(format!("{name}: {reason}")),
-                        }
-                    }
-                    if pictures > 1 {
-                        self.notices.tell(format!(
-                            "Of these {pictures} pictures the last is shown. Drop them on Train to train on all of them"
-                        ));
-                    }
-                    match shown.map(|(name, bytes)| data::decode(&name, &bytes, Some(2048))) {
-                        Some(Ok(picture)) => self.show_picture(picture),
-                        Some(Err(error)) => self.notices.error(error.to_string()),
-                        None => {}
-                    }
-                }
+                Message::Files(files) => self.open_files(files),
+                Message::Picture(number, Ok(picture)) if number == self.opened => self.show_picture(picture),
+                Message::Picture(_, Ok(_)) => {}
+                Message::Picture(_, Err(error)) => self.notices.error(error.to_string()),
             }
+        }
+    }
+
+    /// Files that were chosen or dropped: pictures and weights to explore, or what holds pictures to train on.
+    fn open_files(&mut self, files: Vec<Incoming>) {
+        // What holds many pictures is there to be trained on.
+        let (many, files) = files.into_iter().partition(|file: &Incoming| data::is_container(&file.name));
+        if !Vec::is_empty(&many) {
+            self.settings.tab = Tab::Train;
+            self.give(many);
+        }
+        let (mut shown, mut pictures) = (None, 0);
+        for Incoming { name, content } in files {
+            match content {
+                Ok(Content::Path(path)) => self.take_weights_at(path),
+                Ok(Content::Bytes(bytes)) if is_weights(&name) => self.take_weights(name, bytes),
+                Ok(Content::Bytes(bytes)) => {
+                    pictures += 1;
+                    shown = Some((name, bytes));
+                }
+                Err(reason) => self.notices.error(format!("{name}: {reason}")),
+            }
+        }
+        if pictures > 1 {
+            self.notices.tell(format!(
+                "Of these {pictures} pictures the last is shown. Drop them on Train to train on all of them"
+            ));
+        }
+        if let Some((name, bytes)) = shown {
+            self.opened += 1;
+            let number = self.opened;
+            self.beside(move || Message::Picture(number, data::decode(&name, &bytes, Some(MOST_SIDE))));
+        }
+    }
+
+    /// Does `work` that may take its time beside the window, and takes up the message that comes of it.
+    fn beside(&mut self, work: impl FnOnce() -> Message + Send + 'static) {
+        let (outside, ctx) = (self.outside.clone(), self.ctx.clone());
+        let begun = platform::spawn(move || async move {
+            // The window may be gone by now.
+            let _ = outside.send(work());
+            ctx.request_repaint();
+        });
+        if let Err(error) = begun {
+            self.notices.error(format!("no thread to read it: {error}"));
         }
     }
 
@@ -87,7 +113,7 @@ impl App {
     pub(super) fn take_data(&mut self, paths: Vec<PathBuf>) {
         let (runs, paths): (Vec<PathBuf>, Vec<PathBuf>) = paths.into_iter().partition(|path| RunFolder::is_run(path));
         for folder in runs {
-            self.stand_in(&folder, false);
+            self.read_run(folder.clone(), false);
             self.explore.use_weights(WeightsFrom::Path(folder), &self.session);
         }
         let (weights, data): (Vec<PathBuf>, Vec<PathBuf>) = paths.into_iter().partition(|path| holds_weights(path));
@@ -98,9 +124,17 @@ impl App {
         }
     }
 
-    /// Takes up the run in `folder`, which the user chose to go on with where it was `asked` for, unless that would lose
+    /// Reads the run in `folder`, whose metrics may be long.
+    fn read_run(&mut self, folder: PathBuf, asked: bool) {
+        self.beside(move || {
+            let run = Standing::read(&folder);
+            Message::Stands(folder, asked, Box::new(run))
+        });
+    }
+
+    /// Takes up the `run` in `folder`, which the user chose to go on with where it was `asked` for, unless that would lose
     /// another from sight.
-    fn stand_in(&mut self, folder: &Path, asked: bool) {
+    fn stand_in(&mut self, folder: &Path, asked: bool, run: Result<(Standing, History), TrainError>) {
         let name = folder.display().to_string();
         if self.train.phase() != Phase::Idle {
             self.notices.tell(format!("{name} holds a run: Open run… under Train takes it up once nothing trains"));
@@ -113,8 +147,12 @@ impl App {
         if RunFolder::is_run(folder) && !gives_way && self.keeps(&name, how) {
             return;
         }
-        match self.train.stand_in(folder, &mut self.settings.train) {
-            Ok(step) => self.notices.note(format!("{name} holds a run at step {step}: Train can continue it")),
+        match run {
+            Ok((standing, history)) => {
+                let step = standing.step;
+                self.notices.note(format!("{name} holds a run at step {step}: Train can continue it"));
+                self.train.stand_in(standing, history, &mut self.settings.train);
+            }
             Err(error) => self.notices.error(error.to_string()),
         }
     }
@@ -133,16 +171,8 @@ impl App {
     fn take_weights_at(&mut self, path: PathBuf) {
         let is_run = open_weights(&path).is_ok_and(|weights| Checkpoint::is_in(weights.as_ref()));
         if is_run && self.train.phase() == Phase::Idle {
-            let (outside, ctx, path) = (self.outside.clone(), self.ctx.clone(), path.clone());
-            // It may be large.
-            let read = platform::spawn(move || async move {
-                // The window may be gone by now.
-                let _ = outside.send(Message::Read(path.display().to_string(), Box::new(Checkpoint::read(&path))));
-                ctx.request_repaint();
-            });
-            if let Err(error) = read {
-                self.notices.error(format!("no thread to read it: {error}"));
-            }
+            let path = path.clone();
+            self.beside(move || Message::Read(path.display().to_string(), Box::new(Checkpoint::read(&path))));
         }
         self.explore.use_weights(WeightsFrom::Path(path), &self.session);
     }

@@ -28,14 +28,15 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use eframe::egui;
 
-use crate::data::{self, Picture};
+use crate::data::{self, DataError, Picture};
 use crate::gpu::Gpu;
 use crate::platform::{self, Incoming};
 use crate::session::{Command, Event, JobError, Session, WeightsFrom};
-use crate::train::{Checkpoint, TrainError};
+use crate::train::{Checkpoint, RunSummary, TrainError};
 pub use explore::Explore;
 use explore::Wish;
 pub use frames::FrameTimes;
+use history::History;
 pub use inspect::Inspect;
 use notices::Notices;
 pub use outside::View;
@@ -43,7 +44,7 @@ pub use recovery::{OnLost, Recovery};
 pub use settings::{ExploreSettings, Settings, Tab, TrainSettings};
 use textures::Textures;
 use tour::Tour;
-use train::Ask;
+use train::{Ask, Standing};
 pub use train::{Phase, Train};
 
 pub use surface::setup;
@@ -75,8 +76,14 @@ enum Message {
     Folder(std::path::PathBuf),
     /// A run to go on with.
     Run(std::path::PathBuf),
+    /// What the folder of a run holds, and whether the user chose to go on with it.
+    Stands(std::path::PathBuf, bool, Box<Result<(Standing, History), TrainError>>),
     /// Runs to compare with.
     Compare(std::path::PathBuf),
+    /// Those in a folder.
+    Compared(std::path::PathBuf, Vec<RunSummary>),
+    /// A picture to explore, and how many were asked for before.
+    Picture(u64, Result<Picture, DataError>),
     /// The run that the browser kept.
     Kept(Vec<u8>),
     /// A file that may hold a run, by its name.
@@ -105,6 +112,8 @@ pub struct App {
     train: Train,
     inbox: Receiver<Message>,
     outside: Sender<Message>,
+    /// Pictures that were opened so far: of several on their way the last one counts.
+    opened: u64,
     on_lost: Option<OnLost>,
     chooser: Option<Chooser>,
 }
@@ -141,6 +150,7 @@ impl App {
             explore,
             inbox,
             outside,
+            opened: 0,
             on_lost: None,
             chooser: None,
         })

@@ -8,7 +8,7 @@ mod plots;
 mod standing;
 mod ticks;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::explore::Trained;
@@ -19,7 +19,7 @@ use crate::data::{self, DataError, Source};
 use crate::gpu::Gpu;
 use crate::platform;
 use crate::session::{Command, Event, Job, JobError, Session, Started, WeightsFrom};
-use crate::train::{Checkpoint, Recipe, RunFolder, TrainError};
+use crate::train::{Checkpoint, Recipe, RunFolder, RunSummary, TrainError};
 use compared::Compared;
 use form::Form;
 use place::free_folder;
@@ -135,12 +135,9 @@ impl Train {
         &self.history
     }
 
-    /// Shows the losses of the runs in `folder` and below it beside those of this one.
-    ///
-    /// # Errors
-    /// A folder without a run.
-    pub fn compare(&mut self, folder: &Path) -> Result<(), TrainError> {
-        compared::add(&mut self.others, folder)
+    /// Shows the losses of `runs` beside those of this one.
+    pub fn compare(&mut self, runs: Vec<RunSummary>) {
+        compared::add(&mut self.others, runs);
     }
 
     /// The runs that are compared with, by the names that tell them apart.
@@ -278,7 +275,7 @@ impl Train {
     pub fn last_run(&self) -> Result<WeightsFrom, TrainError> {
         let nothing = |path: String| TrainError::RunFolder { path, reason: "has no checkpoint yet".to_owned() };
         match (self.savable(), self.standing.as_ref().and_then(|standing| standing.out.as_ref())) {
-            (Some(saved), _) => Ok(WeightsFrom::Bytes(saved.file_name(), saved.to_bytes()?.into())),
+            (Some(saved), _) => Ok(WeightsFrom::Checkpoint(saved.clone())),
             (None, Some(out)) => match standing::newest(out) {
                 Some(file) => Ok(WeightsFrom::Path(file)),
                 None => Err(nothing(out.display().to_string())),

@@ -8,8 +8,10 @@ use crate::data::Picture;
 use crate::gpu::{BufferSlice, Gpu, OwnedTexture};
 use crate::ops;
 use crate::platform;
-use crate::train::{Explorer, Hidden, Hints, Inspector, Look, Opened, TrainError, Trainer};
-use crate::weights::TensorSource as _;
+use crate::train::{
+    Checkpoint, Explorer, Hidden, Hints, Inspector, Look, Opened, TrainError, Trainer, config_metadata,
+};
+use crate::weights::{TensorSource as _, Tensors};
 
 /// Shortest time between looks at a model in training, seconds.
 const LOOK_EVERY: f64 = 0.5;
@@ -67,6 +69,11 @@ impl Exploring {
         }
     }
 
+    /// Whether the model in training is the one that is looked at.
+    fn follows_training(&self) -> bool {
+        matches!(self.from, WeightsFrom::Training)
+    }
+
     /// Whether there is something new to show.
     pub fn is_stale(&self) -> bool {
         let due = self.behind && platform::now_seconds() - self.shown_at >= self.show_took / SHOW_SHARE;
@@ -75,7 +82,7 @@ impl Exploring {
 
     /// Shows the model in training anew when it is due, if that is the one that is looked at.
     pub fn model_moved(&mut self) {
-        if self.from == WeightsFrom::Training {
+        if self.follows_training() {
             self.behind = true;
             self.moved = true;
         }
@@ -172,7 +179,7 @@ impl Exploring {
 
     /// Lets go of the model of the last run, if that is the one that is looked at: the next run needs its memory.
     pub fn release(&mut self) {
-        if self.from == WeightsFrom::Training {
+        if self.follows_training() {
             self.explorer = None;
             self.inspector = None;
             self.image = None;
@@ -182,7 +189,7 @@ impl Exploring {
     /// Looks at the model of the run that began, if the one in training is wanted; where none began, at the shipped one.
     pub async fn run_began(&mut self, trainer: Option<&Trainer>, outbox: &Outbox) -> Result<(), TrainError> {
         match trainer {
-            _ if self.from != WeightsFrom::Training => Ok(()),
+            _ if !self.follows_training() => Ok(()),
             Some(_) => self.set_weights(WeightsFrom::Training, trainer, outbox).await,
             None => self.set_weights(WeightsFrom::Shipped, None, outbox).await,
         }
@@ -190,7 +197,7 @@ impl Exploring {
 
     /// Goes on looking at the model of a run that is over, under a name that says so.
     pub fn run_ended(&mut self, outbox: &Outbox) {
-        if let Some(explorer) = self.explorer.as_ref().filter(|_| self.from == WeightsFrom::Training) {
+        if let Some(explorer) = self.explorer.as_ref().filter(|_| self.follows_training()) {
             outbox.send(described(explorer, "the model of the last run".to_owned(), WeightsFrom::Training));
             // Whoever looks inside forgets what was seen with the name.
             self.asked = true;
@@ -216,6 +223,7 @@ impl Exploring {
                 (path.display().to_string(), load(Opened::open(path, &Hints::default())?).await?)
             }
             WeightsFrom::Bytes(name, bytes) => (name.clone(), load(Opened::from_bytes(name, bytes.clone())?).await?),
+            WeightsFrom::Checkpoint(checkpoint) => (checkpoint.file_name(), load(opened(checkpoint)?).await?),
             WeightsFrom::Training => {
                 let Some(trainer) = trainer else {
                     let reason = "no model is in training: start a run under Train, then choose it again".to_owned();
@@ -270,6 +278,13 @@ impl Exploring {
         outbox.send(Event::Shown(Box::new(Shown { texture, measured, seconds })));
         Ok(())
     }
+}
+
+/// The weights of `checkpoint` as those of its file would be opened, without that being made.
+fn opened(checkpoint: &Checkpoint) -> Result<Opened, TrainError> {
+    let mut weights = Tensors { path: checkpoint.file_name(), ..checkpoint.weights.clone() };
+    weights.metadata.extend(config_metadata(&checkpoint.recipe.model)?);
+    Opened::new(Box::new(weights), None, &Hints::default())
 }
 
 /// Tells which model is looked at.

@@ -10,7 +10,7 @@ use crate::mae::MaeConfig;
 use crate::train::{Checkpoint, Estimate, Hidden, Look, Looked, Measured, MetricsLine, Profile};
 
 /// Where the weights to explore come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum WeightsFrom {
     /// The model that comes with the program.
     Shipped,
@@ -20,6 +20,8 @@ pub enum WeightsFrom {
     Path(PathBuf),
     /// The bytes of a file, and its name.
     Bytes(String, Arc<Vec<u8>>),
+    /// A run's state, or its weights alone.
+    Checkpoint(Arc<Checkpoint>),
 }
 
 /// What of exploring was asked for and cannot be done, see [`Event::Refused`].
@@ -107,7 +109,7 @@ pub struct Started {
 }
 
 /// The model that is explored.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Model {
     /// Where it came from, for people.
     pub name: String,

@@ -63,7 +63,7 @@ fn a_dropped_run_is_explored_and_goes_on_and_is_no_data() {
     drop_path(&mut harness, &first);
     shows(&mut harness, &first);
     let standing = |app: &unmask::app::App| app.train().standing().and_then(|standing| standing.out.clone());
-    assert_eq!(standing(harness.state()).as_ref(), Some(&first));
+    wait(&mut harness, "the run", |app| standing(app).as_ref() == Some(&first));
     assert_eq!(harness.state().train().standing().map(|standing| standing.step), Some(7));
     assert_eq!(harness.state().settings().train.folder, None);
     assert_eq!(harness.state().settings().train.recipe, checkpoint(7).recipe);

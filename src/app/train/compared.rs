@@ -1,9 +1,9 @@
 //! Other runs whose losses are drawn beside those of this one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::app::history::History;
-use crate::train::{NO_RUN, TrainError, find_runs};
+use crate::train::RunSummary;
 
 /// A run that is compared with.
 pub struct Compared {
@@ -15,16 +15,8 @@ pub struct Compared {
     pub history: History,
 }
 
-/// Adds the runs in `folder` and below it to `others`; one that is there already is read anew.
-///
-/// # Errors
-/// A folder without a run.
-pub fn add(others: &mut Vec<Compared>, folder: &Path) -> Result<(), TrainError> {
-    let runs = find_runs(folder);
-    if runs.is_empty() {
-        let reason = NO_RUN.to_owned();
-        return Err(TrainError::RunFolder { path: folder.display().to_string(), reason });
-    }
+/// Adds `runs` to `others`, in place of what was known of the same.
+pub fn add(others: &mut Vec<Compared>, runs: Vec<RunSummary>) {
     for run in runs {
         // Whichever way it was reached.
         let path = run.path.canonicalize().unwrap_or(run.path);
@@ -35,7 +27,6 @@ pub fn add(others: &mut Vec<Compared>, folder: &Path) -> Result<(), TrainError> 
     for (other, name) in others.iter_mut().zip(names(&paths)) {
         other.name = name;
     }
-    Ok(())
 }
 
 /// Of each path as many of its last parts as no other path ends in.

@@ -46,6 +46,18 @@ impl Standing {
         };
         Ok(Standing { step, recipe, out: Some(folder.to_owned()), snapshot: None })
     }
+
+    /// The run in `folder`, and what it reported up to where it stands.
+    ///
+    /// # Errors
+    /// As [`Standing::at`].
+    pub(in crate::app) fn read(folder: &Path) -> Result<(Standing, History), TrainError> {
+        let standing = Standing::at(folder)?;
+        let mut history = History::of(read_metrics(folder));
+        // Steps after the checkpoint will be made again.
+        history.rewind(standing.step);
+        Ok((standing, history))
+    }
 }
 
 impl Train {
@@ -56,18 +68,10 @@ impl Train {
         self.stand_by(Standing::of(snapshot, None), settings);
     }
 
-    /// Takes up the run in `folder`, and tells the step at which it stands.
-    ///
-    /// # Errors
-    /// A folder that holds no run.
-    pub fn stand_in(&mut self, folder: &Path, settings: &mut TrainSettings) -> Result<u64, TrainError> {
-        let standing = Standing::at(folder)?;
-        let step = standing.step;
-        self.history = History::of(read_metrics(folder));
-        // Steps after the checkpoint will be made again.
-        self.history.rewind(step);
+    /// Takes up a run from its folder, with what it reported.
+    pub(in crate::app) fn stand_in(&mut self, standing: Standing, history: History, settings: &mut TrainSettings) {
+        self.history = history;
         self.stand_by(standing, settings);
-        Ok(step)
     }
 
     /// Takes up a run in place of any other.
