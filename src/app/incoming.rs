@@ -13,7 +13,7 @@ use crate::weights::{Bytes, holds_weights, open_bytes, open_weights};
 /// How to take up a run from elsewhere instead of the one that stands.
 const LET_GO: &str = "Close that run under Train (Save… there keeps a copy first), then open the other again";
 
-/// Longest side to which large pictures are reduced, pixels.
+/// Short side to which larger pictures are reduced, pixels.
 const MOST_SIDE: u32 = 2048;
 
 impl App {
@@ -248,6 +248,8 @@ impl App {
 
     pub(super) fn show_picture(&mut self, picture: Picture) {
         self.settings.tab = Tab::Explore;
+        // Whatever is still on its way was asked for before.
+        self.opened += 1;
         self.explore.set_picture(picture, &self.settings.explore, &self.session);
     }
 }
