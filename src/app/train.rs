@@ -18,7 +18,7 @@ use super::settings::{self, TrainSettings};
 use crate::data::{self, DataError, Source};
 use crate::gpu::Gpu;
 use crate::platform;
-use crate::session::{Command, Event, Job, JobError, Session, Started, WeightsFrom};
+use crate::session::{Begin, Command, Event, Job, JobError, Session, Started, WeightsFrom};
 use crate::train::{Checkpoint, Recipe, RunFolder, RunSummary, TrainError};
 use compared::Compared;
 use form::Form;
@@ -349,7 +349,7 @@ impl Train {
     pub fn start(&mut self, settings: &TrainSettings, session: &Session) -> Option<Ask> {
         let recipe = settings.recipe.clone();
         let out = platform::HAS_FOLDERS.then(|| free_folder(&self.runs, &recipe.short_name()));
-        let ask = self.send(recipe, out, None, false, session);
+        let ask = self.send(recipe, out, Begin::New, session);
         if ask.is_none() {
             self.lost_at = None;
             self.before = Some((self.standing.take(), std::mem::take(&mut self.history)));
@@ -389,22 +389,15 @@ impl Train {
         }
         let folder = || platform::HAS_FOLDERS.then(|| free_folder(&self.runs, &recipe.short_name()));
         let out = standing.out.or_else(folder);
-        let resume = standing.snapshot.is_none();
-        let ask = self.send(recipe, out, standing.snapshot, resume, session);
+        let begin = standing.snapshot.map_or(Begin::Resume, Begin::Snapshot);
+        let ask = self.send(recipe, out, begin, session);
         if ask.is_none() {
             self.history.rewind(step);
         }
         ask
     }
 
-    fn send(
-        &mut self,
-        recipe: Recipe,
-        out: Option<PathBuf>,
-        snapshot: Option<Arc<Checkpoint>>,
-        resume: bool,
-        session: &Session,
-    ) -> Option<Ask> {
+    fn send(&mut self, recipe: Recipe, out: Option<PathBuf>, begin: Begin, session: &Session) -> Option<Ask> {
         let pictures = match (settings::is_given(&recipe), &self.given) {
             (false, _) => None,
             (true, Some(given)) => Some(given.clone()),
@@ -419,7 +412,7 @@ impl Train {
         self.smaller = None;
         self.recipe = Some(recipe.clone());
         self.phase = Phase::Starting;
-        session.send(Command::Train(Box::new(Job { pictures, out, resume, snapshot, ..Job::new(recipe) })));
+        session.send(Command::Train(Box::new(Job { pictures, out, begin, ..Job::new(recipe) })));
         None
     }
 }

@@ -9,7 +9,7 @@ use super::progress::{bar, json_line, out, say};
 use super::train::data_stats;
 use super::weights;
 use crate::gpu::Gpu;
-use crate::session::{Job, start_trainer};
+use crate::session::{Begin, Job, start_trainer};
 use crate::train::{RateFound, suggested_rate, try_rates};
 
 /// Whether an option was given.
@@ -59,11 +59,11 @@ pub fn run(common: &Common, args: &FindLrArgs) -> anyhow::Result<()> {
     recipe.train.min_lr = 0.0;
     recipe.train.steps = 1_000_000_000;
     let scale = recipe.effective_batch() as f64 / 256.0;
-    let job = Job {
-        init: args.train.init.as_deref().map(|init| weights::local(common, init)).transpose()?,
-        adapter: common.request(),
-        ..Job::new(recipe)
+    let begin = match &args.train.init {
+        Some(init) => Begin::Weights(weights::local(common, init)?),
+        None => Begin::New,
     };
+    let job = Job { begin, adapter: common.request(), ..Job::new(recipe) };
     let tried = pollster::block_on(async {
         let mut compiling = None;
         let opened = |gpu: &Gpu| compiling = Some(CompileBar::watch(common, gpu.compiling()));

@@ -12,7 +12,7 @@ use super::train_screen::{TrainScreen, report_json};
 use super::{resume, weights};
 use crate::data;
 use crate::platform;
-use crate::session::{Command, Event, Job, Session};
+use crate::session::{Begin, Command, Event, Job, Session};
 use crate::train::{RunFolder, TrainRecipe};
 
 /// Runs `unmask train`.
@@ -40,14 +40,12 @@ pub fn run(common: &Common, args: &TrainArgs) -> anyhow::Result<()> {
     if let Some(run) = &run {
         resume::check_steps(run, &recipe)?;
     }
-    let job = Job {
-        out: Some(out),
-        resume: args.resume,
-        init: args.init.as_deref().map(|init| weights::local(common, init)).transpose()?,
-        adapter: common.request(),
-        stop_after: args.stop_after,
-        ..Job::new(recipe)
+    let begin = match &args.init {
+        _ if args.resume => Begin::Resume,
+        Some(init) => Begin::Weights(weights::local(common, init)?),
+        None => Begin::New,
     };
+    let job = Job { begin, out: Some(out), adapter: common.request(), stop_after: args.stop_after, ..Job::new(recipe) };
     drive(common, job)
 }
 
@@ -105,7 +103,7 @@ pub fn drive(common: &Common, mut job: Job) -> anyhow::Result<()> {
             bail!("{reason}; --resume continues from {file}");
         }
         lost_at = Some(checkpoint.step);
-        job = Job { resume: true, init: None, snapshot: None, ..job };
+        job.begin = Begin::Resume;
     }
 }
 

@@ -32,6 +32,19 @@ impl From<GpuError> for JobError {
     }
 }
 
+/// What a run begins with.
+#[derive(Clone)]
+pub enum Begin {
+    /// Weights of its own.
+    New,
+    /// The weights of this file or folder.
+    Weights(PathBuf),
+    /// The run in the job's folder at its newest checkpoint.
+    Resume,
+    /// A snapshot of a run, with or without a folder: instead of the folder's own checkpoints.
+    Snapshot(Arc<Checkpoint>),
+}
+
 /// A training job.
 #[derive(Clone)]
 pub struct Job {
@@ -40,14 +53,10 @@ pub struct Job {
     /// Settings; for a run that goes on those of its folder or snapshot, but for what may change, see
     /// [`Recipe::resumed`]; its steps are never fewer.
     pub recipe: Recipe,
+    /// What it begins with.
+    pub begin: Begin,
     /// Folder to write; none writes nothing.
     pub out: Option<PathBuf>,
-    /// Go on with the run in `out`.
-    pub resume: bool,
-    /// Go on from here, with or without a folder: a snapshot of a run, instead of the folder's own checkpoints.
-    pub snapshot: Option<Arc<Checkpoint>>,
-    /// Weights to start from.
-    pub init: Option<PathBuf>,
     /// Which adapter, where the session opens a device of its own.
     pub adapter: AdapterRequest,
     /// Stop after this many steps of this session, saved, as if asked to.
@@ -57,16 +66,8 @@ pub struct Job {
 impl Job {
     /// A run of `recipe` from its first step to its last, which writes nothing.
     pub fn new(recipe: Recipe) -> Job {
-        Job {
-            pictures: None,
-            recipe,
-            out: None,
-            resume: false,
-            snapshot: None,
-            init: None,
-            adapter: AdapterRequest::default(),
-            stop_after: None,
-        }
+        let adapter = AdapterRequest::default();
+        Job { pictures: None, recipe, begin: Begin::New, out: None, adapter, stop_after: None }
     }
 }
 
@@ -86,67 +87,74 @@ pub struct Prepared {
     pub estimate: Estimate,
 }
 
+/// A run that goes on, as it stood: nothing of it is changed yet.
+struct Earlier {
+    /// Its folder, where it has one already.
+    folder: Option<LockedRun>,
+    recipe: Recipe,
+    checkpoint: Option<Arc<Checkpoint>>,
+}
+
+impl Earlier {
+    /// The run that `job` goes on with; none where a new one begins.
+    ///
+    /// Said before any time is spent on pictures and kernels.
+    ///
+    /// # Errors
+    /// A folder that holds no run to go on with, or where none can begin.
+    fn of(job: &Job) -> Result<Option<Earlier>, TrainError> {
+        let (folder, recipe, checkpoint) = match (&job.begin, &job.out) {
+            (Begin::New | Begin::Weights(_), out) => {
+                out.as_deref().map_or(Ok(()), RunFolder::check_free)?;
+                return Ok(None);
+            }
+            (Begin::Resume, Some(out)) => {
+                let (folder, recipe, checkpoint) = RunFolder::lock(out)?;
+                (Some(folder), recipe, checkpoint.map(Arc::new))
+            }
+            (Begin::Resume, None) => {
+                let reason = "a run is to go on, but not told where it lies".to_owned();
+                return Err(TrainError::RunFolder { path: "(none)".to_owned(), reason });
+            }
+            (Begin::Snapshot(snapshot), out) => {
+                let folder = match out {
+                    Some(out) if RunFolder::is_run(out) => Some(RunFolder::lock_at(out, snapshot.step)?),
+                    // One that is new is made once nothing can go wrong any more.
+                    out => {
+                        out.as_deref().map_or(Ok(()), RunFolder::check_free)?;
+                        None
+                    }
+                };
+                (folder, snapshot.recipe.clone(), Some(snapshot.clone()))
+            }
+        };
+        Ok(Some(Earlier { folder, recipe, checkpoint }))
+    }
+}
+
 /// Opens data, and a device where `gpu` is none, and builds the trainer of `job`; `opened` sees a device that it
 /// opens before any kernel is compiled.
 ///
 /// # Errors
 /// Everything that can be wrong with a job, each naming what.
 pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce(&Gpu)) -> Result<Prepared, JobError> {
-    if let (Some(out), false, None) = (&job.out, job.resume, &job.snapshot) {
-        // Said before any time is spent on pictures and kernels.
-        RunFolder::check_free(out)?;
-    }
-    let resumed = match (&job.out, job.resume) {
-        (Some(out), _) if let Some(snapshot) = &job.snapshot => {
-            // One that is new is made once nothing can go wrong any more.
-            let folder = match RunFolder::is_run(out) {
-                true => Some(RunFolder::lock_at(out, snapshot.step)?),
-                false => {
-                    RunFolder::check_writable(out)?;
-                    None
-                }
-            };
-            Some((folder, snapshot.recipe.clone(), Some(snapshot.clone())))
-        }
-        (None, _) if let Some(snapshot) = &job.snapshot => {
-            Some((None, snapshot.recipe.clone(), Some(snapshot.clone())))
-        }
-        (Some(out), true) => {
-            let (folder, recipe, checkpoint) = RunFolder::lock(out)?;
-            Some((Some(folder), recipe, checkpoint.map(Arc::new)))
-        }
-        (None, true) => {
-            let reason = "a run is to go on, but not told where it lies".to_owned();
-            return Err(TrainError::RunFolder { path: "(none)".to_owned(), reason }.into());
-        }
-        (_, false) => None,
+    let earlier = Earlier::of(job)?;
+    let recipe = settings(job, earlier.as_ref())?;
+    let init = match &job.begin {
+        Begin::Weights(path) => Some(Opened::open(path, &Hints::default())?),
+        Begin::New | Begin::Resume | Begin::Snapshot(_) => None,
     };
-    let mut wanted = job.recipe.clone();
-    if job.pictures.is_none() {
-        // A run may go on from another working folder.
-        for specs in [&mut wanted.train.data, &mut wanted.train.held_out] {
-            *specs = specs.iter().map(|spec| data::absolute(spec)).collect();
-        }
-    }
-    let recipe = match &resumed {
-        Some((_, run, _)) => run.resumed(&wanted)?,
-        None => wanted,
-    };
-    recipe.check()?;
-    let init = job.init.as_deref().map(|path| Opened::open(path, &Hints::default())).transpose()?;
-    let init = init.filter(|_| !matches!(resumed, Some((_, _, Some(_)))));
     if let Some(model) = &init {
         // Told before any time is spent on pictures and kernels.
         check_init(model, &recipe)?;
     }
     let (source, split) = match &job.pictures {
         Some(source) => (source.clone(), data::split(source.as_ref())),
-        None => data::open_for(&recipe.train.data, &recipe.train.held_out).map_err(|error| match resumed {
+        None => data::open_for(&recipe.train.data, &recipe.train.held_out).map_err(|error| match earlier {
             Some(_) => TrainError::DataGone(error),
             None => error.into(),
         })?,
     };
-
     let gpu = match gpu {
         Some(gpu) => gpu,
         None => {
@@ -156,37 +164,64 @@ pub async fn start_trainer(job: &Job, gpu: Option<Arc<Gpu>>, opened: impl FnOnce
         }
     };
     let estimate = estimate(&recipe, Caps::of(&gpu))?;
-    let checkpoint = resumed.as_ref().and_then(|(_, _, checkpoint)| checkpoint.as_deref());
+    let checkpoint = earlier.as_ref().and_then(|earlier| earlier.checkpoint.as_deref());
     let trainer = Trainer::new(gpu, recipe.clone(), source, &split, checkpoint).await;
     let trainer = trainer.map_err(|error| error.sized(&recipe, &estimate))?;
     let estimate = trainer.estimate();
     log::info!("estimated memory: {estimate}");
-    let given = init.is_some();
     if let Some(model) = init {
-        let model = model.at_size(recipe.model.image_size)?;
-        let whole = model.weights.has_decoder();
-        if !whole {
-            log::warn!("{} holds an encoder alone: the decoder starts from random weights", model.weights.path());
-        }
-        let wanted = |name: &str| whole || name.starts_with("vit.");
-        trainer.store().load_where(trainer.gpu(), State::Weights, &model.weights, wanted).map_err(TrainError::from)?;
-        trainer.store().begin_average(trainer.gpu());
+        take_up(&trainer, model)?;
     }
     // The last place to give up without a trace.
     platform::pause().await;
-    let mut folder = match (resumed, &job.out) {
-        (Some((None, _, Some(snapshot))), Some(out)) => Some(RunFolder::create_from(out, &snapshot)?),
-        (Some((folder, ..)), _) => folder.map(LockedRun::open).transpose()?,
-        // Its settings do not tell from which weights such a run began.
-        (None, Some(out)) if given => Some(RunFolder::create_from(out, &trainer.checkpoint().await?)?),
-        (None, Some(out)) => Some(RunFolder::create(out, &recipe)?),
-        (None, None) => None,
-    };
-    if let Some(folder) = &mut folder {
-        folder.set_recipe(&recipe)?;
-        folder.compare_at(recipe.model.mask_ratio, trainer.measured_set())?;
-    }
+    let folder = folder(job, earlier, &trainer).await?;
     Ok(Prepared { trainer, folder, estimate })
+}
+
+/// The settings of the run of `job`, which may go on with an `earlier` one.
+fn settings(job: &Job, earlier: Option<&Earlier>) -> Result<Recipe, TrainError> {
+    let mut wanted = job.recipe.clone();
+    if job.pictures.is_none() {
+        // A run may go on from another working folder.
+        for specs in [&mut wanted.train.data, &mut wanted.train.held_out] {
+            *specs = specs.iter().map(|spec| data::absolute(spec)).collect();
+        }
+    }
+    let recipe = match earlier {
+        Some(earlier) => earlier.recipe.resumed(&wanted)?,
+        None => wanted,
+    };
+    recipe.check()?;
+    Ok(recipe)
+}
+
+/// Puts the weights of `model` in place of those that `trainer` began with.
+fn take_up(trainer: &Trainer, model: Opened) -> Result<(), TrainError> {
+    let model = model.at_size(trainer.recipe().model.image_size)?;
+    let whole = model.weights.has_decoder();
+    if !whole {
+        log::warn!("{} holds an encoder alone: the decoder starts from random weights", model.weights.path());
+    }
+    let wanted = |name: &str| whole || name.starts_with("vit.");
+    trainer.store().load_where(trainer.gpu(), State::Weights, &model.weights, wanted)?;
+    trainer.store().begin_average(trainer.gpu());
+    Ok(())
+}
+
+/// The folder of the run of `job`, if it is to have one: made, or opened where an `earlier` run has it.
+async fn folder(job: &Job, earlier: Option<Earlier>, trainer: &Trainer) -> Result<Option<RunFolder>, TrainError> {
+    let recipe = trainer.recipe();
+    let mut folder = match (earlier.and_then(|earlier| earlier.folder), &job.out, &job.begin) {
+        (Some(run), ..) => run.open()?,
+        (None, None, _) => return Ok(None),
+        (None, Some(out), Begin::Snapshot(snapshot)) => RunFolder::create_from(out, snapshot)?,
+        // Its settings do not tell from which weights such a run began.
+        (None, Some(out), Begin::Weights(_)) => RunFolder::create_from(out, &trainer.checkpoint().await?)?,
+        (None, Some(out), Begin::New | Begin::Resume) => RunFolder::create(out, recipe)?,
+    };
+    folder.set_recipe(recipe)?;
+    folder.compare_at(recipe.model.mask_ratio, trainer.measured_set())?;
+    Ok(Some(folder))
 }
 
 /// Fails where the weights of `model` are for another one than that of `recipe`; every tensor is looked at when it is

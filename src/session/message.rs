@@ -178,7 +178,7 @@ pub enum Event {
     Unsaved,
     /// A share of hidden patches was refused; this is the one in force.
     MaskRatio(f64),
-    /// The state of the run, all that it takes to go on with it by [`Job::snapshot`].
+    /// The state of the run, all that it takes to go on with it by [`super::Begin::Snapshot`].
     Snapshot(Arc<Checkpoint>),
     /// The weights of a run that has ended and whose whole state was too large to be copied: nothing can go on from them.
     Weights(Arc<Checkpoint>),

@@ -9,6 +9,6 @@ mod outbox;
 mod training;
 
 pub use actor::Session;
-pub use job::{Job, JobError, Prepared, start_trainer};
+pub use job::{Begin, Job, JobError, Prepared, start_trainer};
 pub use keeping::most_copied;
 pub use message::{Command, Event, Model, Request, Shown, Started, WeightsFrom};

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use egui_kittest::kittest::Queryable as _;
 use unmask::app::{Phase, Tab};
 use unmask::data::{DataError, Raw, Source};
-use unmask::gpu::AdapterRequest;
 use unmask::session::{Command, Event, Job, Session};
 use unmask::train::Recipe;
 
@@ -53,16 +52,9 @@ fn what_is_prepared_is_given_up_when_it_is_stopped_and_when_the_session_closes()
     let session = Session::open(common::gpu(), Arc::new(|| ())).expect("a thread");
     for end in [Command::Stop, Command::Close] {
         let source = slow();
-        session.send(Command::Train(Box::new(Job {
-            pictures: Some(source.clone()),
-            recipe: Recipe::load("micro").expect("a preset"),
-            out: Some(out.clone()),
-            resume: false,
-            snapshot: None,
-            init: None,
-            adapter: AdapterRequest::default(),
-            stop_after: None,
-        })));
+        let recipe = Recipe::load("micro").expect("a preset");
+        let job = Job { pictures: Some(source.clone()), out: Some(out.clone()), ..Job::new(recipe) };
+        session.send(Command::Train(Box::new(job)));
         let start = Instant::now();
         while source.read.load(Ordering::Relaxed) < 100 {
             assert!(start.elapsed() < PATIENCE, "no picture is read");

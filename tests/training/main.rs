@@ -12,7 +12,7 @@ use unmask::data;
 use unmask::gpu::{AdapterRequest, Gpu, GpuOptions};
 use unmask::graph::Caps;
 use unmask::mae::MaeConfig;
-use unmask::session::{Command, Event, Job, JobError, Session};
+use unmask::session::{Begin, Command, Event, Job, JobError, Session};
 use unmask::train::{Checkpoint, MetricsLine, Precision, Recipe, RunFolder, Trainer, estimate, read_metrics};
 
 /// A model small enough to train in seconds on a software adapter.
@@ -39,16 +39,7 @@ fn nano() -> Recipe {
 }
 
 fn job(recipe: Recipe, out: Option<&Path>) -> Job {
-    Job {
-        pictures: None,
-        recipe,
-        out: out.map(Path::to_owned),
-        resume: false,
-        snapshot: None,
-        init: None,
-        adapter: AdapterRequest::default(),
-        stop_after: None,
-    }
+    Job { out: out.map(Path::to_owned), ..Job::new(recipe) }
 }
 
 /// Metrics and held-out losses of a job.
@@ -112,7 +103,7 @@ fn a_resumed_run_continues_bit_for_bit() {
     let (straight, _) = run(job(recipe.clone(), Some(&whole))).expect("a run");
     let (first, _) = run(Job { stop_after: Some(20), ..job(recipe.clone(), Some(&parts)) }).expect("a run");
     assert_eq!(first.len(), 20);
-    let (second, _) = run(Job { resume: true, ..job(recipe.clone(), Some(&parts)) }).expect("a resumed run");
+    let (second, _) = run(Job { begin: Begin::Resume, ..job(recipe.clone(), Some(&parts)) }).expect("a resumed run");
     let joined: Vec<MetricsLine> = first.into_iter().chain(second).collect();
     assert_eq!(losses(&straight), losses(&joined));
     let file = "checkpoints/step-40.safetensors";
@@ -307,7 +298,7 @@ fn weights_to_start_from_have_the_heads_that_the_recipe_says() {
     let mut recipe = Recipe::load("micro").expect("a preset");
     recipe.model.heads = 8;
     let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/weights/micro.safetensors");
-    let error = run(Job { init: Some(weights), ..job(recipe, None) }).expect_err("refused").to_string();
+    let error = run(Job { begin: Begin::Weights(weights), ..job(recipe, None) }).expect_err("refused").to_string();
     assert!(error.contains("heads = 4") && error.contains("expected 8"), "{error}");
 }
 
@@ -373,7 +364,7 @@ fn jobs_that_cannot_work_say_why() {
     let text = message(job(recipe, None));
     assert!(text.contains("width = 30"), "{text}");
 
-    let text = message(Job { resume: true, ..job(nano(), Some(&folder.path().join("none"))) });
+    let text = message(Job { begin: Begin::Resume, ..job(nano(), Some(&folder.path().join("none"))) });
     assert!(text.contains("holds no run"), "{text}");
 
     let adapter = AdapterRequest { name: Some("no such card".to_owned()) };
@@ -452,7 +443,7 @@ fn mixed_precision_learns_as_f32_does() {
     }
     // The scale goes on where it stood, so that a resumed run keeps its bits.
     let (first, _) = run(Job { stop_after: Some(20), ..job(recipe.clone(), Some(&parts)) }).expect("a run");
-    let (second, _) = run(Job { resume: true, ..job(recipe, Some(&parts)) }).expect("a resumed run");
+    let (second, _) = run(Job { begin: Begin::Resume, ..job(recipe, Some(&parts)) }).expect("a resumed run");
     assert_eq!(losses(&mixed), losses(&[first, second].concat()));
 }
 

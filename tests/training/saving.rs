@@ -43,7 +43,7 @@ fn a_checkpoint_that_is_not_finite_is_not_said_to_be() {
     checkpoint.weights.tensors.values_mut().for_each(|tensor| tensor.data[0] = f32::NAN);
     checkpoint.write(&file).expect("written");
     recipe.train.steps = 3;
-    let error = run(Job { resume: true, ..job(recipe, Some(&out)) }).expect_err("diverged").to_string();
+    let error = run(Job { begin: Begin::Resume, ..job(recipe, Some(&out)) }).expect_err("diverged").to_string();
     assert!(error.contains("is not finite at step") && !error.contains("finite throughout"), "{error}");
     assert!(error.contains(&format!("{}, holds numbers that are not finite", file.display())), "{error}");
 }
@@ -104,7 +104,7 @@ fn losses_at_another_mask_ratio_begin_anew() {
     assert!(run_folder.is_best(3, (better + loss) / 2.0) && !run_folder.is_best(3, loss * 1.01));
     drop(run_folder);
 
-    let session = Session::start(Job { resume: true, ..job(recipe, Some(&out)) }).expect("a thread");
+    let session = Session::start(Job { begin: Begin::Resume, ..job(recipe, Some(&out)) }).expect("a thread");
     session.send(Command::Pause);
     let resumed = until(&session, |event| matches!(event, Event::Paused(_)));
     assert!(!resumed.iter().any(|event| matches!(event, Event::HeldOut { .. })), "it is known: {resumed:?}");
@@ -235,7 +235,7 @@ fn a_lost_device_costs_nothing_since_the_last_snapshot() {
     let again = pollster::block_on(gpu.reopen()).expect("another device");
     let session = Session::open(again, Arc::new(|| ())).expect("a thread");
     let step = snapshot.step as usize;
-    session.send(Command::Train(Box::new(Job { snapshot: Some(snapshot), ..job(nano(), None) })));
+    session.send(Command::Train(Box::new(Job { begin: Begin::Snapshot(snapshot), ..job(nano(), None) })));
     let rest = steps_of(&until(&session, |event| matches!(event, Event::Finished { .. })));
     assert_eq!(losses(&straight)[step..], losses(&rest)[..]);
 }
