@@ -1,9 +1,11 @@
 //! The app as scripts see it: what it shows, and what they put in.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::{App, Message, Phase, Settings, Tab, link};
-use crate::data::Picture;
+use crate::data::{Picture, Source};
 use crate::ops::MaskStrategy;
 use crate::platform::Incoming;
 
@@ -113,6 +115,11 @@ impl App {
     /// Takes in the files of a folder, to train on.
     pub fn put_folder(&self, files: Vec<Incoming>) {
         self.put(Message::Given(files));
+    }
+
+    /// Trains on `pictures` from now on, as if they had come in as files.
+    pub fn put_pictures(&mut self, pictures: Arc<dyn Source>) {
+        self.train.give_source(pictures, &mut self.settings.train);
     }
 
     /// Takes up the run that the browser kept, unless another is there already.

@@ -321,9 +321,14 @@ impl Train {
     /// # Errors
     /// What is wrong with a container.
     pub fn give(&mut self, files: Vec<(String, Vec<u8>)>, settings: &mut TrainSettings) -> Result<(), DataError> {
-        self.given = Some(data::open_given(files)?);
-        settings.set_given();
+        self.give_source(data::open_given(files)?, settings);
         Ok(())
+    }
+
+    /// Trains on `pictures`.
+    pub fn give_source(&mut self, pictures: Arc<dyn Source>, settings: &mut TrainSettings) {
+        self.given = Some(pictures);
+        settings.set_given();
     }
 
     /// How many files there are to train on, where they are no folder.

@@ -72,12 +72,13 @@ fn what_is_prepared_is_given_up_when_it_is_stopped_and_when_the_session_closes()
 fn a_button_cancels() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut harness = open();
+    let source = slow();
     harness.state_mut().set_runs(folder.path().to_owned());
+    harness.state_mut().put_pictures(source.clone());
     harness.state_mut().open(Tab::Train);
     harness.run_steps(2);
     harness.get_by_label("Start").click();
-    harness.step();
-    harness.step();
+    wait(&mut harness, "the first pictures", |_| source.read.load(Ordering::Relaxed) > 0);
     assert_eq!(harness.state().train().phase(), Phase::Starting);
     harness.get_by_label("Cancel").click();
     wait(&mut harness, "the end", |app| app.train().phase() == Phase::Idle);

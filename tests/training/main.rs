@@ -281,7 +281,6 @@ fn steps_before_one_that_goes_wrong_are_reported() {
     });
 }
 
-/// A session that waits after `steps` steps of a run in `out`.
 #[test]
 fn a_new_run_takes_no_checkpoints_of_another_for_its_own() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// A session that waits after `steps` steps of a run in `out`.
 fn paused(recipe: Recipe, out: &Path, steps: u64) -> Session {
     let session = Session::start(job(recipe, Some(out))).expect("a thread");
     session.send(Command::Pause);
