@@ -160,6 +160,7 @@ impl Train {
         });
     }
 
+    /// Begins a run, goes on with one, and ends it.
     fn buttons(
         &mut self,
         ui: &mut egui::Ui,
@@ -170,80 +171,86 @@ impl Train {
         let mut ask = None;
         ui.add_space(6.0);
         ui.horizontal_wrapped(|ui| match self.phase {
-            Phase::Idle => {
-                let goes_on = self.resumed(settings);
-                if let Some((step, resumed)) = &goes_on {
-                    let hint = format!(
-                        "continue the run that stopped at step {step}, with the settings below; Steps may be raised"
-                    );
-                    let why = resumed.as_ref().err().map(|error| format!("other settings than the run's: {error}"));
-                    let button = ui.add_enabled(why.is_none(), widgets::primary(ui, "Continue")).on_hover_text(hint);
-                    if button.on_disabled_hover_text(why.clone().unwrap_or_default()).clicked() {
-                        ask = self.go_on(settings, session);
-                        return;
-                    }
-                    let hint = "set everything below as the stopped run has it, to continue it";
-                    if why.is_some() && ui.button("Its settings").on_hover_text(hint).clicked() {
-                        self.restore(settings);
-                    }
-                }
-                let start = match goes_on {
-                    Some(_) => egui::Button::new("Start"),
-                    None => widgets::primary(ui, "Start"),
-                };
-                let hint = match (platform::HAS_FOLDERS, self.held()) {
-                    (false, Some(step)) => format!("train a new model, instead of the one that stands at step {step}"),
-                    _ => "train a new model".to_owned(),
-                };
-                if ui.add_enabled(self.form.fits(), start).on_hover_text(hint).clicked() {
-                    ask = self.start(settings, session);
-                }
-                if let Some(standing) = &self.standing {
-                    ui.label(format!("stopped at step {}", standing.step));
-                }
-                if self.held().is_some() {
-                    let hint = match self.standing.as_ref().and_then(|standing| standing.out.as_ref()) {
-                        Some(out) => format!("close this run, to open another; its files stay in {}", out.display()),
-                        None => "close this run, to open another; Save… keeps a copy of it first".to_owned(),
-                    };
-                    if ui.button("Close run").on_hover_text(hint).clicked() {
-                        self.let_go();
-                    }
-                }
-                if let Some(batch) = self.smaller
-                    && ui.button(format!("Take a batch of {batch}")).on_hover_text("memory ran out").clicked()
-                {
-                    settings.recipe.train.batch = batch;
-                    self.smaller = None;
-                }
-            }
-            Phase::Starting | Phase::Stopping => {
-                widgets::busy(ui);
-                ui.label(self.status(gpu).unwrap_or_default());
-                let hint = "do not train after all";
-                if self.phase == Phase::Starting && ui.button("Cancel").on_hover_text(hint).clicked() {
-                    session.send(Command::Stop);
-                }
-            }
-            Phase::Running | Phase::Paused => {
-                let (name, hint) = match self.phase {
-                    Phase::Running => ("Pause", "after the current step (Space)"),
-                    _ => ("Resume", "continue (Space)"),
-                };
-                if ui.button(name).on_hover_text(hint).clicked() {
-                    self.toggle(session);
-                }
-                let step = ui.add_enabled(self.phase == Phase::Paused, egui::Button::new("Step"));
-                if step.on_hover_text("one step").clicked() {
-                    session.send(Command::Step);
-                }
-                if ui.button("Stop").on_hover_text("finish the step, save and end").clicked() {
-                    session.send(Command::Stop);
-                    self.phase = Phase::Stopping;
-                }
-            }
+            Phase::Idle => ask = self.idle_buttons(ui, settings, session),
+            Phase::Starting | Phase::Stopping => self.busy_buttons(ui, session, gpu),
+            Phase::Running | Phase::Paused => self.running_buttons(ui, session),
         });
         ask
+    }
+
+    fn idle_buttons(&mut self, ui: &mut egui::Ui, settings: &mut TrainSettings, session: &Session) -> Option<Ask> {
+        let mut ask = None;
+        let goes_on = self.resumed(settings);
+        if let Some((step, resumed)) = &goes_on {
+            let hint =
+                format!("continue the run that stopped at step {step}, with the settings below; Steps may be raised");
+            let why = resumed.as_ref().err().map(|error| format!("other settings than the run's: {error}"));
+            let button = ui.add_enabled(why.is_none(), widgets::primary(ui, "Continue")).on_hover_text(hint);
+            if button.on_disabled_hover_text(why.clone().unwrap_or_default()).clicked() {
+                return self.go_on(settings, session);
+            }
+            let hint = "set everything below as the stopped run has it, to continue it";
+            if why.is_some() && ui.button("Its settings").on_hover_text(hint).clicked() {
+                self.restore(settings);
+            }
+        }
+        let start = match goes_on {
+            Some(_) => egui::Button::new("Start"),
+            None => widgets::primary(ui, "Start"),
+        };
+        let hint = match (platform::HAS_FOLDERS, self.held()) {
+            (false, Some(step)) => format!("train a new model, instead of the one that stands at step {step}"),
+            _ => "train a new model".to_owned(),
+        };
+        if ui.add_enabled(self.form.fits(), start).on_hover_text(hint).clicked() {
+            ask = self.start(settings, session);
+        }
+        if let Some(standing) = &self.standing {
+            ui.label(format!("stopped at step {}", standing.step));
+        }
+        if self.held().is_some() {
+            let hint = match self.standing.as_ref().and_then(|standing| standing.out.as_ref()) {
+                Some(out) => format!("close this run, to open another; its files stay in {}", out.display()),
+                None => "close this run, to open another; Save… keeps a copy of it first".to_owned(),
+            };
+            if ui.button("Close run").on_hover_text(hint).clicked() {
+                self.let_go();
+            }
+        }
+        if let Some(batch) = self.smaller
+            && ui.button(format!("Take a batch of {batch}")).on_hover_text("memory ran out").clicked()
+        {
+            settings.recipe.train.batch = batch;
+            self.smaller = None;
+        }
+        ask
+    }
+
+    fn busy_buttons(&self, ui: &mut egui::Ui, session: &Session, gpu: &Gpu) {
+        widgets::busy(ui);
+        ui.label(self.status(gpu).unwrap_or_default());
+        let hint = "do not train after all";
+        if self.phase == Phase::Starting && ui.button("Cancel").on_hover_text(hint).clicked() {
+            session.send(Command::Stop);
+        }
+    }
+
+    fn running_buttons(&mut self, ui: &mut egui::Ui, session: &Session) {
+        let (name, hint) = match self.phase {
+            Phase::Running => ("Pause", "after the current step (Space)"),
+            _ => ("Resume", "continue (Space)"),
+        };
+        if ui.button(name).on_hover_text(hint).clicked() {
+            self.toggle(session);
+        }
+        let step = ui.add_enabled(self.phase == Phase::Paused, egui::Button::new("Step"));
+        if step.on_hover_text("one step").clicked() {
+            session.send(Command::Step);
+        }
+        if ui.button("Stop").on_hover_text("finish the step, save and end").clicked() {
+            session.send(Command::Stop);
+            self.phase = Phase::Stopping;
+        }
     }
 
     /// Settings that take effect while the run goes on.
