@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use unmask::data::{Labels, open_given};
+use unmask::data::{GivenSource, Labels, open_given};
 use unmask::eval::kernels::Random;
 use unmask::train::{Checkpoint, HubConfig, MetricsLine, Opened, Recipe, RunFolder, find_runs};
 use unmask::weights::{Bytes, Renamed, TensorSource, open_bytes};
@@ -185,9 +185,12 @@ fn damaged_files_are_read_or_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("labels");
     let kinds = ["-idx1-ubyte", ".tsv", ".txt", ".gz", ".npy"].map(|kind| format!("fuzz/labels{kind}"));
+    let names = ["0.png", "1.jpeg", "2.webp", "3.bmp"].map(|name| (format!("cat/00000{name}"), Vec::new()));
+    let four = GivenSource::new(names);
     fuzz(&kinds.each_ref().map(String::as_str), 8, |bytes| {
         std::fs::write(&path, bytes).expect("written");
-        Labels::of_file(&path, 4).is_ok_and(|labels| labels.of.iter().all(|class| *class < labels.classes.len()))
+        Labels::of_file(&path, &four, &[0, 1, 2, 3])
+            .is_ok_and(|labels| labels.of.iter().all(|class| *class < labels.classes.len()))
     });
     fuzz_run_folders();
 }

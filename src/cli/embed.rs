@@ -120,8 +120,8 @@ fn header([rows, columns]: [usize; 2]) -> [u8; HEADER] {
 
 /// Name and class of a picture, as a line of a table.
 fn line(name: &str, told: Option<&str>) -> String {
-    let cell = |text: &str| text.replace(['\t', '\n', '\r'], " ");
-    format!("{}\t{}\n", cell(name), cell(told.unwrap_or_default()))
+    let [name, told] = [name, told.unwrap_or_default()].map(data::cell);
+    format!("{name}\t{told}\n")
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ fn sets(args: &ProbeArgs) -> anyhow::Result<Sets> {
 /// What the pictures `indices` show, as `file` has it where it is given.
 fn labels(file: Option<&Path>, source: &dyn Source, indices: &[usize]) -> anyhow::Result<Labels> {
     Ok(match file {
-        Some(file) => Labels::of_file(file, indices.len())?,
+        Some(file) => Labels::of_file(file, source, indices)?,
         None => Labels::of_pictures(source, indices)?,
     })
 }

@@ -67,7 +67,9 @@ pub struct ProbeArgs {
     /// training holds out where it is given no --held-out]
     #[arg(long, num_args = 1.., value_name = "DIR|FILE")]
     pub test: Vec<String>,
-    /// Classes of --data in the order of its pictures: an IDX file, a NumPy array (.npy), or a text with one a line
+    /// Classes of --data: a text with a name, a tab and a class a line, in any order, with names as `embed` writes them
+    /// into its .tsv; or a class a line, an IDX file or a NumPy array (.npy), in the order of the pictures: those of a
+    /// folder sorted by path, others as they lie in their file or list
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
     /// Labels for --test, in the same formats

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::npy::{Array, is_npy};
-use super::text::text;
+use super::text::{cell, text};
 use super::watched::Watched;
 use super::{DataError, Source};
 use crate::platform::Bytes;
@@ -58,13 +58,14 @@ impl Labels {
         Ok(Labels::new(words.collect::<Result<_, _>>()?))
     }
 
-    /// The labels in the file at `path`, in the order of the pictures of a set that has `count`: an IDX file or a NumPy
-    /// array (`.npy`), plain or compressed by gzip, or a text with a label a line, of which what stands behind the last
-    /// tab counts.
+    /// The labels of the pictures `indices` of `source` in the file at `path`: an IDX file or a NumPy array (`.npy`), plain or
+    /// compressed by gzip, or a text with a label a line, of which what stands behind the last tab counts. Where each line
+    /// has a picture's name before its first tab, labels are found by name, and names of other pictures are passed over;
+    /// else they come in the order of the pictures.
     ///
     /// # Errors
-    /// A file that cannot be read, or that holds another number of labels.
-    pub fn of_file(path: &Path, count: usize) -> Result<Labels, DataError> {
+    /// A file that cannot be read, that holds another number of labels, that has none for one of the names, or two.
+    pub fn of_file(path: &Path, source: &dyn Source, indices: &[usize]) -> Result<Labels, DataError> {
         let name = path.display().to_string();
         let fail = |reason: String| DataError::Container { name: name.clone(), kind: "a file of labels", reason };
         let read = |error: std::io::Error| DataError::Read { name: name.clone(), reason: error.to_string() };
@@ -74,10 +75,8 @@ impl Labels {
             MultiGzDecoder::new(bytes.as_slice()).take(MOST_BYTES).read_to_end(&mut unpacked).map_err(read)?;
             bytes = unpacked;
         }
-        let words = if is_npy(&bytes) { npy_labels(bytes) } else { labels(&bytes) }.map_err(fail)?;
-        if words.len() != count {
-            return Err(fail(format!("it holds {} labels; expected one for each of {count} pictures", words.len())));
-        }
+        let told = if is_npy(&bytes) { npy_labels(bytes) } else { labels(&bytes) }.map_err(fail)?;
+        let words = told.of(source, indices).map_err(fail)?;
         Ok(Labels::new(words.iter().map(String::as_str).collect()))
     }
 
@@ -133,33 +132,77 @@ fn common<'a>(mut paths: impl Iterator<Item = &'a str>) -> usize {
     })
 }
 
+/// What a file of labels tells.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// Labels in the order of the pictures.
+    InOrder(Vec<String>),
+    /// Names of pictures with the label of each, which may be empty.
+    ByName(Vec<(String, String)>),
+}
+
+impl Told {
+    /// The label of each of the pictures `indices` of `source`.
+    fn of(self, source: &dyn Source, indices: &[usize]) -> Result<Vec<String>, String> {
+        let lines = match self {
+            Told::InOrder(words) if words.len() == indices.len() => return Ok(words),
+            Told::InOrder(words) => {
+                let (found, count) = (words.len(), indices.len());
+                return Err(format!("it holds {found} labels; expected one for each of {count} pictures"));
+            }
+            Told::ByName(lines) => lines,
+        };
+        let mut labels: HashMap<&str, &str> = HashMap::new();
+        for (name, label) in lines.iter().filter(|(_, label)| !label.is_empty()) {
+            if let Some(other) = labels.insert(name, label).filter(|other| other != label) {
+                return Err(format!("it labels {name} as {other} and as {label}; expected one label a picture"));
+            }
+        }
+        let label = |index: usize| {
+            let name = cell(source.name(index));
+            let label = labels.get(name.trim()).map(|label| (*label).to_owned());
+            label.ok_or_else(|| {
+                let known = lines.first().map_or("", |(name, _)| name);
+                format!("it has no label of {name}; expected one for each picture, by names such as its {known}")
+            })
+        };
+        indices.iter().copied().map(label).collect()
+    }
+}
+
 /// The labels in the bytes of a NumPy array.
-fn npy_labels(bytes: Vec<u8>) -> Result<Vec<String>, String> {
+fn npy_labels(bytes: Vec<u8>) -> Result<Told, String> {
     let bytes = Watched::new(Bytes::Memory(bytes.into()));
-    Array::read(&bytes, 0..bytes.size())?.labels()
+    Array::read(&bytes, 0..bytes.size())?.labels().map(Told::InOrder)
 }
 
 /// The labels in the bytes of a file of another kind.
-fn labels(bytes: &[u8]) -> Result<Vec<String>, String> {
+fn labels(bytes: &[u8]) -> Result<Told, String> {
     if let Some(rest) = bytes.strip_prefix(IDX) {
         let Some((count, labels)) = rest.split_first_chunk::<4>() else {
             return Err("it is shorter than its header".to_owned());
         };
         let count = u32::from_be_bytes(*count) as usize;
         let labels = labels.get(..count).ok_or_else(|| format!("it ends before its {count} labels do"))?;
-        return Ok(labels.iter().map(u8::to_string).collect());
+        return Ok(Told::InOrder(labels.iter().map(u8::to_string).collect()));
     }
     let text = text(bytes).map_err(|reason| format!("no IDX file of bytes along one axis; as a text: {reason}"))?;
-    Ok(text
-        .lines()
-        .map(|line| line.rsplit('\t').next().unwrap_or_default().trim().to_owned())
-        .filter(|l| !l.is_empty())
-        .collect())
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let cells = |line: &str| {
+        let (name, rest) = line.split_once('\t').unwrap_or(("", line));
+        (name.trim().to_owned(), rest.rsplit('\t').next().unwrap_or_default().trim().to_owned())
+    };
+    let lines: Vec<(String, String)> = lines.map(cells).collect();
+    Ok(match !lines.is_empty() && lines.iter().all(|(name, _)| !name.is_empty()) {
+        true => Told::ByName(lines),
+        false => Told::InOrder(lines.into_iter().map(|(_, label)| label).filter(|label| !label.is_empty()).collect()),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::GivenSource;
 
     #[test]
     fn numbers_are_sorted_as_numbers() {
@@ -197,10 +240,34 @@ mod tests {
     }
 
     #[test]
+    fn labels_with_names_are_found_by_name() {
+        let source = GivenSource::new(["a.png", "b\t.png", "c.png"].map(|name| (name.to_owned(), Vec::new())));
+        let of = |text: &str| labels(text.as_bytes())?.of(&source, &[0, 1, 2]).map(|labels| labels.join(" "));
+        // In any order, with lines of other pictures and with the same line twice.
+        assert_eq!(
+            of("c.png\tcat\r\nx.png\tcow\n\nb .png\t1\tdog\na.png\tcat\nc.png\tcat\n"),
+            Ok("cat dog cat".into())
+        );
+        // Where one line has no name, all are taken as they come.
+        assert_eq!(of("c.png\tcat\ndog\na.png\tcow\n"), Ok("cat dog cow".into()));
+        let error = |text: &str| of(text).expect_err("no label of one");
+        assert_eq!(
+            error("d/a.png\tcat\nb .png\tdog\n"),
+            "it has no label of a.png; expected one for each picture, by names such as its d/a.png"
+        );
+        assert!(error("c.png\tcat\na.png\t\nb .png\tdog\n").contains("no label of a.png"));
+        let twice = error("a.png\tcat\nb .png\tdog\nc.png\tcow\na.png\tdog\n");
+        assert_eq!(twice, "it labels a.png as cat and as dog; expected one label a picture");
+    }
+
+    #[test]
     fn files_of_labels() {
-        let texts = |bytes: &[u8]| labels(bytes).map(|labels| labels.join(" "));
+        let texts = |bytes: &[u8]| match labels(bytes) {
+            Ok(Told::InOrder(labels)) => Ok(labels.join(" ")),
+            told => Err(format!("{told:?}")),
+        };
         assert_eq!(texts(&[0, 0, 8, 1, 0, 0, 0, 3, 7, 0, 255]), Ok("7 0 255".to_owned()));
-        assert_eq!(texts("\u{feff}cat\r\nx.jpg\tred dog\n\n".as_bytes()), Ok("cat red dog".to_owned()));
+        assert_eq!(texts("\u{feff}cat\r\nx.jpg\tred dog\n\n\t\n".as_bytes()), Ok("cat red dog".to_owned()));
         assert_eq!(texts(b"\xff\xfea\0\n\0b\0\n\0"), Ok("a b".to_owned()));
         for bad in [&[0, 0, 8, 1, 0, 0, 0, 3, 7][..], &[0, 0, 8, 1, 0], &[0xff, 0xfe, 0x00]] {
             assert!(texts(bad).is_err(), "{bad:?}");

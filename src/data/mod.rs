@@ -60,4 +60,4 @@ pub use sample::SampleSource;
 pub use sampler::Sampler;
 pub use source::{Raw, Source};
 pub use split::{Split, split};
-pub use text::read_text;
+pub use text::{cell, read_text};

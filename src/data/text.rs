@@ -18,6 +18,11 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     text(&fs::read(path)?).map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))
 }
 
+/// `text` as it stands between two tabs of a line.
+pub fn cell(text: &str) -> String {
+    text.replace(['\t', '\n', '\r'], " ")
+}
+
 /// The text in the `bytes` of such a file, without the mark.
 ///
 /// # Errors

@@ -7,7 +7,9 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::DynamicImage;
-use unmask::data::{DataError, Labels, Picture, Source, census, decode, load_all, open, open_all, open_given};
+use unmask::data::{
+    DataError, GivenSource, Labels, Picture, Source, census, decode, load_all, open, open_all, open_given,
+};
 
 use super::{listen, logged, png, quarters};
 
@@ -288,28 +290,35 @@ fn lists_tell_what_their_pictures_show() {
 
     // A file of its own, for sets that tell nothing.
     let file = dir.path().join("labels");
+    let set = |names: &[&str]| GivenSource::new(names.iter().map(|name| ((*name).to_owned(), Vec::new())));
+    let (three, four) = (set(&["x", "y", "z"]), set(&["x", "y", "z", "a"]));
     let utf16: Vec<u8> = "\u{feff}b\r\na\r\nb\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (bytes, classes) in [
         (vec![0, 0, 8, 1, 0, 0, 0, 3, 9, 2, 9], "2 9"),
         (gzip(&[0, 0, 8, 1, 0, 0, 0, 3, 9, 2, 9]), "2 9"),
-        (b"x\tb\ny\ta\nz\tb".to_vec(), "a b"),
+        (b"\tb\ny\ta\nz\tb".to_vec(), "a b"),
         (utf16, "a b"),
         (npy("<i4", "(3,)", &[9, 0, 0, 0, 2, 0, 0, 0, 9, 0, 0, 0]), "2 9"),
         (gzip(&npy("|S2", "(3, 1)", b"b\0aab\0")), "aa b"),
     ] {
         fs::write(&file, bytes).expect("written");
-        let labels = Labels::of_file(&file, 3).expect("labels");
+        let labels = Labels::of_file(&file, &three, &[0, 1, 2]).expect("labels");
         assert_eq!((labels.classes.join(" "), labels.of), (classes.to_owned(), vec![1, 0, 1]));
-        let error = Labels::of_file(&file, 4).expect_err("too few").to_string();
+        let error = Labels::of_file(&file, &four, &[0, 1, 2, 3]).expect_err("too few").to_string();
         assert!(error.contains("it holds 3 labels; expected one for each of 4 pictures"), "{error}");
     }
+    // With names the order is of no matter.
+    fs::write(&file, "z\tc\nw\td\ny\tb\nx\ta\n").expect("written");
+    assert_eq!(Labels::of_file(&file, &three, &[0, 1, 2]).expect("labels").of, [0, 1, 2]);
+    let error = Labels::of_file(&file, &four, &[0, 1, 2, 3]).expect_err("no label").to_string();
+    assert!(error.contains("labels: cannot be used") && error.contains("no label of a;"), "{error}");
     for (bad, reason) in [
         (npy("<i8", "(3,)", &[0; 23]), "it ends before its 3 labels do"),
         (npy("|u1", "(3, 2)", &[0; 6]), "an array of shape [3, 2]; expected labels along one axis"),
         (npy("|O", "(3,)", &[0; 24]), "elements of type \"|O\"; expected whole numbers or texts"),
     ] {
         fs::write(&file, bad).expect("written");
-        let error = Labels::of_file(&file, 3).expect_err(reason).to_string();
+        let error = Labels::of_file(&file, &three, &[0, 1, 2]).expect_err(reason).to_string();
         assert!(error.contains(reason), "{error}");
     }
 }
