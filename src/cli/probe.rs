@@ -108,6 +108,9 @@ fn sets(args: &ProbeArgs) -> anyhow::Result<Sets> {
         bail!("{sets}: {} pictures to train on and {} to test; expected some of both", train.len(), test.len());
     }
     let labels = labels(args.labels.as_deref(), source.as_ref(), &told)?.several()?;
+    if args.test.is_empty() {
+        labels.check_shared()?;
+    }
     let mut classes = vec![0; source.len()];
     told.iter().zip(&labels.of).for_each(|(index, class)| classes[*index] = *class);
     let names = labels.classes;

@@ -166,6 +166,20 @@ pub enum DataError {
         class: String,
     },
 
+    /// No picture shows what another one shows.
+    #[error(
+        "each of the {count} pictures is of a class of its own, the first of \"{class}\"; expected classes of several \
+         pictures{hint}"
+    )]
+    NoneAlike {
+        /// How many there are.
+        count: usize,
+        /// The first class.
+        class: String,
+        /// What may be wrong with all of them; may be empty.
+        hint: &'static str,
+    },
+
     /// A class that the set which is learned from does not have.
     #[error("class {class} of the test pictures does not occur in --data; expected one of its {classes} classes")]
     UnknownClass {

@@ -16,6 +16,8 @@ use crate::platform::Bytes;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 /// First bytes of an IDX file of labels: unsigned bytes along one axis.
 const IDX: &[u8] = &[0, 0, 8, 1];
+/// So few pictures may well be of a class each.
+const FEW: usize = 4;
 /// Most bytes of a file of labels, unpacked.
 const MOST_BYTES: u64 = 1 << 30;
 
@@ -103,6 +105,28 @@ impl Labels {
         }
     }
 
+    /// Fails where none of many pictures shows what another one shows, so that none can be told by others; tells of classes
+    /// that have a single picture.
+    ///
+    /// # Errors
+    /// [`DataError::NoneAlike`].
+    pub fn check_shared(&self) -> Result<(), DataError> {
+        let (count, classes) = (self.of.len(), self.classes.len());
+        if count > FEW && classes == count {
+            let class = self.classes.first().cloned().unwrap_or_default();
+            return Err(DataError::NoneAlike { count, class, hint: comma(&self.classes) });
+        }
+        let mut counts = vec![0; classes];
+        self.of.iter().for_each(|class| counts[*class] += 1);
+        let lone = counts.iter().filter(|count| **count == 1).count();
+        if lone > 0 {
+            log::warn!(
+                "{lone} of {classes} classes have a single picture, which cannot be both learned from and tested"
+            );
+        }
+        Ok(())
+    }
+
     /// The same pictures by the numbers of `classes`.
     ///
     /// # Errors
@@ -132,6 +156,14 @@ fn common<'a>(mut paths: impl Iterator<Item = &'a str>) -> usize {
     })
 }
 
+/// What is wrong with labels that all look like a name and a label with a comma between.
+fn comma(labels: &[String]) -> &'static str {
+    match !labels.is_empty() && labels.iter().all(|label| label.contains(',')) {
+        true => "; between a name and its label a tab is expected, not a comma",
+        false => "",
+    }
+}
+
 /// What a file of labels tells.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
@@ -147,8 +179,8 @@ impl Told {
         let lines = match self {
             Told::InOrder(words) if words.len() == indices.len() => return Ok(words),
             Told::InOrder(words) => {
-                let (found, count) = (words.len(), indices.len());
-                return Err(format!("it holds {found} labels; expected one for each of {count} pictures"));
+                let (found, count, hint) = (words.len(), indices.len(), comma(&words));
+                return Err(format!("it holds {found} labels; expected one for each of {count} pictures{hint}"));
             }
             Told::ByName(lines) => lines,
         };
@@ -237,6 +269,25 @@ mod tests {
         ] {
             assert_eq!(common(paths.iter().copied()), want, "{paths:?}");
         }
+    }
+
+    #[test]
+    fn lines_with_commas_are_no_classes() {
+        let labels = |words: &[&str]| Labels::new(words.to_vec());
+        let error = labels(&["0.png,a", "1.png,b", "2.png,a", "3.png,b", "4.png,a"]).check_shared();
+        assert_eq!(
+            error.expect_err("nothing shared").to_string(),
+            "each of the 5 pictures is of a class of its own, the first of \"0.png,a\"; expected classes of several \
+             pictures; between a name and its label a tab is expected, not a comma"
+        );
+        let error = labels(&["a", "b", "c", "d", "e"]).check_shared().expect_err("nothing shared").to_string();
+        assert!(error.ends_with("expected classes of several pictures"), "{error}");
+        for fine in [&["a", "b", "c", "d"][..], &["a", "b", "c", "d", "a"]] {
+            assert_eq!(labels(fine).check_shared(), Ok(()));
+        }
+        let source = GivenSource::new([("0.png".to_owned(), Vec::new())]);
+        let error = Told::InOrder(vec!["name,class".into(), "0.png,a".into()]).of(&source, &[0]).expect_err("a head");
+        assert!(error.starts_with("it holds 2 labels") && error.ends_with("a tab is expected, not a comma"), "{error}");
     }
 
     #[test]
