@@ -180,8 +180,8 @@ impl From<PrecisionArg> for Precision {
 #[derive(Clone, Debug, Args)]
 #[command(allow_negative_numbers = true)]
 pub struct TrainArgs {
-    /// `sample` for the built-in photographs, a folder of pictures (searched recursively) or of archives, a .txt that
-    /// lists pictures, or a tar, tar.gz, zip, IDX, NumPy or Parquet file; may be several, as by data/train-*.parquet, and
+    /// `sample` for the built-in photographs, a folder of pictures (searched recursively) or of archives, pictures, a .txt
+    /// that lists some, or a tar, tar.gz, zip, IDX, NumPy or Parquet file; may be several, as by data/train-*.parquet, and
     /// given several times [default: sample]
     #[arg(long, num_args = 1.., value_name = "DIR|FILE|sample")]
     pub data: Vec<String>,

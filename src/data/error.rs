@@ -90,8 +90,8 @@ pub enum DataError {
 
     /// A file is no data set.
     #[error(
-        "{name}: not a data set: expected a folder, a list ending in .txt, or a tar, zip, IDX, NumPy or Parquet file; \
-         found {found}"
+        "{name}: not a data set: expected pictures, a folder, a list ending in .txt, or a tar, zip, IDX, NumPy or Parquet \
+         file; found {found}"
     )]
     NoContainer {
         /// The file.

@@ -226,7 +226,8 @@ pub fn has_extension(path: &Path) -> bool {
     extension.is_some_and(|found| EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(found)))
 }
 
-fn relative_name(dir: &Path, path: &Path) -> String {
+/// The name of the file at `path`, from the folder `dir` on.
+pub fn relative_name(dir: &Path, path: &Path) -> String {
     let relative = path.strip_prefix(dir).unwrap_or(path);
     let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
     parts.join("/")

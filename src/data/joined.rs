@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::parallel::each;
+use super::picture_files::{self, is_picture};
 use super::places::Places;
 use super::{DataError, Picture, Raw, Source, Split, open, split};
 use crate::platform;
@@ -116,15 +117,42 @@ pub fn join(mut sources: Vec<Arc<dyn Source>>) -> Arc<dyn Source> {
     Arc::new(Joined { sources, starts, len })
 }
 
+/// The places of a data set: one, or those of all single pictures, which make up a set together.
+type Set = Vec<String>;
+
+/// The sets that `specs` tell.
+fn sets(specs: &[String]) -> Vec<Set> {
+    let (mut sets, mut of_pictures) = (Vec::<Set>::new(), None::<usize>);
+    for spec in specs {
+        let single = is_picture(spec);
+        match of_pictures {
+            Some(at) if single => sets[at].push(spec.clone()),
+            _ => {
+                of_pictures = of_pictures.or(single.then_some(sets.len()));
+                sets.push(vec![spec.clone()]);
+            }
+        }
+    }
+    sets
+}
+
+fn open_set(set: &[String]) -> Result<Arc<dyn Source>, DataError> {
+    match set {
+        [spec] => open(spec),
+        pictures => Ok(Arc::new(picture_files::open(pictures)?)),
+    }
+}
+
 /// Opens the data sets `specs` as one, each with its own held-out tenth, so that what a set holds out alone it holds
 /// out in company too. A file that is in several of them is taken of the first; the very same set may be asked for
-/// more than once, so that its pictures count for more.
+/// more than once, so that its pictures count for more. Single pictures are one set.
 ///
 /// # Errors
 /// Those of [`open`].
 pub fn open_all(specs: &[String]) -> Result<(Arc<dyn Source>, Split), DataError> {
-    let sources = each(specs, platform::threads(), |spec| open(spec))?;
-    let kept = kept(specs, &sources);
+    let sets = sets(specs);
+    let sources = each(&sets, platform::threads(), |set| open_set(set))?;
+    let kept = kept(&sets, &sources);
     let (mut parts, mut joint, mut first) = (Vec::new(), Split::default(), 0);
     for (source, kept) in sources.into_iter().zip(kept) {
         let Split { mut train, mut held_out } = split(source.as_ref());
@@ -158,30 +186,32 @@ pub fn open_for(data: &[String], held_out: &[String]) -> Result<(Arc<dyn Source>
         return Err(DataError::Both { spec: both.clone() });
     }
     // What comes first is kept.
-    let specs = [held_out, data].concat();
-    let sources = each(&specs, platform::threads(), |spec| open(spec))?;
-    let kept = kept(&specs, &sources);
+    let mut sets = self::sets(held_out);
+    let first = sets.len();
+    sets.extend(self::sets(data));
+    let sources = each(&sets, platform::threads(), |set| open_set(set))?;
+    let kept = kept(&sets, &sources);
     let parts = sources.into_iter().zip(kept).map(|(source, kept)| match kept {
         None => source,
         Some(indices) => Arc::new(Part { source, indices }) as Arc<dyn Source>,
     });
     let parts: Vec<Arc<dyn Source>> = parts.collect();
-    let first: usize = parts[..held_out.len()].iter().map(|part| part.len()).sum();
+    let first: usize = parts[..first].iter().map(|part| part.len()).sum();
     let source = join(parts);
     let split = Split { train: (first..source.len()).collect(), held_out: (0..first).collect() };
     Ok((source, split))
 }
 
-/// Of each of the `sources` that `specs` tell the pictures that are files of no other before it, where these are not all
+/// Of each of the `sources` that `sets` tell the pictures that are files of no other before it, where these are not all
 /// of its pictures.
-fn kept(specs: &[String], sources: &[Arc<dyn Source>]) -> Vec<Option<Vec<usize>>> {
+fn kept(sets: &[Set], sources: &[Arc<dyn Source>]) -> Vec<Option<Vec<usize>>> {
     let of_files = |source: &&Arc<dyn Source>| !source.is_empty() && source.place(0).is_some();
     if sources.iter().filter(of_files).count() < 2 {
         return vec![None; sources.len()];
     }
     let (mut places, mut spare, mut all) = (Places::default(), 0, Vec::<Option<Vec<usize>>>::new());
     for (at, source) in sources.iter().enumerate() {
-        if let Some(twin) = specs[..at].iter().position(|spec| *spec == specs[at]) {
+        if let Some(twin) = sets[..at].iter().position(|set| *set == sets[at]) {
             all.push(all[twin].clone());
             continue;
         }

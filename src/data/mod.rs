@@ -30,6 +30,7 @@ mod parallel;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod picture;
+mod picture_files;
 mod places;
 mod prefetch;
 mod room;

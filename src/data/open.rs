@@ -8,7 +8,7 @@ use super::folder::{has_extension, is_container_file, is_passed_over, list};
 use super::joined::join;
 use super::list as text_list;
 use super::parallel::each;
-use super::{DataError, FolderSource, SampleSource, Source};
+use super::{DataError, FolderSource, SampleSource, Source, picture_files};
 use crate::platform;
 
 /// The word that stands for the built-in photographs.
@@ -27,7 +27,7 @@ pub fn absolute(spec: &str) -> String {
 }
 
 /// Opens a data set: the built-in photographs for [`SAMPLE`], a folder of pictures or of containers, a text file that
-/// lists pictures, or a container (see [`open_file`]).
+/// lists pictures, a picture file, or a container (see [`open_file`]).
 ///
 /// Of a folder with picture files these alone are taken; of one without, the containers in it. Folders whose names begin
 /// with a dot, and those that systems keep beside pictures, are passed over. What is itself called `sample` is reached as
@@ -41,6 +41,8 @@ pub fn open(spec: &str) -> Result<Arc<dyn Source>, DataError> {
         Ok(Arc::new(SampleSource))
     } else if spec == GIVEN && !path.exists() {
         Err(DataError::Given)
+    } else if picture_files::is_picture(spec) {
+        Ok(Arc::new(picture_files::open(&[spec.to_owned()])?))
     } else if path.is_file() {
         match text_list::is_list(path) {
             true => Ok(Arc::new(text_list::open(path)?)),

@@ -384,7 +384,7 @@ fn what_cannot_be_used_is_told_by_name() {
     let whole = zip(&pictures(), zip::CompressionMethod::Deflated);
     let nothing = [("readme.txt", b"text".to_vec())];
     for (name, bytes, want) in [
-        ("x.bin", b"some text".to_vec(), "x.bin: not a data set: expected a folder, a list ending in .txt, or a tar"),
+        ("x.bin", b"some text".to_vec(), "x.bin: not a data set: expected pictures, a folder, a list ending in .txt"),
         ("x.tar", tar(&nothing), "x.tar: cannot be used as a tar archive: holds no picture"),
         ("x.zip", whole[..whole.len() / 2].to_vec(), "x.zip: cannot be used as a zip archive: "),
         ("x.zip", zip(&nothing, zip::CompressionMethod::Stored), "x.zip: cannot be used as a zip archive: holds no"),

@@ -176,6 +176,31 @@ fn no_picture_of_sets_that_overlap_is_both_trained_on_and_held_out() {
 }
 
 #[test]
+fn single_pictures_are_one_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let photo = png(quarters());
+    for name in ["b.png", "a.JPG", "cat/a.png", "dog/a.png", "no-ending", "set/c.png"] {
+        write(dir.path(), name, &photo);
+    }
+    write(dir.path(), "broken.png", b"some text");
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let opened = |names: &[&str]| open_all(&names.iter().map(|name| at(name)).collect::<Vec<_>>());
+    let (source, parts) = opened(&["b.png", "a.JPG", "broken.png", "./b.png", "no-ending"]).unwrap();
+    assert_eq!(names(&*source), ["b.png", "a.JPG", "broken.png", "no-ending"]);
+    assert_eq!((parts.train.len(), parts.held_out.len()), (3, 1));
+    assert_eq!(source.load(1, None), decode("a.JPG", &photo, None));
+    // What folders tell is kept, and a set beside them is one of its own.
+    let (source, parts) = opened(&["cat/a.png", "set", "dog/a.png"]).unwrap();
+    assert_eq!(names(&*source), ["cat/a.png", "dog/a.png", "c.png"]);
+    assert_eq!((source.label(1), parts.held_out.len()), (Some("dog"), 1));
+    assert_eq!(names(&*open(&at("cat/a.png")).unwrap()), ["a.png"]);
+    let error = |names: &[&str]| opened(names).err().unwrap().to_string();
+    assert!(error(&["broken.png"]).starts_with("broken.png: not a picture: "), "{}", error(&["broken.png"]));
+    write(dir.path(), "too.png", b"");
+    assert!(error(&["broken.png", "too.png"]).contains("none of its 2 picture files can be decoded"));
+}
+
+#[test]
 fn folders_without_pictures_say_what_is_wrong() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().display().to_string();
