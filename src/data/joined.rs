@@ -1,12 +1,14 @@
 //! Several data sets as one.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::folder::relative_name;
 use super::parallel::each;
-use super::picture_files::{self, is_picture};
+use super::picture_files::{self, common, is_picture};
 use super::places::Places;
-use super::{DataError, Picture, Raw, Source, Split, open, split};
+use super::{DataError, Picture, Raw, SAMPLE, Source, Split, open, split};
 use crate::platform;
 
 /// Sources one after the other.
@@ -15,6 +17,8 @@ struct Joined {
     /// Where each begins.
     starts: Vec<usize>,
     len: usize,
+    /// Names of all pictures, where those that the sources give them would not tell them apart.
+    names: Option<Vec<String>>,
 }
 
 impl Joined {
@@ -33,6 +37,9 @@ impl Source for Joined {
     }
 
     fn name(&self, index: usize) -> &str {
+        if let Some(names) = &self.names {
+            return &names[index];
+        }
         let (source, index) = self.find(index);
         source.name(index)
     }
@@ -58,8 +65,9 @@ impl Source for Joined {
     }
 
     fn load(&self, index: usize, limit: Option<u32>) -> Result<Picture, DataError> {
-        let (source, index) = self.find(index);
-        source.load(index, limit)
+        let (source, within) = self.find(index);
+        let picture = source.load(within, limit)?;
+        Ok(Picture { name: self.name(index).to_owned(), ..picture })
     }
 }
 
@@ -101,7 +109,11 @@ impl Source for Part {
 }
 
 /// Sources one after the other, as one.
-pub fn join(mut sources: Vec<Arc<dyn Source>>) -> Arc<dyn Source> {
+pub fn join(sources: Vec<Arc<dyn Source>>) -> Arc<dyn Source> {
+    join_named(sources, None)
+}
+
+fn join_named(mut sources: Vec<Arc<dyn Source>>, names: Option<Vec<String>>) -> Arc<dyn Source> {
     if sources.len() == 1 {
         return sources.remove(0);
     }
@@ -114,7 +126,7 @@ pub fn join(mut sources: Vec<Arc<dyn Source>>) -> Arc<dyn Source> {
             start
         })
         .collect();
-    Arc::new(Joined { sources, starts, len })
+    Arc::new(Joined { sources, starts, len, names })
 }
 
 /// The places of a data set: one, or those of all single pictures, which make up a set together.
@@ -146,6 +158,7 @@ fn open_set(set: &[String]) -> Result<Arc<dyn Source>, DataError> {
 /// Opens the data sets `specs` as one, each with its own held-out tenth, so that what a set holds out alone it holds
 /// out in company too. A file that is in several of them is taken of the first; the very same set may be asked for
 /// more than once, so that its pictures count for more. Single pictures are one set.
+/// Where names of different sets are the same, all begin with the folders of their sets.
 ///
 /// # Errors
 /// Those of [`open`].
@@ -170,7 +183,8 @@ pub fn open_all(specs: &[String]) -> Result<(Arc<dyn Source>, Split), DataError>
         first += part.len();
         parts.push(part);
     }
-    Ok((join(parts), joint))
+    let names = distinct_names(&sets, &parts);
+    Ok((join_named(parts, names), joint))
 }
 
 /// Opens the data sets `data` to train on all of them, with all of the data sets `held_out` held out; where there are none
@@ -197,9 +211,48 @@ pub fn open_for(data: &[String], held_out: &[String]) -> Result<(Arc<dyn Source>
     });
     let parts: Vec<Arc<dyn Source>> = parts.collect();
     let first: usize = parts[..first].iter().map(|part| part.len()).sum();
-    let source = join(parts);
+    let names = distinct_names(&sets, &parts);
+    let source = join_named(parts, names);
     let split = Split { train: (first..source.len()).collect(), held_out: (0..first).collect() };
     Ok((source, split))
+}
+
+/// Names of all pictures of the `sources` that `sets` tell, where pictures of different ones have the same: with the folder
+/// of the set before them, from the folder on that holds all sets. The very same set may be there more than once.
+fn distinct_names(sets: &[Set], sources: &[Arc<dyn Source>]) -> Option<Vec<String>> {
+    let folders = folders(sets);
+    // So are shards that lie side by side, which may hold very many.
+    if folders.iter().all(String::is_empty) {
+        return None;
+    }
+    let mut taken = HashSet::new();
+    let mut others = sources.iter().enumerate().filter(|(at, _)| !sets[..*at].contains(&sets[*at]));
+    if !others.any(|(_, source)| (0..source.len()).any(|index| !taken.insert(source.name(index)))) {
+        return None;
+    }
+    let named = sources.iter().zip(&folders).flat_map(|(source, folder)| {
+        let slash = if folder.is_empty() { "" } else { "/" };
+        (0..source.len()).map(move |index| format!("{folder}{slash}{}", source.name(index)))
+    });
+    Some(named.collect())
+}
+
+/// The folder of each set, from the folder on that holds all of them, which is an empty name.
+fn folders(sets: &[Set]) -> Vec<String> {
+    let folder = |set: &Set| {
+        let full = set.iter().filter(|spec| *spec != SAMPLE).map(picture_files::absolute);
+        let folders = full.map(|path| match path.is_dir() {
+            true => path,
+            // The names of what is in a file begin with the file's.
+            false => path.parent().map(Path::to_owned).unwrap_or(path),
+        });
+        let folders: Vec<PathBuf> = folders.collect();
+        (!folders.is_empty()).then(|| common(folders.iter().map(PathBuf::as_path)))
+    };
+    let folders: Vec<Option<PathBuf>> = sets.iter().map(folder).collect();
+    let all = common(folders.iter().flatten().map(PathBuf::as_path));
+    let name = |folder: &Option<PathBuf>| folder.as_deref().map_or(SAMPLE.to_owned(), |path| relative_name(&all, path));
+    folders.iter().map(name).collect()
 }
 
 /// Of each of the `sources` that `sets` tell the pictures that are files of no other before it, where these are not all
@@ -242,6 +295,37 @@ mod tests {
         assert_eq!(split_both.held_out, twice);
         assert_eq!(both.name(alone.len() + 3), alone.name(3));
         assert_eq!(both.load(alone.len(), None).expect("a picture"), alone.load(0, None).expect("a picture"));
+    }
+
+    #[test]
+    fn names_of_several_sets_are_told_apart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for name in ["in/c1/a/x.png", "c2/a/x.png", "c2/a/y.png", "c3/z.png"] {
+            std::fs::create_dir_all(folder.path().join(name).parent().expect("a folder")).expect("a folder");
+            image::RgbImage::new(2, 2).save(path(name)).expect("written");
+        }
+        std::fs::write(path("c3/list.txt"), "../c3/z.png").expect("written");
+        let names = |source: &dyn Source| -> Vec<String> {
+            (0..source.len()).map(|index| source.name(index).to_owned()).collect()
+        };
+        let specs = ["in/c1", "c2", "c3/list.txt"].map(path);
+        let (alone, split_alone) = open_all(&specs[1..2]).expect("a set");
+        assert_eq!(names(alone.as_ref()), ["a/x.png", "a/y.png"]);
+        let (both, split) = open_all(&specs[..2]).expect("sets");
+        assert_eq!(names(both.as_ref()), ["in/c1/a/x.png", "c2/a/x.png", "c2/a/y.png"]);
+        assert_eq!(both.load(1, None).expect("a picture").name, "c2/a/x.png");
+        assert_eq!(both.label(1), Some("a"));
+        // What is held out is chosen by the names in a set.
+        assert_eq!(split.held_out, split_alone.held_out.iter().map(|index| index + 1).collect::<Vec<_>>());
+        let (held_out, _) = open_for(&specs[..1], &specs[1..2]).expect("sets");
+        assert_eq!(names(held_out.as_ref()), ["c2/a/x.png", "c2/a/y.png", "in/c1/a/x.png"]);
+        // A list lies in its folder; where names differ, and of a set that is there twice, they stay.
+        let (all, _) = open_all(&specs).expect("sets");
+        assert_eq!(all.name(3), "c3/../c3/z.png");
+        let (differing, _) = open_all(&[&specs[1..], &specs[1..2]].concat()).expect("sets");
+        assert_eq!(names(differing.as_ref()), ["a/x.png", "a/y.png", "../c3/z.png", "a/x.png", "a/y.png"]);
+        assert_eq!(folders(&[vec![SAMPLE.to_owned()], vec![path("c2")]]), [SAMPLE, ""]);
     }
 
     #[test]
