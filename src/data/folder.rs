@@ -161,22 +161,27 @@ fn is_run(folder: &Path) -> bool {
     folder.join("recipe.toml").is_file() && folder.join("checkpoints").is_dir()
 }
 
+/// Folders of a run in which pictures lie that were made of others.
+const MADE: [&str; 2] = ["previews", "reconstructions"];
+
 /// Whether a folder called `name` below one that was asked for is none of the user's making: what is hidden, and what
 /// Synology's and Apple's systems keep beside pictures, by the names of these.
 pub fn is_passed_over(name: &str) -> bool {
     name.starts_with('.') || ["@eaDir", "__MACOSX"].contains(&name)
 }
 
-/// Each wanted file under `dir`, once, by its relative name; sorted by it. Runs below it are passed over, and folders that
-/// [`is_passed_over`] tells.
+/// Each wanted file under `dir`, once, by its relative name; sorted by it. Runs below it are passed over, what one wrote
+/// where `dir` is itself a run's, and folders that [`is_passed_over`] tells.
 pub fn list(dir: &Path, wanted: impl Fn(&Path) -> bool) -> Vec<Entry> {
-    let (mut files, mut linked) = (Vec::new(), false);
+    let (mut files, mut linked, of_run) = (Vec::new(), false, is_run(dir));
     let entered = |entry: &DirEntry| {
         if entry.depth() == 0 || !entry.file_type().is_dir() {
             return true;
         }
-        let why = match is_passed_over(&entry.file_name().to_string_lossy()) {
+        let name = entry.file_name().to_string_lossy();
+        let why = match is_passed_over(&name) {
             true => "what is hidden or a system's",
+            false if of_run && entry.depth() == 1 && MADE.contains(&&*name) => "what the run wrote",
             false if is_run(entry.path()) => "the run",
             false => return true,
         };
@@ -272,6 +277,10 @@ mod tests {
         assert_eq!(names(folder.path()), ["a.png", "runs/b.png", "runs/x/previews/step-5.png"], "no run yet");
         write("runs/x/recipe.toml");
         assert_eq!(names(folder.path()), ["a.png", "runs/b.png"]);
-        assert_eq!(names(&folder.path().join("runs/x")), ["previews/step-5.png"], "asked for by its name");
+        // A run may lie among the pictures that it was trained on.
+        write("runs/x/cat/previews/c.png");
+        write("runs/x/reconstructions/c.png");
+        assert_eq!(names(&folder.path().join("runs/x")), ["cat/previews/c.png"]);
+        assert_eq!(names(&folder.path().join("runs/x/previews")), ["step-5.png"], "asked for by its name");
     }
 }
