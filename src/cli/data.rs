@@ -27,6 +27,7 @@ pub fn run(common: &Common, args: &DataArgs) -> anyhow::Result<()> {
             "held_out": split.held_out.len(),
             "formats": found.formats,
             "sizes": found.sizes.iter().map(|([w, h], count)| json!([w, h, count])).collect::<Vec<_>>(),
+            "stacks": found.stacks,
             "broken": found.broken.iter().map(|(index, error)|
                 json!({"name": name(index), "error": error.to_string()})).collect::<Vec<_>>(),
             "duplicates": found.duplicates.iter().map(|group|
@@ -48,6 +49,9 @@ fn print(common: &Common, source: &dyn Source, found: &Census, held_out: usize, 
     out!("readable    {}", found.readable)?;
     let formats: Vec<String> = found.formats.iter().map(|(format, count)| format!("{format} {count}")).collect();
     out!("formats     {}", formats.join(", "))?;
+    if found.stacks > 0 {
+        out!("stacks      {} files of several pages, of which only the first is read", found.stacks)?;
+    }
     let side = |pick: fn([u32; 2]) -> u32| {
         let mut sides: Vec<u32> =
             found.sizes.iter().flat_map(|(size, count)| std::iter::repeat_n(pick(*size), *count)).collect();

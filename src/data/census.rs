@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::decode::recognise;
+use super::decode::{Lost, decode_noting, recognise};
 use super::parallel::each;
-use super::{DataError, Raw, Source, decode};
+use super::{DataError, Raw, Source};
 
 /// Short side at which pixels are counted for mean and deviation.
 const LIMIT: u32 = 256;
@@ -32,7 +32,10 @@ pub struct Census {
     pub formats: BTreeMap<&'static str, usize>,
     /// Pictures by width and height.
     pub sizes: BTreeMap<[u32; 2], usize>,
-    /// Indices of pictures with the same pixels, in groups of two and more.
+    /// Files of several pages, of which the first alone is read.
+    pub stacks: usize,
+    /// Indices of pictures with the same pixels, of those in files of several pages with the same bytes, in groups of two
+    /// and more.
     pub duplicates: Vec<Vec<usize>>,
     /// Of all pictures that decode, each of the same weight.
     pub pixels: PixelStats,
@@ -41,6 +44,7 @@ pub struct Census {
 /// What one picture adds.
 struct Entry {
     format: &'static str,
+    lost: Lost,
     size: [u32; 2],
     hash: u64,
     mean: [f64; 3],
@@ -49,15 +53,20 @@ struct Entry {
 
 fn entry(source: &dyn Source, index: usize) -> Result<Entry, DataError> {
     let raw = source.read(index)?;
-    let (format, picture) = match raw {
+    let mut hasher = DefaultHasher::new();
+    let (format, (picture, lost)) = match raw {
         Raw::Encoded(bytes) => {
             let (_, format) = recognise(source.name(index), &bytes)?;
-            (format, decode(source.name(index), &bytes, None)?)
+            let decoded = decode_noting(source.name(index), &bytes, None)?;
+            if decoded.1.pages > 1 {
+                // Stacks whose first pages agree need not be the same.
+                bytes.hash(&mut hasher);
+            }
+            (format, decoded)
         }
-        Raw::Pixels(picture) => ("array", picture),
+        Raw::Pixels(picture) => ("array", (picture, Lost::default())),
     };
     let size = [picture.width, picture.height];
-    let mut hasher = DefaultHasher::new();
     (size, &picture.pixels).hash(&mut hasher);
     let small = super::decode::limited_picture(picture, Some(LIMIT));
     let count = (small.pixels.len() / 4).max(1) as f64;
@@ -69,7 +78,7 @@ fn entry(source: &dyn Source, index: usize) -> Result<Entry, DataError> {
             square[channel] += value * value / count;
         }
     }
-    Ok(Entry { format, size, hash: hasher.finish(), mean, square })
+    Ok(Entry { format, lost, size, hash: hasher.finish(), mean, square })
 }
 
 /// Reads and decodes the pictures `indices` of a source, on `threads` threads including the caller's; `progress` is
@@ -97,6 +106,7 @@ fn sum(entries: Vec<(usize, Result<Entry, DataError>)>) -> Census {
         match entry {
             Ok(entry) => {
                 census.readable += 1;
+                census.stacks += usize::from(entry.lost.pages > 1);
                 *census.formats.entry(entry.format).or_default() += 1;
                 *census.sizes.entry(entry.size).or_default() += 1;
                 same.entry(entry.hash).or_default().push(index);

@@ -8,7 +8,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use super::jpeg::is_whole;
 use super::room::Room;
 use super::shrink::{limited_size, shrink};
-use super::{DataError, Picture};
+use super::{DataError, Picture, tiff};
 
 /// The most pixels a picture may have. A larger one is refused before its pixels are allocated.
 pub const MAX_PIXELS: u64 = 100_000_000;
@@ -19,7 +19,7 @@ const MAX_ALLOC_BYTES: u64 = 1 << 30;
 /// Transparent parts show this grey, the middle of each channel.
 const BACKGROUND: u32 = 128;
 
-/// Decodes a JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF file, told apart by content.
+/// Decodes a JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF file (first page), told apart by content.
 ///
 /// The picture comes out upright (EXIF orientation is applied), in 8 bit RGB whatever the file's
 /// channels and depth, with transparency composited onto mid grey. Where `limit` is given and the
@@ -30,6 +30,13 @@ const BACKGROUND: u32 = 128;
 /// [`DataError::Unrecognised`] for any other content, [`DataError::Size`] for a picture without
 /// pixels or of more than [`MAX_PIXELS`], [`DataError::Decode`] for a damaged or truncated file.
 pub fn decode(name: &str, bytes: &[u8], limit: Option<u32>) -> Result<Picture, DataError> {
+    let (picture, lost) = decode_noting(name, bytes, limit)?;
+    lost.warn(name);
+    Ok(picture)
+}
+
+/// [`decode`] that notes what of the file the picture lacks instead of warning of it.
+pub(super) fn decode_noting(name: &str, bytes: &[u8], limit: Option<u32>) -> Result<(Picture, Lost), DataError> {
     let (format_name, mut decoder) = check(name, bytes)?;
     let undecodable =
         |error: ImageError| DataError::Decode { name: name.to_owned(), format: format_name, reason: error.to_string() };
@@ -39,7 +46,7 @@ pub fn decode(name: &str, bytes: &[u8], limit: Option<u32>) -> Result<Picture, D
     let (width, height) = decoder.dimensions();
     let _room = Room::take(decoder.total_bytes() + 4 * u64::from(width) * u64::from(height));
     let decoded = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
-    warn_of_dark(name, &decoded);
+    let lost = Lost { dark: dark(&decoded), pages: tiff::pages(bytes) };
     let mut opaque = flatten(decoded);
     if let Some(limit) = limit {
         opaque = limited(opaque, limit);
@@ -48,12 +55,13 @@ pub fn decode(name: &str, bytes: &[u8], limit: Option<u32>) -> Result<Picture, D
     if let Some(orientation) = orientation {
         upright.apply_orientation(orientation);
     }
-    Ok(Picture {
+    let picture = Picture {
         name: name.to_owned(),
         width: upright.width(),
         height: upright.height(),
         pixels: upright.into_rgba8().into_raw(),
-    })
+    };
+    Ok((picture, lost))
 }
 
 /// A decoder for a file that is whole as far as can be told without decoding it, and not too large.
@@ -111,17 +119,37 @@ pub(super) fn first_bytes(bytes: &[u8]) -> String {
     format!("the bytes {}", hex.join(" "))
 }
 
-/// Says, once, where a picture of 16 bits uses so little of them that few levels are left in 8: cameras of 10 or 12
-/// bits write such.
-fn warn_of_dark(name: &str, decoded: &DynamicImage) {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    let Some(most) = dark(decoded) else { return };
-    if !SAID.swap(true, Ordering::Relaxed) {
-        log::warn!(
-            "{name}: the largest of its 16-bit values is {most}, so {} levels are left of it in 8 bits; expected values \
-             that fill the range up to 65535 (said once)",
-            most / 256 + 1
-        );
+/// What a picture lacks of its file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// The largest of its values of 16 bits, where these use so little of the range that few levels are left in 8:
+    /// cameras of 10 or 12 bits write such.
+    pub dark: Option<u16>,
+    /// Pages of a TIFF file, of which the first is read.
+    pub pages: usize,
+}
+
+impl Lost {
+    /// Says, once of each kind, what the picture called `name` lacks.
+    fn warn(&self, name: &str) {
+        static SAID: [AtomicBool; 2] = [AtomicBool::new(false), AtomicBool::new(false)];
+        for (said, told) in SAID.iter().zip(self.told(name)) {
+            if let Some(told) = told.filter(|_| !said.swap(true, Ordering::Relaxed)) {
+                log::warn!("{told} (said once)");
+            }
+        }
+    }
+
+    fn told(&self, name: &str) -> [Option<String>; 2] {
+        let dark = self.dark.map(|most| {
+            format!(
+                "{name}: the largest of its 16-bit values is {most}, so {} levels are left of it in 8 bits; expected \
+                 values that fill the range up to 65535: stretch the contrast of such pictures before",
+                most / 256 + 1
+            )
+        });
+        let stack = (self.pages > 1).then(|| format!("{name} has {} pages; only the first is read", self.pages));
+        [dark, stack]
     }
 }
 
@@ -183,6 +211,14 @@ mod tests {
     use image::ImageBuffer;
 
     use super::*;
+
+    #[test]
+    fn what_is_lost_is_told() {
+        assert_eq!(Lost { dark: None, pages: 1 }.told("a.tif"), [None, None]);
+        let [dark, stack] = Lost { dark: Some(4095), pages: 10 }.told("a.tif").map(Option::unwrap_or_default);
+        assert!(dark.starts_with("a.tif: the largest of its 16-bit values is 4095, so 16 levels"), "{dark}");
+        assert_eq!(stack, "a.tif has 10 pages; only the first is read");
+    }
 
     #[test]
     fn pictures_of_twelve_bits_are_told_from_those_of_sixteen() {

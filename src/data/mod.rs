@@ -41,6 +41,7 @@ mod source;
 mod split;
 mod tar;
 mod text;
+mod tiff;
 mod watched;
 mod zip;
 

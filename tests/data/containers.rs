@@ -11,7 +11,7 @@ use unmask::data::{
     DataError, GivenSource, Labels, Picture, Source, census, decode, load_all, open, open_all, open_given,
 };
 
-use super::{listen, logged, png, quarters};
+use super::{listen, logged, png, quarters, stack};
 
 /// Three different pictures, as files.
 pub fn pictures() -> [(&'static str, Vec<u8>); 3] {
@@ -483,4 +483,14 @@ fn a_census_finds_what_is_broken_and_what_is_there_twice() {
     assert!((found.pixels.mean[0] - mean).abs() < 1e-9, "{}", found.pixels.mean[0]);
     let square = (220f64.powi(2) + 2.0 * 30f64.powi(2) + 240f64.powi(2)) / 4.0 / 255f64.powi(2);
     assert!((found.pixels.std[0] - (square - mean * mean).sqrt()).abs() < 1e-9);
+}
+
+#[test]
+fn stacks_are_the_same_where_all_their_pages_are() {
+    let stack = stack(&quarters());
+    let other = [stack.as_slice(), b"more"].concat();
+    let files = [("a.tif", &stack), ("b.tif", &other), ("c.tif", &stack), ("d.png", &png(quarters()))];
+    let source = open_given(files.map(|(name, bytes)| (name.to_owned(), bytes.clone())).into()).expect("a source");
+    let found = census(&*source, &[0, 1, 2, 3], 1, |_| ());
+    assert_eq!((found.readable, found.stacks, found.duplicates), (4, 3, vec![vec![0, 2]]));
 }

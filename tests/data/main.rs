@@ -44,6 +44,21 @@ fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// A TIFF file with a second page, which is the first again.
+fn stack(image: &DynamicImage) -> Vec<u8> {
+    let mut bytes = encode(image, ImageFormat::Tiff);
+    assert_eq!(bytes[..4], *b"II\x2a\0");
+    let first = u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
+    let entries = usize::from(u16::from_le_bytes(bytes[first..first + 2].try_into().unwrap()));
+    let directory = bytes[first..first + 2 + 12 * entries + 4].to_vec();
+    // Directories begin at even offsets.
+    bytes.resize(bytes.len().next_multiple_of(2), 0);
+    let second = bytes.len() as u32;
+    bytes[first + 2 + 12 * entries..][..4].copy_from_slice(&second.to_le_bytes());
+    bytes.extend(directory);
+    bytes
+}
+
 fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
     encode(&image.into(), ImageFormat::Png)
 }
