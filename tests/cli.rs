@@ -345,6 +345,19 @@ fn data_are_checked_and_rates_are_found() {
     assert_eq!((check["pictures"].as_u64(), check["readable"].as_u64()), (Some(231), Some(231)));
     assert_eq!(check["formats"]["JPEG"].as_u64(), Some(231));
 
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = pictures(folder.path(), 2);
+    for name in ["a.heic", "b.HEIC", "c.ppm", "no-ending", ".hidden"] {
+        fs::write(folder.path().join("pictures").join(name), "").expect("written");
+    }
+    let told = unmask(&["data", "check", &place]);
+    let passed_over = "4 other files passed over (.heic 2, .ppm 1, without an ending 1)";
+    assert!(text(&told.stdout).contains(passed_over), "{}", text(&told.stdout));
+    let warned = format!("{passed_over}, more than the 2 picture files");
+    assert_eq!(text(&told.stderr).matches(&warned).count(), 1, "{}", text(&told.stderr));
+    let check = json(unmask(&["data", "check", "--json", &place]));
+    assert_eq!(check["passed_over"], serde_json::json!({"": 1, ".heic": 2, ".ppm": 1}));
+
     let found = unmask(&["find-lr", "--json", "--batch", "4", "--tries", "6", "--from", "1e-3", "--to", "1"]);
     let found: serde_json::Value = serde_json::from_slice(&found.stdout).expect("one object");
     let tried = found["tried"].as_array().expect("rates");

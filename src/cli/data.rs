@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::args::{Common, DataArgs, DataCommand};
 use super::progress::{bar, json_line, out, say};
-use crate::data::{self, Census, Source, census};
+use crate::data::{self, Census, PassedOver, Source, census};
 use crate::platform;
 
 /// Names shown of a long list, unless all are asked for.
@@ -19,6 +19,7 @@ pub fn run(common: &Common, args: &DataArgs) -> anyhow::Result<()> {
     let progress = bar(common, indices.len() as u64, 0);
     let found = census(source.as_ref(), &indices, platform::threads(), |done| progress.set_position(done as u64));
     progress.finish_and_clear();
+    let passed_over = PassedOver::of(data);
     if common.json {
         let name = |index: &usize| source.name(*index).to_owned();
         json_line(&json!({
@@ -27,6 +28,7 @@ pub fn run(common: &Common, args: &DataArgs) -> anyhow::Result<()> {
             "held_out": split.held_out.len(),
             "formats": found.formats,
             "sizes": found.sizes.iter().map(|([w, h], count)| json!([w, h, count])).collect::<Vec<_>>(),
+            "passed_over": passed_over.endings,
             "stacks": found.stacks,
             "broken": found.broken.iter().map(|(index, error)|
                 json!({"name": name(index), "error": error.to_string()})).collect::<Vec<_>>(),
@@ -36,7 +38,11 @@ pub fn run(common: &Common, args: &DataArgs) -> anyhow::Result<()> {
             "std": found.pixels.std,
         }))?;
     } else {
-        print(common, source.as_ref(), &found, split.held_out.len(), if *full { usize::MAX } else { FEW })?;
+        out!("pictures    {}, of which {} are held out of training", source.len(), split.held_out.len())?;
+        if passed_over.count() > 0 {
+            out!("            {passed_over}")?;
+        }
+        print(common, source.as_ref(), &found, if *full { usize::MAX } else { FEW })?;
     }
     if found.readable == 0 {
         bail!("none of the {} pictures can be read", source.len());
@@ -44,8 +50,7 @@ pub fn run(common: &Common, args: &DataArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(common: &Common, source: &dyn Source, found: &Census, held_out: usize, most: usize) -> anyhow::Result<()> {
-    out!("pictures    {}, of which {held_out} are held out of training", source.len())?;
+fn print(common: &Common, source: &dyn Source, found: &Census, most: usize) -> anyhow::Result<()> {
     out!("readable    {}", found.readable)?;
     let formats: Vec<String> = found.formats.iter().map(|(format, count)| format!("{format} {count}")).collect();
     out!("formats     {}", formats.join(", "))?;

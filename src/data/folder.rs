@@ -11,7 +11,7 @@ use super::archive::unique;
 use super::container::is_container;
 use super::error::few;
 use super::places::once;
-use super::{DataError, Raw, Source};
+use super::{DataError, PassedOver, Raw, Source};
 
 /// Extensions of the files that a [`FolderSource`] takes, in lower or upper case.
 pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
@@ -62,7 +62,8 @@ impl FolderSource {
     ///
     /// Symbolic links are followed, but not in circles; a file to which several paths lead is taken
     /// by the first of them. What cannot be listed (a broken link, a closed folder) is logged and
-    /// left out. Of a folder that holds containers too a warning says that they are not used.
+    /// left out. Of a folder that holds containers too a warning says that they are not used, as does one where there are
+    /// more other files than pictures.
     ///
     /// # Errors
     /// When `dir` does not exist, is not a folder or cannot be listed, has no file with one of
@@ -70,12 +71,22 @@ impl FolderSource {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, DataError> {
         let dir = dir.as_ref();
         check_folder(dir)?;
-        let files = list(dir, |path| has_extension(path) || is_container_file(path));
+        let mut passed_over = PassedOver::default();
+        let files = list(dir, |path| {
+            let wanted = has_extension(path) || is_container_file(path);
+            if !wanted {
+                passed_over.add(path);
+            }
+            wanted
+        });
         let (pictures, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| has_extension(&file.path));
         if !pictures.is_empty() && !others.is_empty() {
             let (count, names) = (others.len(), others.into_iter().map(|file| file.name).collect::<Vec<_>>());
             let (dir, names) = (dir.display(), few(&names, count));
             log::warn!("{dir}: {names} not used: a folder that holds pictures is read for them alone");
+        }
+        if passed_over.count() > pictures.len() && !pictures.is_empty() {
+            log::warn!("{}: {passed_over}, more than the {} picture files", dir.display(), pictures.len());
         }
         Self::of_entries(dir, pictures)
     }
@@ -172,7 +183,7 @@ pub fn is_passed_over(name: &str) -> bool {
 
 /// Each wanted file under `dir`, once, by its relative name; sorted by it. Runs below it are passed over, what one wrote
 /// where `dir` is itself a run's, and folders that [`is_passed_over`] tells.
-pub fn list(dir: &Path, wanted: impl Fn(&Path) -> bool) -> Vec<Entry> {
+pub fn list(dir: &Path, mut wanted: impl FnMut(&Path) -> bool) -> Vec<Entry> {
     let (mut files, mut linked, of_run) = (Vec::new(), false, is_run(dir));
     let entered = |entry: &DirEntry| {
         if entry.depth() == 0 || !entry.file_type().is_dir() {

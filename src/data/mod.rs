@@ -29,6 +29,7 @@ mod open;
 mod parallel;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod passed_over;
 mod picture;
 mod picture_files;
 mod places;
@@ -56,6 +57,7 @@ pub use joined::{open_all, open_for};
 pub use labels::Labels;
 pub use loader::{Loaded, load_all};
 pub use open::{GIVEN, SAMPLE, absolute, choose, open};
+pub use passed_over::PassedOver;
 pub use picture::Picture;
 pub use prefetch::Prefetch;
 pub use sample::SampleSource;

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use unmask::data::{DataError, FolderSource, Labels, SampleSource, Source, decode, load_all, open, open_all, split};
+use unmask::data::{
+    DataError, FolderSource, Labels, PassedOver, SampleSource, Source, decode, load_all, open, open_all, split,
+};
 
 use super::{listen, logged, png, quarters};
 
@@ -305,6 +307,24 @@ fn the_outermost_folder_is_the_class() {
     assert_eq!(classes(""), ["train", "train", "train", "train", "val"]);
     let source = open("sample").unwrap();
     assert!(Labels::of_source(&*source).unwrap().classes.contains(&"animal".to_owned()));
+}
+
+#[test]
+fn files_of_other_kinds_are_told_of_where_they_are_most() {
+    listen();
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "a.png", &png(quarters()));
+    write(dir.path(), "cat/a.json", b"{}");
+    let at = dir.path().to_str().unwrap().to_owned();
+    let warned = format!("WARN {at}: 2 other files passed over (.heic 1, .json 1), more than the 1 picture files");
+    open(&at).unwrap();
+    assert_eq!(logged(&format!("WARN {at}: ")), 0);
+    write(dir.path(), "b.HEIC", b"");
+    write(dir.path(), ".hidden/c.heic", b"");
+    write(dir.path(), ".DS_Store", b"");
+    open(&at).unwrap();
+    assert_eq!(logged(&warned), 1);
+    assert_eq!(PassedOver::of(&[at.clone(), format!("{at}/a.png")]).count(), 2);
 }
 
 #[test]
