@@ -29,6 +29,7 @@ pub fn run(common: &Common, args: &DataArgs) -> anyhow::Result<()> {
             "formats": found.formats,
             "sizes": found.sizes.iter().map(|([w, h], count)| json!([w, h, count])).collect::<Vec<_>>(),
             "passed_over": passed_over.endings,
+            "dark": found.dark,
             "stacks": found.stacks,
             "broken": found.broken.iter().map(|(index, error)|
                 json!({"name": name(index), "error": error.to_string()})).collect::<Vec<_>>(),
@@ -54,6 +55,10 @@ fn print(common: &Common, source: &dyn Source, found: &Census, most: usize) -> a
     out!("readable    {}", found.readable)?;
     let formats: Vec<String> = found.formats.iter().map(|(format, count)| format!("{format} {count}")).collect();
     out!("formats     {}", formats.join(", "))?;
+    if found.dark > 0 {
+        let dark = "pictures of 16 bits, of which few levels are left in 8: stretch their contrast before";
+        out!("dark        {} {dark}", found.dark)?;
+    }
     if found.stacks > 0 {
         out!("stacks      {} files of several pages, of which only the first is read", found.stacks)?;
     }

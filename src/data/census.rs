@@ -32,6 +32,8 @@ pub struct Census {
     pub formats: BTreeMap<&'static str, usize>,
     /// Pictures by width and height.
     pub sizes: BTreeMap<[u32; 2], usize>,
+    /// Pictures of 16 bits of which few levels are left in 8.
+    pub dark: usize,
     /// Files of several pages, of which the first alone is read.
     pub stacks: usize,
     /// Indices of pictures with the same pixels, of those in files of several pages with the same bytes, in groups of two
@@ -106,6 +108,7 @@ fn sum(entries: Vec<(usize, Result<Entry, DataError>)>) -> Census {
         match entry {
             Ok(entry) => {
                 census.readable += 1;
+                census.dark += usize::from(entry.lost.dark.is_some());
                 census.stacks += usize::from(entry.lost.pages > 1);
                 *census.formats.entry(entry.format).or_default() += 1;
                 *census.sizes.entry(entry.size).or_default() += 1;

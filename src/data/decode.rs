@@ -71,7 +71,14 @@ pub(super) fn decode_noting(name: &str, bytes: &[u8], limit: Option<u32>) -> Res
 pub(super) fn check<'a>(name: &str, bytes: &'a [u8]) -> Result<(&'static str, impl ImageDecoder + 'a), DataError> {
     let (format, format_name) = recognise(name, bytes)?;
     let damaged = |reason: String| DataError::Decode { name: name.to_owned(), format: format_name, reason };
-    let undecodable = |error: ImageError| damaged(error.to_string());
+    let undecodable = |error: ImageError| {
+        damaged(match (&error, tiff::odd_numbers(bytes)) {
+            (ImageError::Unsupported(_), Some(kind)) => {
+                format!("{kind} pixels are not read; convert to 8 or 16 bits")
+            }
+            _ => error.to_string(),
+        })
+    };
 
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_ALLOC_BYTES);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use image::DynamicImage;
+use image::{DynamicImage, ImageBuffer, Luma};
 use unmask::data::{
     DataError, GivenSource, Labels, Picture, Source, census, decode, load_all, open, open_all, open_given,
 };
@@ -489,8 +489,10 @@ fn a_census_finds_what_is_broken_and_what_is_there_twice() {
 fn stacks_are_the_same_where_all_their_pages_are() {
     let stack = stack(&quarters());
     let other = [stack.as_slice(), b"more"].concat();
-    let files = [("a.tif", &stack), ("b.tif", &other), ("c.tif", &stack), ("d.png", &png(quarters()))];
+    let dark = png(ImageBuffer::<Luma<u16>, _>::from_raw(1, 1, vec![1023]).expect("a picture"));
+    let files = [("a.tif", &stack), ("b.tif", &other), ("c.tif", &stack), ("d.png", &dark)];
     let source = open_given(files.map(|(name, bytes)| (name.to_owned(), bytes.clone())).into()).expect("a source");
     let found = census(&*source, &[0, 1, 2, 3], 1, |_| ());
     assert_eq!((found.readable, found.stacks, found.duplicates), (4, 3, vec![vec![0, 2]]));
+    assert_eq!(found.dark, 1);
 }

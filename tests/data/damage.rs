@@ -1,6 +1,6 @@
 //! Files that do not decode, and what is said of them.
 
-use image::{DynamicImage, ImageBuffer, ImageFormat, Rgb};
+use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb};
 use unmask::data::{DataError, decode};
 
 use super::{FORMATS, encode, quarters};
@@ -20,6 +20,25 @@ fn what_is_no_picture_is_named() {
     );
     // A format that is known, but not among those read.
     assert!(error(b"#?RADIANCE\n").contains("not a picture"));
+}
+
+#[test]
+fn numbers_of_other_kinds_are_named() {
+    let deep = ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![1, 2]).unwrap();
+    let whole = encode(&DynamicImage::from(deep), ImageFormat::Tiff);
+    assert!(decode("grey.tif", &whole, None).is_ok());
+    for (bits, numbers, kind) in [(32u16, 3u16, "32-bit float"), (32, 1, "32-bit"), (16, 2, "16-bit signed")] {
+        let mut bytes = whole.clone();
+        for (tag, value) in [(258u16, bits), (339, numbers)] {
+            // The value lies behind a tag, the type of a short number, and how many there are.
+            let entry = [&tag.to_le_bytes()[..], &[3, 0, 1, 0, 0, 0]].concat();
+            let at = bytes.windows(8).position(|window| window == entry).unwrap() + 8;
+            bytes[at..at + 2].copy_from_slice(&value.to_le_bytes());
+        }
+        let error = decode("grey.tif", &bytes, None).unwrap_err().to_string();
+        let reason = format!("{kind} pixels are not read; convert to 8 or 16 bits");
+        assert_eq!(error, format!("grey.tif: cannot be decoded as TIFF: {reason}"));
+    }
 }
 
 /// A file of 48x32 pixels that announces 60000x50000.
