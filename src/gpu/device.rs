@@ -291,7 +291,11 @@ impl Gpu {
         result
     }
 
-    /// Fails if the device was lost, or raised an error since the last call.
+    /// Fails if the device was lost, or raised an error since the last call: whoever shares it is told what nobody watches,
+    /// see [`Gpu::watched`].
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] or [`GpuError::Device`].
     pub fn check(&self) -> Result<(), GpuError> {
         if let Some(reason) = self.lost() {
             return Err(GpuError::Lost(reason.to_owned()));
@@ -381,13 +385,13 @@ impl Gpu {
         }
     }
 
-    /// Waits until everything uploaded so far is copied, where the platform can.
-    ///
-    /// # Errors
-    /// As [`Gpu::wait`].
-    pub fn flush(&self) -> Result<(), GpuError> {
+    /// Waits until everything uploaded so far is copied, where the platform can; what goes wrong is told by the next
+    /// [`Gpu::check`].
+    pub fn flush(&self) {
         self.submit([]);
-        self.wait()
+        if let Err(error) = self.poll(wgpu::PollType::wait_indefinitely()) {
+            self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
     }
 
     /// Lets finished work call its callbacks; waits for all submitted work where the platform can.

@@ -14,6 +14,7 @@ mod run;
 mod submit;
 mod texture;
 mod timestamps;
+mod verdict;
 
 pub use adapter::{AdapterRequest, AdapterSummary, adapters};
 pub use buffer::{BufferSlice, OwnedBuffer, Uploads};
@@ -27,3 +28,4 @@ pub use progress::Mark;
 pub use run::{Dispatch, DispatchList, Slices, Work};
 pub use texture::OwnedTexture;
 pub use timestamps::{Timestamps, TimestampsReading};
+pub use verdict::Verdict;

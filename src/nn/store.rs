@@ -190,8 +190,7 @@ impl ParamStore {
                 gpu.upload(&slice, &spec.initial(seed));
                 waiting += slice.bytes;
                 if waiting > MOST_WAITING {
-                    // As in `load_where`.
-                    let _ = gpu.flush();
+                    gpu.flush();
                     waiting = 0;
                 }
             }
@@ -240,8 +239,7 @@ impl ParamStore {
             gpu.upload(&slice, &values);
             waiting += slice.bytes;
             if waiting > MOST_WAITING {
-                // A device that is lost says so when it is used.
-                let _ = gpu.flush();
+                gpu.flush();
                 waiting = 0;
             }
         }

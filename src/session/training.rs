@@ -184,7 +184,7 @@ impl Training {
             self.awake.get_or_insert_with(|| Awake::keep("A model is learning"));
             self.steps_allowed = self.steps_allowed.saturating_sub(1);
         }
-        self.trainer.ready().await;
+        self.trainer.ready().await?;
         let whole = match self.trainer.advance_slice(pace.most()) {
             Ok(whole) => whole,
             Err(error) => return Err(self.cut_short(error, outbox).await),

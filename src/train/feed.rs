@@ -103,8 +103,8 @@ impl Pictures {
             gpu.upload(&slice, bytes.as_slice());
             chunks.push(slice);
             if packed.len() > 1 {
-                // So that they do not lie in main memory once more, all together; a device that is lost says so when used.
-                let _ = gpu.flush();
+                // So that they do not lie in main memory once more, all together.
+                gpu.flush();
             }
         }
         Ok(Pictures { chunks, places, names })

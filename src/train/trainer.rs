@@ -12,7 +12,7 @@ use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
 use super::{Estimate, Feed, FeedOptions, HeldOut, PictureSet, Pictures, Recipe, TrainError, decode_limit};
 use crate::data::{Picture, Source, Split};
-use crate::gpu::{BufferSlice, DispatchList, Gpu, MAX_SUBMIT, Mark, Pace, Slices, Uploads};
+use crate::gpu::{BufferSlice, DispatchList, Gpu, MAX_SUBMIT, Mark, Pace, Slices, Uploads, Verdict};
 use crate::graph::Choices;
 use crate::nn::{ParamStore, State};
 use crate::ops::{self, LossScaling, average_weight};
@@ -73,8 +73,10 @@ pub struct Trainer {
     /// Samples drawn when that step was done.
     drawn: u64,
     stage: Stage,
+    /// What was submitted since the last of `behind`.
+    verdicts: Vec<Verdict>,
     /// Micro-batches that the device may still be at.
-    behind: VecDeque<Mark>,
+    behind: VecDeque<(Mark, Vec<Verdict>)>,
     pending: Vec<(u64, f64)>,
     /// A step that went wrong and was not told yet.
     wrong: Option<TrainError>,
@@ -167,6 +169,7 @@ impl Trainer {
             step: checkpoint.map_or(0, |checkpoint| checkpoint.step),
             drawn: samples,
             stage: Stage::default(),
+            verdicts: Vec::new(),
             behind: VecDeque::new(),
             pending: Vec::new(),
             wrong: None,
@@ -185,48 +188,54 @@ impl Trainer {
     /// Waits for the pictures of the next micro-batch, if it is not under way, and for the device to be at most one
     /// behind, so that uploaded pictures do not pile up. [`advance_slice`](Self::advance_slice) would wait for the
     /// pictures as well, but in a page that keeps all else waiting.
-    pub async fn ready(&mut self) {
+    ///
+    /// # Errors
+    /// What the device refused of the steps before.
+    pub async fn ready(&mut self) -> Result<(), TrainError> {
         if matches!(self.stage, Stage { part: Part::Gradients, slices, .. } if slices == Slices::default()) {
             self.feed.ready().await;
             while self.behind.len() >= MOST_BEHIND {
-                let Some(mark) = self.behind.pop_front() else { break };
-                // A device that is lost says so when it is used.
-                let _ = self.gpu.reached(mark).await;
+                let Some((mark, verdicts)) = self.behind.pop_front() else { break };
+                self.gpu.reached(mark).await?;
+                accepted(&self.gpu, verdicts).await?;
             }
         }
+        Ok(())
     }
 
     /// Submits at most `most` further dispatches of an optimiser step, beginning one if none is under way; true when
     /// the step is complete.
     ///
     /// # Errors
-    /// Data that stops being readable.
+    /// Data that stops being readable. What the device refuses is told by [`Trainer::ready`] and [`Trainer::collect`].
     pub fn advance_slice(&mut self, most: usize) -> Result<bool, TrainError> {
+        let gpu = self.gpu.clone();
+        let (done, verdict) = gpu.watched(|| self.submit_slice(&gpu, most));
+        self.verdicts.push(verdict);
+        done
+    }
+
+    fn submit_slice(&mut self, gpu: &Gpu, most: usize) -> Result<bool, TrainError> {
         let accumulate = self.recipe.train.accumulate;
         let stride = (accumulate + 4) as u64 * 4;
         let slot = self.pending.len() as u64 * stride;
-        let gpu = self.gpu.clone();
         let most = most.min(MAX_SUBMIT);
         let Stage { micro, part, mut slices } = self.stage;
         match part {
             Part::Gradients => {
                 if slices == Slices::default() {
-                    self.feed.next(&gpu, &self.inputs[0], &self.inputs[1])?;
+                    self.feed.next(gpu, &self.inputs[0], &self.inputs[1])?;
                     let counter = self.step * accumulate as u64 + micro as u64;
                     gpu.upload(&self.inputs[2], &[folded(self.recipe.train.seed), counter as u32, 0, 0]);
                 }
-                if !self.running.plan.list().run_slice(&gpu, &mut slices, most) {
+                if !self.running.plan.list().run_slice(gpu, &mut slices, most) {
                     self.stage.slices = slices;
                     return Ok(false);
                 }
                 self.copy(&self.running.loss, slot + micro as u64 * 4, 4);
-                self.behind.push_back(gpu.mark());
-                // Who never waits keeps no more of them.
-                if self.behind.len() > MOST_BEHIND {
-                    self.behind.pop_front();
-                }
+                self.behind.push_back((gpu.mark(), std::mem::take(&mut self.verdicts)));
                 if accumulate > 1 {
-                    if micro == 0 { &self.add_first } else { &self.add_next }.run(&gpu);
+                    if micro == 0 { &self.add_first } else { &self.add_next }.run(gpu);
                 }
                 self.stage = match micro + 1 < accumulate {
                     true => Stage { micro: micro + 1, ..Stage::default() },
@@ -241,7 +250,7 @@ impl Trainer {
                     schedule[3] = average_weight(self.recipe.train.ema_decay, self.step + 1);
                     gpu.upload(&self.schedule, &schedule);
                 }
-                if !self.update.run_slice(&gpu, &mut slices, most) {
+                if !self.update.run_slice(gpu, &mut slices, most) {
                     self.stage.slices = slices;
                     return Ok(false);
                 }
@@ -414,6 +423,14 @@ impl Trainer {
     pub fn skipped(&self) -> &[String] {
         &self.skipped
     }
+}
+
+/// Fails for what the device refused.
+async fn accepted(gpu: &Gpu, verdicts: impl IntoIterator<Item = Verdict>) -> Result<(), TrainError> {
+    for verdict in verdicts {
+        gpu.accepted(verdict).await?;
+    }
+    Ok(())
 }
 
 /// A seed as shaders draw by it: one below 2^32 is itself.

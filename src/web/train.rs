@@ -80,7 +80,7 @@ pub async fn train(
     pace.set(options.slice_ms / 1e3);
     let (mut stopped, mut told) = (false, f64::NEG_INFINITY);
     while trainer.step() < options.steps && !stopped {
-        trainer.ready().await;
+        trainer.ready().await.map_err(JsError::from)?;
         let whole = trainer.advance_slice(pace.most()).map_err(JsError::from)?;
         pace.submitted(gpu).await.map_err(JsError::from)?;
         let due = trainer.is_full() || trainer.step() == options.steps || platform::now_seconds() - told >= TELL_EVERY;

@@ -282,6 +282,28 @@ fn steps_before_one_that_goes_wrong_are_reported() {
 }
 
 #[test]
+fn a_step_that_the_device_refuses_ends_the_run() {
+    let recipe = nano();
+    let (source, split) = data::open_all(&recipe.train.data).expect("pictures");
+    pollster::block_on(async {
+        let gpu = Gpu::open(&GpuOptions::default()).await.expect("an adapter");
+        let mut trainer = Trainer::new(gpu, recipe, source, &split, None).await.expect("a trainer");
+        trainer.ready().await.expect("pictures");
+        trainer.advance().expect("a step");
+        trainer.store().optimiser_shards()[0].weights.buffer.destroy();
+        trainer.advance().expect("submitted");
+        trainer.gpu().check().expect("nothing that others take for theirs");
+        let error = trainer.collect().await.expect_err("refused").to_string();
+        assert!(error.starts_with("GPU error: "), "{error}");
+        for _ in 0..3 {
+            trainer.advance().expect("submitted");
+        }
+        let error = trainer.ready().await.expect_err("refused").to_string();
+        assert!(error.starts_with("GPU error: "), "{error}");
+    });
+}
+
+#[test]
 fn a_new_run_takes_no_checkpoints_of_another_for_its_own() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut recipe = nano();

@@ -1,6 +1,6 @@
 //! What steps report, read several steps late.
 
-use super::Trainer;
+use super::{Trainer, accepted};
 use crate::train::TrainError;
 
 /// What one step reports.
@@ -23,8 +23,11 @@ impl Trainer {
     /// did, the next call fails for it.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`] where a loss or norm is not a number; the optimiser has skipped such steps.
+    /// What the device refused of them; [`TrainError::NotFinite`] where a loss or norm is not a number: the optimiser has
+    /// skipped such steps.
     pub async fn collect(&mut self) -> Result<Vec<StepMetrics>, TrainError> {
+        let behind = std::mem::take(&mut self.behind).into_iter().flat_map(|(_, verdicts)| verdicts);
+        accepted(&self.gpu, behind.chain(std::mem::take(&mut self.verdicts))).await?;
         if let Some(error) = self.wrong.take() {
             return Err(error);
         }
