@@ -5,7 +5,7 @@ use super::{
     Attention, AttentionGradient, Form, GeluGradient, GeluSlope, MatMul, SubgroupSizes, TILES, Tile, Variant, add,
     cast, column_sum, gelu,
 };
-use crate::gpu::{BufferSlice, Gpu, Uploads};
+use crate::gpu::{BufferSlice, Gpu, MatrixUnits, Uploads};
 use crate::graph::{Caps, DType, Externals, Graph, GraphError, Layout, Plan, TensorType, Var};
 use crate::platform;
 
@@ -29,31 +29,42 @@ pub async fn check_matrix_units(gpu: &Gpu) -> Result<(), GraphError> {
     if gpu.matrix_candidates().is_empty() || gpu.tried_matrix_units() {
         return Ok(());
     }
-    let start = platform::now_seconds();
-    let adapter = gpu.summary().name;
+    settle(gpu, tried(gpu).await)
+}
+
+/// Trusts the units that computed rightly, if any did.
+///
+/// # Errors
+/// The loss of the device; a kernel that cannot even be made is no reason to do without all others.
+fn settle(gpu: &Gpu, tried: Result<Option<MatrixUnits>, GraphError>) -> Result<(), GraphError> {
+    let trusted = match tried {
+        Ok(trusted) => trusted,
+        Err(error) if gpu.lost().is_some() => return Err(error),
+        Err(error) => {
+            log::warn!("{}: matrix units are not used, as they cannot be tried: {error}", gpu.name());
+            None
+        }
+    };
+    gpu.trust_matrix_units(trusted);
+    Ok(())
+}
+
+/// The units among the candidates whose results are those of plain kernels; none, and a word in the log, where they are not.
+async fn tried(gpu: &Gpu) -> Result<Option<MatrixUnits>, GraphError> {
+    let (start, adapter) = (platform::now_seconds(), gpu.name());
     let units = match gpu.matrix_candidates() {
         [units] => *units,
         candidates => {
             let found = subgroup_size(gpu, candidates[0].side).await?;
             let Some(units) = candidates.iter().find(|units| found == Some(units.lanes)) else {
                 log::warn!("{adapter}: matrix units are not used, as their subgroups are of no size that kernels know");
-                gpu.trust_matrix_units(None);
-                return Ok(());
+                return Ok(None);
             };
             *units
         }
     };
     let caps = Caps { matrix_units: Some(units), ..Caps::of(gpu) };
-    let (trials, disagreeing) = match try_all(gpu, caps).await {
-        Ok(tried) => tried,
-        Err(error) if gpu.lost().is_some() => return Err(error),
-        // A kernel that cannot even be made is no reason to do without all others.
-        Err(error) => {
-            log::warn!("{adapter}: matrix units are not used, as they cannot be tried: {error}");
-            gpu.trust_matrix_units(None);
-            return Ok(());
-        }
-    };
+    let (trials, disagreeing) = try_all(gpu, caps).await?;
     let seconds = platform::now_seconds() - start;
     log::info!("{trials} results of matrix units in subgroups of {} tried in {seconds:.2} s", units.lanes);
     if let Some(first) = disagreeing.first() {
@@ -63,8 +74,7 @@ pub async fn check_matrix_units(gpu: &Gpu) -> Result<(), GraphError> {
             disagreeing.len(),
         );
     }
-    gpu.trust_matrix_units(disagreeing.is_empty().then_some(units));
-    Ok(())
+    Ok(disagreeing.is_empty().then_some(units))
 }
 
 /// The size of the subgroups that a kernel on matrix units of `side` gets, if it is one and the same.
@@ -207,6 +217,20 @@ fn agree(got: &[f32], want: &[f32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::{GpuError, GpuOptions};
+
+    #[test]
+    fn units_that_cannot_be_tried_are_done_without_unless_the_device_is_gone() {
+        let broken = || {
+            let (kernel, reason) = ("subgroup_cooperative".to_owned(), "no such kernel here".to_owned());
+            Err(GraphError::Gpu(GpuError::Kernel { kernel, reason }))
+        };
+        let gpu = pollster::block_on(Gpu::open(&GpuOptions::default())).expect("an adapter");
+        settle(&gpu, broken()).expect("done without");
+        assert!(gpu.tried_matrix_units() && gpu.trusted_matrix_units().is_none());
+        gpu.lose();
+        assert!(settle(&gpu, broken()).is_err());
+    }
 
     #[test]
     fn subgroups_have_one_size_or_none() {
