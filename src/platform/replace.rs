@@ -3,19 +3,31 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Ending of files that are not whole yet.
 pub const UNFINISHED: &str = ".tmp";
 
-/// The name beside `path` under which its new content is written.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(UNFINISHED);
-    path.with_file_name(name)
+/// A new file beside `path` for its new content, and its name: nobody else has it, whoever writes `path` at the same time.
+fn beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    // In a page there are neither processes nor files.
+    let process = if cfg!(target_arch = "wasm32") { 0 } else { process::id() };
+    loop {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{process}-{}{UNFINISHED}", MADE.fetch_add(1, Ordering::Relaxed)));
+        let beside = path.with_file_name(name);
+        match File::create_new(&beside) {
+            // Left by a process that had the same number, or one elsewhere has it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|file| (beside, file)),
+        }
+    }
 }
 
 /// Lets `write` write a file beside `path`, which is then synced and given the name: whatever happens at whatever
-/// instant, `path` holds all of the old or all of the new content.
+/// instant, and whoever else does the same, `path` holds all of the old or all of one new content.
 ///
 /// # Errors
 /// Those of `write`, and the system's turned into its kind by `io`. What stood at `path` before stays whole.
@@ -24,8 +36,7 @@ pub fn replace<E>(
     io: impl Fn(io::Error) -> E,
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let beside = beside(path);
-    let made = File::create(&beside).map_err(|error| match error.kind() {
+    let (beside, made) = beside(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             let reason = format!("the folder {} does not exist", folder_of(path).display());
             io(io::Error::new(error.kind(), reason))
@@ -40,7 +51,7 @@ pub fn replace<E>(
             // Where that is not possible the owner has the file at least.
             let _ = fs::set_permissions(&beside, usual);
         }
-        let synced = File::open(&beside).and_then(|file| sync(&file)).and_then(|()| fs::rename(&beside, path));
+        let synced = sync(&beside).and_then(|()| fs::rename(&beside, path));
         synced.map_err(&io)
     });
     if written.is_err() {
@@ -52,13 +63,9 @@ pub fn replace<E>(
     Ok(())
 }
 
-/// Makes the file's content outlive a power cut.
-fn sync(file: &File) -> io::Result<()> {
-    match file.sync_all() {
-        // Windows syncs only what is open for writing; it writes such files out on its own.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && cfg!(windows) => Ok(()),
-        result => result,
-    }
+/// Makes the file's content outlive a power cut. Windows syncs only what is open for writing.
+fn sync(path: &Path) -> io::Result<()> {
+    File::options().write(true).open(path)?.sync_all()
 }
 
 /// The folder that `path` lies in.
@@ -80,4 +87,30 @@ fn sync_folder(path: &Path) {
 /// The system's.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace(path, |error| error, |beside| fs::write(beside, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_writes_the_same_file_at_the_same_time_does_not_spoil_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("features.npy");
+        let slow = |beside: &Path| {
+            let name = beside.file_name().expect("a name").to_string_lossy();
+            assert!(name.starts_with("features.npy.") && name.ends_with(UNFINISHED), "{name}");
+            fs::write(beside, "slow")?;
+            // Another one begins and ends meanwhile.
+            write_whole(&path, b"quick")?;
+            assert_eq!(fs::read(&path)?, b"quick");
+            assert_eq!(fs::read(beside)?, b"slow");
+            Ok(())
+        };
+        replace(&path, |error| error, slow).expect("written");
+        assert_eq!(fs::read(&path).expect("a file"), b"slow");
+        let refused = replace(&path, |error| error, |_| Err(io::Error::other("no")));
+        assert!(refused.is_err() && fs::read(&path).is_ok_and(|content| content == b"slow"));
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing is left beside it");
+    }
 }

@@ -1,11 +1,13 @@
 //! A run that is about to go on: locked and read, and not yet changed.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::appended::Appended;
 use super::events::EventFile;
 use super::metrics::{METRICS, metrics_text};
+use super::run_folder::RECIPE;
 use super::run_lock::RunLock;
 use super::{RunFolder, TrainError};
 use crate::platform::{UNFINISHED, write_whole};
@@ -40,15 +42,12 @@ impl LockedRun {
     pub fn open(self) -> Result<RunFolder, TrainError> {
         let LockedRun { path, lock, step, kept } = self;
         let io = |error| RunFolder::error(&path, error);
-        for entry in RunFolder::saved(&path)?.flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            // The library that writes safetensors has temporary files of its own.
-            if name.ends_with(UNFINISHED) || name.starts_with(UNFINISHED) {
-                // What a crash left half written.
-                fs::remove_file(entry.path()).map_err(io)?;
-            }
-        }
+        // The library that writes safetensors has temporary files of its own.
+        let of_checkpoints = |name: &str| name.ends_with(UNFINISHED) || name.starts_with(UNFINISHED);
+        let of_run =
+            |name: &str| name.ends_with(UNFINISHED) && [RECIPE, METRICS].iter().any(|ours| name.starts_with(ours));
+        remove_unfinished(RunFolder::saved(&path)?, of_checkpoints).map_err(io)?;
+        remove_unfinished(fs::read_dir(&path).map_err(io)?, of_run).map_err(io)?;
         let file = path.join(METRICS);
         write_whole(&file, kept.as_bytes()).map_err(io)?;
         let metrics = File::options().write(true).open(&file).and_then(Appended::new).map_err(io)?;
@@ -56,4 +55,14 @@ impl LockedRun {
         let went_back = RunFolder::best_step(&path).is_some_and(|best| best > step).then_some(step);
         Ok(RunFolder::opened(path, metrics, events, went_back, lock))
     }
+}
+
+/// Removes what a crash left half written in a folder, by its name.
+fn remove_unfinished(folder: fs::ReadDir, is_unfinished: impl Fn(&str) -> bool) -> io::Result<()> {
+    for entry in folder.flatten() {
+        if is_unfinished(&entry.file_name().to_string_lossy()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }

@@ -438,6 +438,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_crash_left_half_written_is_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        drop(RunFolder::create(folder.path(), &Recipe::default()).expect("a run"));
+        let there =
+            ["recipe.toml.7-0.tmp", "metrics.jsonl.7-1.tmp", "checkpoints/step-5.safetensors.7-2.tmp", "mine.tmp"];
+        let files = there.map(|name| folder.path().join(name));
+        files.iter().for_each(|file| fs::write(file, "half").expect("written"));
+        RunFolder::at(folder.path(), 0).expect("a run");
+        assert_eq!(files.map(|file| file.exists()), [false, false, false, true]);
+    }
+
+    #[test]
     fn the_best_weights_stay_until_better_ones_compare() {
         let folder = tempfile::tempdir().expect("a folder");
         let recipe = Recipe::default();
