@@ -46,9 +46,13 @@ impl BufferSlice {
     }
 
     /// A part of this slice.
+    ///
+    /// # Panics
+    /// Where it goes beyond the slice: what lies there is another tensor's.
     #[must_use]
     pub fn part(&self, offset: u64, bytes: u64) -> Self {
-        debug_assert!(offset + bytes <= self.bytes);
+        let inside = offset.checked_add(bytes).is_some_and(|end| end <= self.bytes);
+        assert!(inside, "{bytes} bytes from {offset} of {}", self.bytes);
         BufferSlice { buffer: self.buffer.clone(), offset: self.offset + offset, bytes }
     }
 
@@ -65,13 +69,16 @@ impl BufferSlice {
 /// Uploads to buffers.
 pub trait Uploads {
     /// Writes `values` to the start of `slice`, ordered before whatever is submitted next.
+    ///
+    /// # Panics
+    /// Where `slice` has no room for them.
     fn upload<T: bytemuck::NoUninit>(&self, slice: &BufferSlice, values: &[T]);
 }
 
 impl Uploads for Gpu {
     fn upload<T: bytemuck::NoUninit>(&self, slice: &BufferSlice, values: &[T]) {
         let bytes: &[u8] = bytemuck::cast_slice(values);
-        debug_assert!(bytes.len() as u64 <= slice.bytes, "upload of {} into {} bytes", bytes.len(), slice.bytes);
+        assert!(bytes.len() as u64 <= slice.bytes, "upload of {} into {} bytes", bytes.len(), slice.bytes);
         self.queue().write_buffer(&slice.buffer, slice.offset, bytes);
     }
 }
@@ -125,8 +132,11 @@ impl Gpu {
     }
 
     /// Copies `from` to the start of `to`, after all work submitted so far; they must not lie in one buffer.
+    ///
+    /// # Panics
+    /// Where `to` is shorter.
     pub fn copy(&self, from: &BufferSlice, to: &BufferSlice) {
-        debug_assert!(from.bytes <= to.bytes, "copy of {} into {} bytes", from.bytes, to.bytes);
+        assert!(from.bytes <= to.bytes, "copy of {} into {} bytes", from.bytes, to.bytes);
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("copy") });
         let bytes = from.bytes.next_multiple_of(4);
         encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &to.buffer, to.offset, bytes);
@@ -137,5 +147,26 @@ impl Gpu {
     pub async fn read_one<T: bytemuck::Pod>(&self, label: &str, slice: &BufferSlice) -> Result<Vec<T>, GpuError> {
         let bytes = self.read(label, std::slice::from_ref(slice)).await?.pop().unwrap_or_default();
         Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::GpuOptions;
+
+    #[test]
+    #[should_panic(expected = "upload of 8 into 4 bytes")]
+    fn an_upload_stays_in_its_slice() {
+        let gpu = pollster::block_on(Gpu::open(&GpuOptions::default())).expect("an adapter");
+        let shard = pollster::block_on(gpu.buffer("shard", 16)).expect("a buffer");
+        gpu.upload(&shard.part(4, 4), &[1u32, 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "8 bytes from 12 of 16")]
+    fn a_part_stays_in_its_slice() {
+        let gpu = pollster::block_on(Gpu::open(&GpuOptions::default())).expect("an adapter");
+        drop(pollster::block_on(gpu.buffer("shard", 16)).expect("a buffer").part(12, 8));
     }
 }

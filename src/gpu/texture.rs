@@ -43,10 +43,13 @@ impl Gpu {
     }
 
     /// Copies `pixels`, rows of u32 with red in the low byte, into all of `texture`.
+    ///
+    /// # Panics
+    /// Where `pixels` are too few.
     pub fn paint(&self, pixels: &BufferSlice, texture: &wgpu::Texture) {
         let (width, height) = (texture.width(), texture.height());
         let pitch = width * 4;
-        debug_assert!(u64::from(pitch) * u64::from(height) <= pixels.bytes);
+        assert!(u64::from(pitch) * u64::from(height) <= pixels.bytes, "{} bytes for {width} x {height}", pixels.bytes);
         let mut encoder =
             self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("paint") });
         // Rows that are no multiple of the copy alignment go one by one, where no pitch is needed.
