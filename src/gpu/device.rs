@@ -371,7 +371,8 @@ impl Gpu {
                 usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             });
-            (buffer, scope.pop())
+            // Owned at once: where another one of several is refused, this one's memory is given back.
+            (BufferSlice::whole(buffer), scope.pop())
         });
         async move {
             let adapter = || self.info.name.clone();
@@ -379,7 +380,7 @@ impl Gpu {
                 None => Err(GpuError::TooLarge { label, bytes, adapter: adapter(), limit }),
                 Some((buffer, refused)) => match refused.await {
                     Some(_) => Err(GpuError::OutOfMemory { label, bytes, adapter: adapter() }),
-                    None => Ok(BufferSlice::whole(buffer)),
+                    None => Ok(buffer),
                 },
             }
         }
