@@ -88,6 +88,9 @@ pub enum TrainError {
     /// A mask that does not go with the model.
     #[error("mask: {0}")]
     Mask(String),
+    /// A step for whose losses there is no room.
+    #[error("{0} steps are submitted and their metrics not collected: collect them before the next")]
+    Uncollected(usize),
     /// No picture to train on.
     #[error("no usable picture: {0}")]
     NoPictures(String),

@@ -176,10 +176,10 @@ impl Trainer {
         })
     }
 
-    /// Submits one optimiser step; its metrics come from [`Trainer::collect`].
+    /// Submits one optimiser step; its metrics come from [`Trainer::collect`], at the latest once [`Trainer::is_full`].
     ///
     /// # Errors
-    /// Data that stops being readable.
+    /// As [`Trainer::advance_slice`].
     pub fn advance(&mut self) -> Result<(), TrainError> {
         while !self.advance_slice(usize::MAX)? {}
         Ok(())
@@ -207,8 +207,12 @@ impl Trainer {
     /// the step is complete.
     ///
     /// # Errors
-    /// Data that stops being readable. What the device refuses is told by [`Trainer::ready`] and [`Trainer::collect`].
+    /// Data that stops being readable, and [`TrainError::Uncollected`] where [`Trainer::is_full`]. What the device refuses is
+    /// told by [`Trainer::ready`] and [`Trainer::collect`].
     pub fn advance_slice(&mut self, most: usize) -> Result<bool, TrainError> {
+        if self.is_full() {
+            return Err(TrainError::Uncollected(RING));
+        }
         let gpu = self.gpu.clone();
         let (done, verdict) = gpu.watched(|| self.submit_slice(&gpu, most));
         self.verdicts.push(verdict);
@@ -275,7 +279,7 @@ impl Trainer {
         self.gpu.submit([encoder.finish()]);
     }
 
-    /// Whether losses must be collected before the next step.
+    /// Whether metrics must be collected before the next step.
     pub fn is_full(&self) -> bool {
         self.pending.len() == RING
     }

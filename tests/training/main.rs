@@ -282,6 +282,26 @@ fn steps_before_one_that_goes_wrong_are_reported() {
 }
 
 #[test]
+fn steps_whose_metrics_nobody_collects_are_not_submitted_for_ever() {
+    let recipe = nano();
+    let (source, split) = data::open_all(&recipe.train.data).expect("pictures");
+    pollster::block_on(async {
+        let gpu = Gpu::open(&GpuOptions::default()).await.expect("an adapter");
+        let mut trainer = Trainer::new(gpu, recipe, source, &split, None).await.expect("a trainer");
+        while !trainer.is_full() {
+            trainer.advance().expect("a step");
+        }
+        let (step, error) = (trainer.step(), trainer.advance().expect_err("refused").to_string());
+        assert_eq!(
+            error,
+            format!("{step} steps are submitted and their metrics not collected: collect them before the next")
+        );
+        assert_eq!((trainer.collect().await.expect("metrics").len() as u64, trainer.step()), (step, step));
+        trainer.advance().expect("a step");
+    });
+}
+
+#[test]
 fn a_step_that_the_device_refuses_ends_the_run() {
     let recipe = nano();
     let (source, split) = data::open_all(&recipe.train.data).expect("pictures");
