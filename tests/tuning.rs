@@ -3,7 +3,7 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Random, random_input, run_bits_on};
@@ -13,6 +13,8 @@ use unmask::ops::{self, Form, TILES, TileTime, matmul, time_tiles, tune, tune_wi
 
 /// The variable by which a test knows the process that it started itself, with a cache folder of its own.
 const AGAIN: &str = "UNMASK_TUNING_AGAIN";
+/// A file that holds what was measured on another adapter.
+const OTHER: &str = "tiles-00000000.json";
 
 fn layers(graph: &mut Graph) -> (Vec<Var>, [TensorType; 2]) {
     let types = [TensorType::f32(&[3, 40, 64]), TensorType::f32(&[96, 64])];
@@ -77,7 +79,16 @@ fn in_a_folder_of_its_own(test: &str) -> Option<String> {
     let output = command.output().expect("this test, again");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    Some(std::fs::read_to_string(folder.path().join("tiles.json")).expect("what was measured"))
+    Some(std::fs::read_to_string(remembered_in(folder.path())).expect("what was measured"))
+}
+
+/// The file in `folder` that the one adapter of a test has there.
+fn remembered_in(folder: &Path) -> PathBuf {
+    let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file").path());
+    let mut tiles = files.filter(|file| !file.ends_with(OTHER));
+    let file = tiles.next().expect("what was measured");
+    assert!(tiles.next().is_none(), "one file an adapter");
+    file
 }
 
 /// Its choice alters bits, so a second run, which would find the rest of the time for it, must not be the one to make it.
@@ -103,8 +114,7 @@ fn attention_is_chosen_whatever_time_is_left() {
         assert_eq!(settled.len(), 2, "the product too, so that a resumed run keeps to it: {settled:?}");
         let class = "attention 4 of 50x64";
         let cache = std::env::var("UNMASK_CACHE").expect("a folder");
-        let remembered = std::fs::read_to_string(Path::new(&cache).join("tiles.json"));
-        let remembered = remembered.expect("what was measured");
+        let remembered = std::fs::read_to_string(remembered_in(Path::new(&cache))).expect("what was measured");
         assert!(remembered.contains(class) && !remembered.contains("NT "), "{remembered}");
         let (mut graph, o) = build();
         tune_within(&gpu, &mut graph, &[o], None, 600.0).await.expect("measured");
@@ -149,6 +159,16 @@ fn tiles_are_measured_once_and_change_no_bit() {
         tune(&gpu, &mut again, &roots, Some(odd)).await.expect("measured");
         assert_eq!(again.choices().keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
         assert!(again.choices().values().all(|tile| names.contains(tile)), "{:?}", again.choices());
+        // What cannot be read is measured anew, and other adapters keep what was measured on them.
+        let cache = std::env::var("UNMASK_CACHE").expect("a folder");
+        let (own, other) = (remembered_in(Path::new(&cache)), Path::new(&cache).join(OTHER));
+        for file in [&own, &other] {
+            std::fs::write(file, "{").expect("written");
+        }
+        tune_within(&gpu, &mut again, &roots, None, 600.0).await.expect("measured");
+        let written = std::fs::read_to_string(&own).expect("written anew");
+        assert!(found.keys().all(|class| written.contains(class)) && written.contains("shaders "), "{written}");
+        assert_eq!(std::fs::read_to_string(&other).expect("as it was"), "{");
         let times = time_tiles(&gpu, &graph, &roots).await.expect("timed");
         let classes: BTreeSet<&str> = times.iter().map(|time| time.class.as_str()).collect();
         assert_eq!(classes, found.keys().map(String::as_str).collect(), "every product");

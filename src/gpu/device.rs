@@ -67,6 +67,7 @@ pub struct Gpu {
     checked: bool,
     processor: bool,
     few_registers: bool,
+    maker: String,
     pub(super) matrix_candidates: Vec<MatrixUnits>,
     pub(super) trusted_matrices: OnceLock<Option<MatrixUnits>>,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
@@ -131,10 +132,9 @@ impl Gpu {
         let features = adapter.features() & wanted;
         let mut matrix_candidates = MatrixUnits::of(&adapter);
         let processor = options.processor.unwrap_or(info.device_type == wgpu::DeviceType::Cpu);
-        let few_registers = match options.few_registers {
-            Some(few) => few,
-            None => registers::are_few(&info).await,
-        };
+        let told = platform::gpu_maker().await;
+        let few_registers = options.few_registers.unwrap_or_else(|| registers::are_few(&info, told.as_deref()));
+        let maker = told.unwrap_or_else(|| format!("{:04x}", info.vendor));
         let limits = adapter.limits();
         let mut opened = request(&adapter, features, &limits, !matrix_candidates.is_empty()).await;
         if let (Err(error), false) = (&opened, matrix_candidates.is_empty()) {
@@ -175,6 +175,7 @@ impl Gpu {
             checked: options.checked,
             processor,
             few_registers,
+            maker,
             matrix_candidates,
             trusted_matrices: OnceLock::new(),
             kernels: Mutex::default(),
@@ -235,6 +236,11 @@ impl Gpu {
     /// Whether invocations have far fewer than 255 registers, or nobody knows.
     pub fn has_few_registers(&self) -> bool {
         self.few_registers
+    }
+
+    /// Who made the adapter: what a browser calls them, elsewhere their PCI number.
+    pub fn maker(&self) -> &str {
+        &self.maker
     }
 
     /// The subgroup size where subgroups can be used and have one size only.

@@ -1,7 +1,5 @@
 //! How many registers an invocation has, which no interface tells.
 
-use crate::platform;
-
 /// Who makes adapters whose invocations have up to 255 registers, NVIDIA and AMD, by PCI number.
 const GENEROUS: [u32; 2] = [0x10de, 0x1002];
 /// What these makers and their adapters are called.
@@ -9,9 +7,9 @@ const NAMES: [&str; 4] = ["nvidia", "geforce", "amd", "radeon"];
 
 /// Whether invocations have fewer, as the 128 of Intel's and Apple's adapters or the 192 of Qualcomm's Adreno 630. What is
 /// not known counts as such: numbers that registers have no room for cost more than tiles smaller than they could be.
-pub(super) async fn are_few(info: &wgpu::AdapterInfo) -> bool {
-    let maker = platform::gpu_maker().await;
-    !generous(info.vendor, maker.as_deref().unwrap_or(&info.name))
+/// `maker` is what a browser calls whoever made the adapter.
+pub(super) fn are_few(info: &wgpu::AdapterInfo, maker: Option<&str>) -> bool {
+    !generous(info.vendor, maker.unwrap_or(&info.name))
 }
 
 fn generous(vendor: u32, name: &str) -> bool {

@@ -12,9 +12,8 @@ use super::{Attention, MatMul};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, GpuError, KernelKey, Timestamps, Uploads};
 use crate::graph::{Caps, Choices, DType, Graph, GraphError, Var};
 use crate::platform;
+use crate::shaders::LINKED;
 
-/// Where choices are remembered, all adapters in one file.
-const FILE: &str = "tiles.json";
 /// Seconds that measuring one graph may take; products that are left over keep the usual tile.
 const BUDGET: f64 = 1.0;
 /// Measurements of a tile of which the best counts.
@@ -278,33 +277,51 @@ async fn timed(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Ve
     Ok(timed.map(|((tile, ..), milliseconds)| (tile.clone(), milliseconds)).collect())
 }
 
-/// By adapter and driver, and by the version that measured.
-type Remembered = BTreeMap<String, Choices>;
+/// What is remembered of an adapter, in a file of its own: who measures on another one does not touch it.
+#[derive(serde::Deserialize, serde::Serialize)]
+struct Remembered {
+    adapter: String,
+    tiles: Choices,
+}
 
+/// Adapter and driver, and whatever else of them and of this program makes other tiles the fastest.
 fn adapter_key(gpu: &Gpu) -> String {
     let summary = gpu.summary();
     let limits = gpu.limits();
     // In a browser the name and the driver may be empty: what it allows tells some adapters apart.
     let allowed = format!("{}/{}", limits.max_compute_invocations_per_workgroup, gpu.max_binding());
+    let registers = if gpu.has_few_registers() { "few registers" } else { "many registers" };
     let units = if gpu.trusted_matrix_units().is_some() { "matrix units" } else { "no matrix units" };
     let checks = if gpu.checks_bounds() { "checked" } else { "trusted" };
+    let shaders = format!("shaders {:08x}", shaders_checksum());
     let version = env!("CARGO_PKG_VERSION");
-    let parts = [&summary.name, &summary.backend, &summary.driver, allowed.as_str(), units, checks, version];
-    parts.join(" | ")
+    let adapter = [gpu.maker(), &summary.name, &summary.backend, &summary.driver];
+    [&adapter[..], &[&allowed, registers, units, checks, version, &shaders]].concat().join(" | ")
 }
 
-fn all() -> Remembered {
-    platform::recall(FILE).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+/// Of all linked shaders: what was measured with others does not count.
+fn shaders_checksum() -> u32 {
+    let texts = LINKED.iter().flat_map(|(name, conditions, source)| [name, conditions, source]);
+    texts.fold(0, |checksum, text| crc32c::crc32c_append(checksum, text.as_bytes()))
+}
+
+fn file_of(adapter: &str) -> String {
+    format!("tiles-{:08x}.json", crc32c::crc32c(adapter.as_bytes()))
 }
 
 fn remembered(gpu: &Gpu) -> Choices {
-    all().remove(&adapter_key(gpu)).unwrap_or_default()
+    let key = adapter_key(gpu);
+    let read: Option<Remembered> = platform::recall(&file_of(&key)).and_then(|text| serde_json::from_str(&text).ok());
+    read.filter(|read| read.adapter == key).map(|read| read.tiles).unwrap_or_default()
 }
 
 fn remember(gpu: &Gpu, found: &Choices) {
-    let mut all = all();
-    all.entry(adapter_key(gpu)).or_default().extend(found.clone());
-    if let Ok(text) = serde_json::to_string_pretty(&all) {
-        platform::remember(FILE, &text);
+    // Another process may have measured other shapes meanwhile.
+    let mut tiles = remembered(gpu);
+    tiles.extend(found.clone());
+    let adapter = adapter_key(gpu);
+    let file = file_of(&adapter);
+    if let Ok(text) = serde_json::to_string_pretty(&Remembered { adapter, tiles }) {
+        platform::remember(&file, &text);
     }
 }
