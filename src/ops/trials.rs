@@ -19,3 +19,10 @@ pub(super) struct Trials {
     /// Whether they sum in different orders, so that the choice changes bits.
     pub alters_bits: bool,
 }
+
+impl Trials {
+    /// Whether `tile` is one of them, or the usual one.
+    pub fn offers(&self, tile: &str) -> bool {
+        tile == self.usual || self.launches.iter().any(|(name, ..)| name == tile)
+    }
+}

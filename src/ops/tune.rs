@@ -29,15 +29,17 @@ const WARM_UP: f64 = 0.03;
 /// Tiles that took this many times as long as the fastest are not measured again.
 const HOPELESS: f64 = 1.25;
 
-/// Lets the products and attention of a plan of `graph` for `roots` use the fastest tiles: those `pinned`, else those
-/// remembered for this adapter and driver, else those found by trying, and the usual ones where that takes too long. On
-/// processors, and without timestamps, nothing is chosen and the usual ones are taken.
+/// Lets the products and attention of a plan of `graph` for `roots` use the fastest tiles: those remembered for this
+/// adapter and driver, else those found by trying, and the usual ones where that takes too long or there is no clock. Where
+/// the choice alters bits those `pinned` go first. On processors nothing is chosen and the usual ones are taken.
+///
+/// Returns the choices that alter bits, for whoever goes on with the same graph to pin.
 ///
 /// Before a graph with products in 16 bits matrix units are tried, if there are some and no one has yet.
 ///
 /// # Errors
 /// Those of the device.
-pub async fn tune(gpu: &Gpu, graph: &mut Graph, roots: &[Var], pinned: Option<Choices>) -> Result<(), GraphError> {
+pub async fn tune(gpu: &Gpu, graph: &mut Graph, roots: &[Var], pinned: Option<Choices>) -> Result<Choices, GraphError> {
     tune_within(gpu, graph, roots, pinned, BUDGET).await
 }
 
@@ -51,32 +53,41 @@ pub async fn tune_within(
     roots: &[Var],
     pinned: Option<Choices>,
     budget: f64,
-) -> Result<(), GraphError> {
+) -> Result<Choices, GraphError> {
     if gpu.is_cpu() {
-        return Ok(());
+        return Ok(Choices::new());
     }
     if has_halves(graph) {
         check_matrix_units(gpu).await?;
     }
-    if !gpu.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-        return Ok(());
+    let classes = classes(Caps::of(gpu), graph, roots);
+    let (pinned, remembered) = (pinned.unwrap_or_default(), remembered(gpu));
+    let mut choices = Choices::new();
+    for trials in &classes {
+        // What an adapter chose with other features may be none here.
+        let offered = |known: &Choices| known.get(&trials.class).filter(|tile| trials.offers(tile)).cloned();
+        let first = if trials.alters_bits { offered(&pinned) } else { None };
+        if let Some(tile) = first.or_else(|| offered(&remembered)) {
+            choices.insert(trials.class.clone(), tile);
+        }
     }
-    let caps = Caps::of(gpu);
-    let mut choices = remembered(gpu);
-    choices.extend(pinned.unwrap_or_default());
-    let unknown = unknown(caps, graph, roots, &choices);
-    if !unknown.is_empty() {
+    let in_bits = classes.iter().filter(|trials| trials.alters_bits);
+    let in_bits: Vec<(String, String)> = in_bits.map(|trials| (trials.class.clone(), trials.usual.clone())).collect();
+    let unknown: Vec<Trials> = classes.into_iter().filter(|trials| !choices.contains_key(&trials.class)).collect();
+    if gpu.features().contains(wgpu::Features::TIMESTAMP_QUERY) && !unknown.is_empty() {
         let start = platform::now_seconds();
         let found = measure(gpu, &unknown, budget).await?;
         let seconds = platform::now_seconds() - start;
         log::info!("tiles of {} of {} shapes measured in {seconds:.2} s", found.len(), unknown.len());
         remember(gpu, &found);
-        // What was not measured is settled too, so that a run that goes on keeps to it.
-        choices.extend(unknown.iter().map(|trials| (trials.class.clone(), trials.usual.clone())));
         choices.extend(found);
     }
+    // Measured or not: a run that goes on has to keep to it. Others are free to take what is measured later.
+    let settled: Choices =
+        in_bits.into_iter().map(|(class, usual)| (class.clone(), choices.remove(&class).unwrap_or(usual))).collect();
+    choices.extend(settled.clone());
     graph.choose(choices);
-    Ok(())
+    Ok(settled)
 }
 
 /// Whether `graph` has matrix products of 16-bit floats.
@@ -87,27 +98,21 @@ fn has_halves(graph: &Graph) -> bool {
     })
 }
 
-/// What is to be tried for a plan of `graph` for `roots`: what alters bits first, then the most work.
-fn unknown(caps: Caps, graph: &Graph, roots: &[Var], choices: &Choices) -> Vec<Trials> {
-    let mut unknown: BTreeMap<String, (Trials, u64)> = BTreeMap::new();
+/// What there is to try for a plan of `graph` for `roots`: what alters bits first, then the most work.
+fn classes(caps: Caps, graph: &Graph, roots: &[Var]) -> Vec<Trials> {
+    let mut classes: BTreeMap<String, (Trials, u64)> = BTreeMap::new();
     for node in graph.fused(roots) {
         let op: &dyn std::any::Any = node.op.as_ref();
         let ty = |index: usize| graph.ty(node.inputs[index]);
         let product = op.downcast_ref::<MatMul>().and_then(|product| product.trials(caps, ty(0), ty(1)));
         let attention = || op.downcast_ref::<Attention>().and_then(|attention| attention.trials(caps, ty(0)));
         let Some(trials) = product.or_else(attention) else { continue };
-        // What an adapter chose with other features may be none here.
-        let known = choices
-            .get(&trials.class)
-            .is_some_and(|name| *name == trials.usual || trials.launches.iter().any(|(other, ..)| other == name));
-        if !known {
-            let flops = trials.flops;
-            unknown.entry(trials.class.clone()).or_insert((trials, 0)).1 += flops;
-        }
+        let flops = trials.flops;
+        classes.entry(trials.class.clone()).or_insert((trials, 0)).1 += flops;
     }
-    let mut unknown: Vec<(Trials, u64)> = unknown.into_values().collect();
-    unknown.sort_by_key(|(trials, flops)| (!trials.alters_bits, std::cmp::Reverse(*flops)));
-    unknown.into_iter().map(|(trials, _)| trials).collect()
+    let mut classes: Vec<(Trials, u64)> = classes.into_values().collect();
+    classes.sort_by_key(|(trials, flops)| (!trials.alters_bits, std::cmp::Reverse(*flops)));
+    classes.into_iter().map(|(trials, _)| trials).collect()
 }
 
 /// What one choice of tiles takes for a class of products, or of attention.
@@ -136,7 +141,7 @@ pub async fn time_tiles(gpu: &Gpu, graph: &Graph, roots: &[Var]) -> Result<Vec<T
     if !gpu.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
         return Ok(Vec::new());
     }
-    let classes = unknown(Caps::of(gpu), graph, roots, &Choices::new());
+    let classes = classes(Caps::of(gpu), graph, roots);
     let buffers = prepare(gpu, &classes).await?;
     // What multiplies zeros draws less power, and may run faster.
     for buffer in &buffers[..2] {

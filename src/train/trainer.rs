@@ -48,7 +48,7 @@ pub struct Trainer {
     gpu: Arc<Gpu>,
     recipe: Recipe,
     store: Arc<ParamStore>,
-    /// Tiles of its products: checkpoints keep them.
+    /// Tiles on which its bits depend: checkpoints keep them.
     tiles: Choices,
     feed: Feed,
     held_out: Option<HeldOut>,
@@ -123,7 +123,7 @@ impl Trainer {
         let mut graph = TrainGraph::build(&recipe, feed.slot())?;
         let pinned = checkpoint.map(Checkpoint::tiles).transpose()?;
         let roots = graph.roots();
-        ops::tune(&gpu, &mut graph.builder.graph, &roots, pinned).await?;
+        let tiles = ops::tune(&gpu, &mut graph.builder.graph, &roots, pinned).await?;
         let store = prepare::parameters(&gpu, &recipe, &graph, checkpoint).await?;
         let held_out = match kept.pictures.is_empty() {
             true => None,
@@ -150,7 +150,7 @@ impl Trainer {
             gpu,
             recipe,
             store: Arc::new(store),
-            tiles: graph.builder.graph.choices().clone(),
+            tiles,
             feed,
             held_out,
             kept_back: split.held_out.len(),
@@ -347,14 +347,13 @@ impl Trainer {
         recipe.check()?;
         let mut graph = TrainGraph::build(&recipe, self.feed.slot())?;
         let roots = graph.roots();
-        ops::tune(&self.gpu, &mut graph.builder.graph, &roots, Some(self.tiles.clone())).await?;
-        self.tiles.clone_from(graph.builder.graph.choices());
+        let tiles = ops::tune(&self.gpu, &mut graph.builder.graph, &roots, Some(self.tiles.clone())).await?;
         let held_out = match &self.held_out {
             Some(held_out) => Some(held_out.replanned(&self.gpu, &recipe, &self.store).await?),
             None => None,
         };
         self.running = run_plan(&self.gpu, &recipe, &graph, &self.store, &self.inputs, &self.scaling).await?;
-        self.held_out = held_out;
+        (self.held_out, self.tiles) = (held_out, tiles);
         self.recipe = recipe;
         Ok(())
     }
