@@ -75,6 +75,7 @@ pub fn drive(common: &Common, mut job: Job) -> anyhow::Result<()> {
     let mut screen = TrainScreen::new(common);
     let mut unheard = None;
     let mut lost_at = None;
+    let mut adapter: Option<String> = None;
     loop {
         let session = Session::start(job.clone())?;
         interrupt.reaches(&session);
@@ -84,6 +85,12 @@ pub fn drive(common: &Common, mut job: Job) -> anyhow::Result<()> {
                 unheard = report_json(event).err();
                 if unheard.is_some() {
                     session.send(Command::Stop);
+                }
+            }
+            if let Event::Started(start) = event {
+                let now = &start.adapter.name;
+                if let Some(before) = adapter.replace(now.clone()).filter(|before| before != now) {
+                    log::warn!("\"{before}\" did not come back: the run goes on with \"{now}\", and not to the bit");
                 }
             }
             screen.show(event, interrupt.came() || job.stop_after.is_some());

@@ -59,6 +59,11 @@ fn rank(kind: wgpu::DeviceType) -> u32 {
     }
 }
 
+/// Whether two descriptions are of one adapter, as far as they tell.
+pub(super) fn is_same(a: &wgpu::AdapterInfo, b: &wgpu::AdapterInfo) -> bool {
+    (&a.name, a.vendor, a.device, a.backend) == (&b.name, b.vendor, b.device, b.backend)
+}
+
 /// Finds the wanted adapter of `instance`.
 pub(super) async fn find(instance: &wgpu::Instance, request: &AdapterRequest) -> Result<wgpu::Adapter, GpuError> {
     let mut found = instance.enumerate_adapters(backends()).await;
@@ -89,4 +94,23 @@ pub(super) async fn find(instance: &wgpu::Instance, request: &AdapterRequest) ->
         found: if names.is_empty() { "there is none".to_owned() } else { format!("there are: {}", names.join(", ")) },
         advice,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adapter_is_known_again_whatever_its_driver_says_of_itself() {
+        let request = AdapterRequest::default();
+        let info = pollster::block_on(find(&instance(), &request)).expect("an adapter").get_info();
+        let again = wgpu::AdapterInfo { driver_info: "updated".to_owned(), ..info.clone() };
+        assert!(is_same(&info, &again));
+        let others = [
+            wgpu::AdapterInfo { name: "another".to_owned(), ..info.clone() },
+            wgpu::AdapterInfo { device: info.device ^ 1, ..info.clone() },
+            wgpu::AdapterInfo { vendor: info.vendor ^ 1, ..info.clone() },
+        ];
+        assert!(others.iter().all(|other| !is_same(&info, other)));
+    }
 }

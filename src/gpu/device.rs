@@ -281,7 +281,8 @@ impl Gpu {
         self.loss.tell(reason);
     }
 
-    /// Another device like this one, which was lost: drivers take their time to come back.
+    /// Another device of this one's adapter, which was lost: drivers take their time to come back. Where the adapter does
+    /// not, one of another adapter, and a word in the log.
     ///
     /// # Errors
     /// Those of [`Gpu::open`], of the last attempt.
@@ -290,9 +291,12 @@ impl Gpu {
         for seconds in COME_BACK {
             platform::sleep(seconds).await;
             result = Gpu::open(&self.options).await;
-            if result.is_ok() {
-                break;
+            if result.as_ref().is_ok_and(|gpu| adapter::is_same(&gpu.info, &self.info)) {
+                return result;
             }
+        }
+        if let Ok(gpu) = &result {
+            log::warn!("\"{}\" did not come back: \"{}\" goes on, and not to the bit", self.name(), gpu.name());
         }
         result
     }
