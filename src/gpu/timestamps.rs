@@ -1,6 +1,6 @@
 //! Time on the device, a pass a dispatch.
 
-use super::{DispatchList, Gpu, GpuError, Work};
+use super::{DispatchList, Gpu, GpuError, MAX_SUBMIT, Work};
 
 /// A list run with a timestamp before and after each dispatch.
 #[derive(Debug)]
@@ -21,17 +21,17 @@ pub struct TimestampsReading {
     pub milliseconds: f64,
 }
 
-/// Queries one set may hold, the portable limit.
-const MAX_QUERIES: u32 = 4096;
-
 impl Timestamps {
+    /// Milliseconds of work that are worth measuring at one time, as far as is known before: others wait for the adapter too.
+    pub const MOST_AT_ONCE: f64 = 20.0;
+
     /// Runs `list` and measures each dispatch; `None` where the adapter has no timestamps.
     pub async fn measure(gpu: &Gpu, list: &DispatchList) -> Result<Option<Vec<TimestampsReading>>, GpuError> {
         Timestamps::measure_repeated(gpu, list, 1).await
     }
 
     /// As [`Timestamps::measure`], with each dispatch made `times` times and their mean as its reading: clocks may be
-    /// coarser than what is measured.
+    /// coarser than what is measured. To be called for as much as takes [`Timestamps::MOST_AT_ONCE`].
     pub async fn measure_repeated(
         gpu: &Gpu,
         list: &DispatchList,
@@ -41,7 +41,7 @@ impl Timestamps {
             return Ok(None);
         }
         let mut readings = Vec::with_capacity(list.dispatches.len());
-        for part in list.dispatches.chunks(MAX_QUERIES as usize / 2) {
+        for part in list.dispatches.chunks(MAX_SUBMIT) {
             let count = part.len() as u32 * 2;
             let set = gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("timestamps"),

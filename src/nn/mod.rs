@@ -12,4 +12,5 @@ pub use builder::Builder;
 pub use init::{Init, Stream};
 pub use param::{ParamPart, ParamSpec};
 pub use position::sincos_positions;
+pub(crate) use store::groups;
 pub use store::{ParamStore, State, param_bytes};

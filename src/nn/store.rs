@@ -290,7 +290,7 @@ impl ParamStore {
 }
 
 /// Runs of `sizes` whose sum is at most `most`, or of a single one that is larger.
-fn groups(sizes: &[u64], most: u64) -> Vec<Range<usize>> {
+pub(crate) fn groups(sizes: &[u64], most: u64) -> Vec<Range<usize>> {
     let mut groups: Vec<Range<usize>> = Vec::new();
     let mut sum = 0;
     for (at, size) in sizes.iter().enumerate() {

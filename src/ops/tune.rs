@@ -20,8 +20,6 @@ const BUDGET: f64 = 1.0;
 const ROUNDS: usize = 3;
 /// Shortest time that is measured, milliseconds; what takes less is repeated.
 const LEAST_TIME: f64 = platform::LEAST_TIMED;
-/// Milliseconds of work that are submitted at one time, as far as the first tile tells: others wait for the adapter too.
-const MOST_AT_ONCE: f64 = 20.0;
 /// Most repetitions of a product.
 const MOST_TIMES: u32 = 512;
 /// Seconds of work before anything is measured: adapters that were idle run slowly at first.
@@ -261,7 +259,8 @@ async fn timed(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Ve
         return Ok(Vec::new());
     }
     let (times, taken) = repetitions(gpu, &list).await?;
-    let at_once = (MOST_AT_ONCE / taken.max(LEAST_TIME)).ceil() as usize;
+    // As far as the first tile tells.
+    let at_once = (Timestamps::MOST_AT_ONCE / taken.max(LEAST_TIME)).ceil() as usize;
     let mut best = vec![f64::INFINITY; trials.launches.len()];
     let mut hopeful: Vec<usize> = (0..trials.launches.len()).collect();
     for _ in 0..ROUNDS {

@@ -1,11 +1,12 @@
 //! Where time and memory go in a reconstruction.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::TrainError;
-use crate::gpu::{Gpu, Timestamps};
+use crate::gpu::{DispatchList, Gpu, Timestamps};
 use crate::graph::Plan;
-use crate::nn::ParamSpec;
+use crate::nn::{ParamSpec, groups};
 use crate::platform;
 
 /// Runs of which the fastest counts.
@@ -60,31 +61,66 @@ impl Profile {
             .collect();
         parameters.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
         let Some(plan) = plan else { return Ok(Profile { parameters, ..Profile::default() }) };
-        let mut ops: Option<Vec<OpCost>> = None;
-        let mut times = 1;
-        if let Some(readings) = Timestamps::measure(gpu, plan.list()).await? {
-            let mean = readings.iter().map(|reading| reading.milliseconds).sum::<f64>() / readings.len().max(1) as f64;
-            times = (platform::LEAST_TIMED / mean.max(1e-6)).ceil().clamp(1.0, MOST_REPEATS) as u32;
-        }
-        for _ in 0..RUNS {
-            let Some(readings) = Timestamps::measure_repeated(gpu, plan.list(), times).await? else { break };
-            let mut sums: BTreeMap<&'static str, OpCost> = BTreeMap::new();
-            for reading in readings {
+        let ops = op_costs(gpu, plan.list()).await?;
+        let activations = plan.slots().iter().map(|slot| slot.bytes).sum();
+        Ok(Profile { ops, parameters, activations, slots: plan.slots().len() })
+    }
+}
+
+/// What each op of `list` takes, most first; `None` where the adapter has no timestamps.
+async fn op_costs(gpu: &Gpu, list: &DispatchList) -> Result<Option<Vec<OpCost>>, TrainError> {
+    let Some(first) = Timestamps::measure(gpu, list).await? else { return Ok(None) };
+    let milliseconds: Vec<f64> = first.iter().map(|reading| reading.milliseconds).collect();
+    let times = repeats(&milliseconds);
+    let mut best: Option<Vec<OpCost>> = None;
+    for _ in 0..RUNS {
+        let mut sums: BTreeMap<&'static str, OpCost> = BTreeMap::new();
+        for part in parts(&milliseconds, times) {
+            let part = DispatchList { dispatches: list.dispatches[part].to_vec() };
+            for reading in Timestamps::measure_repeated(gpu, &part, times).await?.unwrap_or_default() {
                 let cost = OpCost { op: reading.op, launches: 0, milliseconds: 0.0 };
                 let sum = sums.entry(reading.op).or_insert(cost);
                 sum.launches += 1;
                 sum.milliseconds += reading.milliseconds;
             }
-            let total = |costs: &[OpCost]| costs.iter().map(|cost| cost.milliseconds).sum::<f64>();
-            let costs: Vec<OpCost> = sums.into_values().collect();
-            if ops.as_ref().is_none_or(|best| total(&costs) < total(best)) {
-                ops = Some(costs);
-            }
         }
-        if let Some(ops) = &mut ops {
-            ops.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
+        let total = |costs: &[OpCost]| costs.iter().map(|cost| cost.milliseconds).sum::<f64>();
+        let costs: Vec<OpCost> = sums.into_values().collect();
+        if best.as_ref().is_none_or(|best| total(&costs) < total(best)) {
+            best = Some(costs);
         }
-        let activations = plan.slots().iter().map(|slot| slot.bytes).sum();
-        Ok(Profile { ops, parameters, activations, slots: plan.slots().len() })
+    }
+    if let Some(costs) = &mut best {
+        costs.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
+    }
+    Ok(best)
+}
+
+/// How often launches that take `milliseconds` are repeated so that the clock tells what they take.
+fn repeats(milliseconds: &[f64]) -> u32 {
+    let mean = milliseconds.iter().sum::<f64>() / milliseconds.len().max(1) as f64;
+    (platform::LEAST_TIMED / mean.max(1e-6)).ceil().clamp(1.0, MOST_REPEATS) as u32
+}
+
+/// Which of them are repeated at one time.
+fn parts(milliseconds: &[f64], times: u32) -> Vec<Range<usize>> {
+    let nanoseconds = |milliseconds: f64| (milliseconds * 1e6) as u64;
+    let sizes: Vec<u64> = milliseconds.iter().map(|once| nanoseconds(once * f64::from(times))).collect();
+    groups(&sizes, nanoseconds(Timestamps::MOST_AT_ONCE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_repeated_at_one_time_is_bounded() {
+        let short = [0.01; 1000];
+        let times = repeats(&short);
+        assert_eq!(f64::from(times), (platform::LEAST_TIMED / 0.01).ceil().min(MOST_REPEATS));
+        let pieces = parts(&short, times);
+        assert!(pieces.iter().all(|part| part.len() as f64 * 0.01 * f64::from(times) <= Timestamps::MOST_AT_ONCE));
+        assert_eq!(pieces.iter().map(ExactSizeIterator::len).sum::<usize>(), 1000);
+        assert_eq!(parts(&[1.0, 30.0, 1.0, 1.0], 4), [0..1, 1..2, 2..4], "one is not divided");
     }
 }
