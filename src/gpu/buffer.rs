@@ -56,6 +56,13 @@ impl BufferSlice {
         BufferSlice { buffer: self.buffer.clone(), offset: self.offset + offset, bytes }
     }
 
+    /// Records a copy of all of it to the start of `to`, which must not lie in the same buffer.
+    pub(super) fn encode_copy(&self, encoder: &mut wgpu::CommandEncoder, to: &BufferSlice) {
+        assert!(self.bytes <= to.bytes, "copy of {} into {} bytes", self.bytes, to.bytes);
+        let bytes = self.bytes.next_multiple_of(4);
+        encoder.copy_buffer_to_buffer(&self.buffer, self.offset, &to.buffer, to.offset, bytes);
+    }
+
     /// As a binding.
     pub fn binding(&self) -> wgpu::BindingResource<'_> {
         wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -136,10 +143,8 @@ impl Gpu {
     /// # Panics
     /// Where `to` is shorter.
     pub fn copy(&self, from: &BufferSlice, to: &BufferSlice) {
-        assert!(from.bytes <= to.bytes, "copy of {} into {} bytes", from.bytes, to.bytes);
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("copy") });
-        let bytes = from.bytes.next_multiple_of(4);
-        encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &to.buffer, to.offset, bytes);
+        from.encode_copy(&mut encoder, to);
         self.submit([encoder.finish()]);
     }
 

@@ -77,6 +77,8 @@ pub struct Gpu {
     pub(super) gate: Arc<Gate>,
     pub(super) compiling: Arc<Compiling>,
     dispatched: AtomicUsize,
+    /// The submission made last.
+    pub(super) last: Mutex<Option<wgpu::SubmissionIndex>>,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -185,6 +187,7 @@ impl Gpu {
             gate,
             compiling: Arc::default(),
             dispatched: AtomicUsize::new(0),
+            last: Mutex::default(),
         }))
     }
 

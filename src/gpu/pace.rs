@@ -85,7 +85,7 @@ impl Pace {
         // The last piece of a step has fewer, and what others submitted meanwhile is not its own.
         let dispatches = gpu.dispatched().wrapping_sub(self.dispatched).clamp(1, self.most());
         self.dispatched = gpu.dispatched();
-        self.pieces.push_back(Piece { mark: gpu.mark(), dispatches, submitted: platform::now_seconds() });
+        self.pieces.push_back(Piece { mark: gpu.mark_last(), dispatches, submitted: platform::now_seconds() });
         while self.pieces.len() >= in_flight(self.latency, self.seconds) {
             self.wait(gpu).await?;
         }

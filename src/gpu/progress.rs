@@ -1,6 +1,7 @@
 //! How far the device has come with submitted work.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::PoisonError;
 
 use super::{Gpu, GpuError};
 use crate::platform::{self, Waiter};
@@ -12,10 +13,20 @@ pub struct Mark {
 }
 
 impl Gpu {
-    /// Marks all that is submitted so far.
+    /// Marks all that is submitted so far, and what was uploaded since.
     pub fn mark(&self) -> Mark {
-        let (sender, waiter) = platform::signal();
         let submission = self.submit([]);
+        self.mark_at(submission)
+    }
+
+    /// Marks all that is submitted so far by [`Gpu::submit`], and submits nothing for it.
+    pub fn mark_last(&self) -> Mark {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        last.map_or_else(|| self.mark(), |submission| self.mark_at(submission))
+    }
+
+    fn mark_at(&self, submission: wgpu::SubmissionIndex) -> Mark {
+        let (sender, waiter) = platform::signal();
         self.queue().on_submitted_work_done(move || sender.notify());
         Mark { waiter, submission }
     }
@@ -60,6 +71,8 @@ impl Gpu {
         let polled = catch_unwind(AssertUnwindSafe(|| self.device().poll(how)));
         match polled {
             Ok(Ok(_)) => Ok(()),
+            // It was refused, which is told elsewhere: there is nothing to wait for but what came before it.
+            Ok(Err(wgpu::PollError::WrongSubmissionIndex(..))) => Ok(()),
             Ok(Err(error)) => Err(self.failed(GpuError::Device(format!("waiting failed: {error}")))),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();

@@ -96,15 +96,36 @@ impl DispatchList {
 
     /// Submits at most `most` further dispatches; true when the list is done.
     pub fn run_slice(&self, gpu: &Gpu, slices: &mut Slices, most: usize) -> bool {
+        self.run_slice_and_copy(gpu, slices, most, None)
+    }
+
+    /// As [`DispatchList::run_slice`]; behind the last of all dispatches goes a copy of one slice to the start of another,
+    /// see [`Gpu::copy`].
+    pub fn run_slice_and_copy(
+        &self,
+        gpu: &Gpu,
+        slices: &mut Slices,
+        most: usize,
+        copy: Option<[&BufferSlice; 2]>,
+    ) -> bool {
         let end = self.dispatches.len().min(slices.next.saturating_add(most.max(1)));
-        gpu.submit([self.encode(gpu, slices.next..end)]);
+        let done = end == self.dispatches.len();
+        let mut encoder = self.encoder(gpu, slices.next..end);
+        if let (true, Some([from, to])) = (done, copy) {
+            from.encode_copy(&mut encoder, to);
+        }
+        gpu.submit([encoder.finish()]);
         gpu.count_dispatches(end - slices.next);
         slices.next = end;
-        end == self.dispatches.len()
+        done
     }
 
     /// The commands of the dispatches in `range`, in one pass.
     pub fn encode(&self, gpu: &Gpu, range: Range<usize>) -> wgpu::CommandBuffer {
+        self.encoder(gpu, range).finish()
+    }
+
+    fn encoder(&self, gpu: &Gpu, range: Range<usize>) -> wgpu::CommandEncoder {
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("plan") });
         {
             let mut pass = encoder
@@ -115,7 +136,7 @@ impl DispatchList {
                 pass.dispatch_workgroups(dispatch.workgroups[0], dispatch.workgroups[1], dispatch.workgroups[2]);
             }
         }
-        encoder.finish()
+        encoder
     }
 }
 
@@ -131,5 +152,36 @@ impl Gpu {
         });
         self.queue().write_buffer(&buffer, 0, params);
         BufferSlice::whole(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{GpuOptions, Uploads as _};
+
+    #[test]
+    fn a_copy_comes_behind_the_last_slice_alone() {
+        pollster::block_on(async {
+            let gpu = Gpu::open(&GpuOptions::default()).await.expect("an adapter");
+            let names = ["numbers", "from", "to"].map(|name| (name.to_owned(), 4));
+            let buffers = gpu.buffers(names).await.expect("buffers");
+            let [numbers, from, to] = [0, 1, 2].map(|index| &buffers[index]);
+            let mut list = DispatchList::default();
+            // One number to be written, in a row of one.
+            let params: Vec<u8> = [1u32, 1, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect();
+            for _ in 0..2 {
+                let bound = [(1, numbers.clone())];
+                list.push(&gpu, "fill", &KernelKey::new("fill"), &params, &bound, [1, 1, 1]).expect("a dispatch");
+            }
+            gpu.upload(from, &[7u32]);
+            gpu.upload(to, &[0u32]);
+            let mut slices = Slices::default();
+            for (done, number) in [(false, 0), (true, 7)] {
+                assert_eq!(list.run_slice_and_copy(&gpu, &mut slices, 1, Some([from, to])), done);
+                gpu.reached(gpu.mark_last()).await.expect("done");
+                assert_eq!(gpu.read_one::<u32>("to", to).await.expect("a number"), [number]);
+            }
+        });
     }
 }

@@ -1,5 +1,6 @@
 //! The way of work to the device, and its halt while a window's surface is being configured.
 
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Gpu;
@@ -34,7 +35,9 @@ impl Gpu {
             platform::nap();
             waited += 1;
         }
-        self.queue().submit(commands)
+        // Held meanwhile, so that the last is the last.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.insert(self.queue().submit(commands)).clone()
     }
 
     /// Holds up submissions, or lets them go on.

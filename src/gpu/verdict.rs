@@ -41,10 +41,12 @@ mod tests {
     fn what_is_refused_is_told_to_whose_work_it_is() {
         pollster::block_on(async {
             let gpu = Gpu::open(&GpuOptions::default()).await.expect("an adapter");
-            let gone = gpu.buffer("gone", 16).await.expect("a buffer");
+            let [gone, there] = [gpu.buffer("gone", 16).await, gpu.buffer("there", 16).await];
+            let (gone, there) = (gone.expect("a buffer"), there.expect("a buffer"));
             gone.buffer.destroy();
             let (_, good) = gpu.watched(|| gpu.submit([]));
-            let ((), bad) = gpu.watched(|| gpu.upload(&gone, &[0u32; 4]));
+            let ((), bad) = gpu.watched(|| gpu.copy(&gone, &there));
+            gpu.reached(gpu.mark_last()).await.expect("what came before");
             gpu.check().expect("nothing that others did");
             gpu.accepted(good).await.expect("accepted");
             assert!(matches!(gpu.accepted(bad).await, Err(GpuError::Device(_))));

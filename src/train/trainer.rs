@@ -196,8 +196,8 @@ impl Trainer {
             self.feed.ready().await;
             while self.behind.len() >= MOST_BEHIND {
                 let Some((mark, verdicts)) = self.behind.pop_front() else { break };
-                self.gpu.reached(mark).await?;
                 accepted(&self.gpu, verdicts).await?;
+                self.gpu.reached(mark).await?;
             }
         }
         Ok(())
@@ -213,10 +213,14 @@ impl Trainer {
         if self.is_full() {
             return Err(TrainError::Uncollected(RING));
         }
-        let gpu = self.gpu.clone();
+        let (gpu, part) = (self.gpu.clone(), self.stage.part);
         let (done, verdict) = gpu.watched(|| self.submit_slice(&gpu, most));
         self.verdicts.push(verdict);
-        done
+        let done = done?;
+        if part == Part::Gradients && self.stage.slices == Slices::default() {
+            self.behind.push_back((gpu.mark_last(), std::mem::take(&mut self.verdicts)));
+        }
+        Ok(done)
     }
 
     fn submit_slice(&mut self, gpu: &Gpu, most: usize) -> Result<bool, TrainError> {
@@ -232,12 +236,12 @@ impl Trainer {
                     let counter = self.step * accumulate as u64 + micro as u64;
                     gpu.upload(&self.inputs[2], &[folded(self.recipe.train.seed), counter as u32, 0, 0]);
                 }
-                if !self.running.plan.list().run_slice(gpu, &mut slices, most) {
+                let loss = self.ring.part(slot + micro as u64 * 4, 4);
+                let copy = Some([&self.running.loss, &loss]);
+                if !self.running.plan.list().run_slice_and_copy(gpu, &mut slices, most, copy) {
                     self.stage.slices = slices;
                     return Ok(false);
                 }
-                self.copy(&self.running.loss, slot + micro as u64 * 4, 4);
-                self.behind.push_back((gpu.mark(), std::mem::take(&mut self.verdicts)));
                 if accumulate > 1 {
                     if micro == 0 { &self.add_first } else { &self.add_next }.run(gpu);
                 }
@@ -254,11 +258,11 @@ impl Trainer {
                     schedule[3] = average_weight(self.recipe.train.ema_decay, self.step + 1);
                     gpu.upload(&self.schedule, &schedule);
                 }
-                if !self.update.run_slice(gpu, &mut slices, most) {
+                let norm = self.ring.part(slot + accumulate as u64 * 4, 16);
+                if !self.update.run_slice_and_copy(gpu, &mut slices, most, Some([&self.norm, &norm])) {
                     self.stage.slices = slices;
                     return Ok(false);
                 }
-                self.copy(&self.norm, slot + accumulate as u64 * 4, 16);
                 self.stage = Stage::default();
                 self.step += 1;
                 self.drawn = self.feed.samples();
@@ -271,12 +275,6 @@ impl Trainer {
     /// Whether no step is half done.
     pub fn is_between_steps(&self) -> bool {
         self.stage == Stage::default()
-    }
-
-    fn copy(&self, from: &BufferSlice, to: u64, bytes: u64) {
-        let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &self.ring.buffer, to, bytes);
-        self.gpu.submit([encoder.finish()]);
     }
 
     /// Whether metrics must be collected before the next step.

@@ -315,7 +315,7 @@ fn a_step_that_the_device_refuses_ends_the_run() {
         trainer.gpu().check().expect("nothing that others take for theirs");
         let error = trainer.collect().await.expect_err("refused").to_string();
         assert!(error.starts_with("GPU error: "), "{error}");
-        for _ in 0..3 {
+        for _ in 0..2 {
             trainer.advance().expect("submitted");
         }
         let error = trainer.ready().await.expect_err("refused").to_string();
