@@ -142,7 +142,7 @@ impl Bench {
         let trained = b.params().iter().filter(|spec| spec.trained).map(|spec| spec.len() as u64).sum();
         let estimate = Estimate {
             parameters: param_bytes(b.params(), true),
-            pixels: (batch * 3 * side * side) as u64 * 4,
+            pixels: [3, side, side, 4].into_iter().fold(batch as u64, |bytes, count| bytes * count as u64),
             trained,
             ..Estimate::default()
         };

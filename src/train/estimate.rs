@@ -77,7 +77,7 @@ impl TrainGraph {
         let masks = mae::random_masks(&mut b.graph, config, batch, step)?;
         let loss = mae::pretraining(&mut b, config, image, masks)?;
         b.store_gradients(loss, seed)?;
-        Ok(TrainGraph { builder: b, loss, pixels: (batch * slot.words) as u64 * 4 })
+        Ok(TrainGraph { builder: b, loss, pixels: slot.bytes(batch) })
     }
 
     /// What can be read after a run.

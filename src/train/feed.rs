@@ -57,6 +57,11 @@ impl Slot {
     /// Room for a picture of one pixel.
     pub const LEAST: Slot = Slot { words: 1, rows: 1, short: 1 };
 
+    /// Bytes of room for `count` pictures; numbers of 32 bits, as a page has them, may not hold them.
+    pub fn bytes(self, count: usize) -> u64 {
+        count as u64 * self.words as u64 * 4
+    }
+
     /// Room for whatever is decoded with a short side of at most `limit`.
     pub fn for_limit(limit: u32) -> Slot {
         let (short, aspect) = (limit as usize, MAX_ASPECT as usize);
@@ -143,7 +148,7 @@ impl Pictures {
         for (position, index) in indices.iter().enumerate() {
             let place = &self.places[*index];
             let bytes = u64::from(place.width) * u64::from(place.height) * 4;
-            let to = pixels.offset + (position * slot) as u64 * 4;
+            let to = pixels.offset + position as u64 * slot as u64 * 4;
             encoder.copy_buffer_to_buffer(&self.chunks[place.chunk].buffer, place.offset, &pixels.buffer, to, bytes);
             table.extend([place.width, place.height, *index as u32, 0]);
         }
@@ -350,8 +355,8 @@ impl Feed {
                         Some(Ok(picture)) => {
                             self.failures.note(None, self.max_unreadable)?;
                             let picture = capped(picture);
-                            let bytes = (self.slot.words * 4) as u64;
-                            gpu.upload(&pixels.part(position as u64 * bytes, bytes), picture.pixels.as_slice());
+                            let slot = pixels.part(self.slot.bytes(position), self.slot.bytes(1));
+                            gpu.upload(&slot, picture.pixels.as_slice());
                             table.extend([picture.width, picture.height, position as u32, 0]);
                             position += 1;
                         }
@@ -367,5 +372,17 @@ impl Feed {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_of_a_batch_may_take_more_than_32_bits_count() {
+        let slot = Slot::for_limit(448);
+        assert_eq!(slot.bytes(2048), 2048 * (448 * 448 * 3) * 4);
+        assert!(slot.bytes(2048) > u64::from(u32::MAX));
     }
 }

@@ -104,7 +104,7 @@ impl Trainer {
         let limit = decode_limit(recipe.model.image_size);
         let t = &recipe.train;
         let samples = checkpoint.map_or(0, |checkpoint| checkpoint.samples);
-        let budget = t.pixel_budget << 20;
+        let budget = t.pixel_budget.saturating_mul(1 << 20);
         let kept = prepare::held_out(source.as_ref(), split, limit, budget).await;
         let options = FeedOptions {
             batch: t.batch,
@@ -133,9 +133,8 @@ impl Trainer {
             }
         };
 
-        let slot = feed.slot().words;
         let inputs = [
-            gpu.buffer("pixels", (t.batch * slot) as u64 * 4).await?,
+            gpu.buffer("pixels", feed.slot().bytes(t.batch)).await?,
             gpu.buffer("sizes", t.batch as u64 * 16).await?,
             gpu.buffer("step", 16).await?,
         ];
@@ -143,7 +142,7 @@ impl Trainer {
         let scaling = prepare::loss_scaling(&gpu, &recipe, &schedule, checkpoint).await?;
         let running = run_plan(&gpu, &recipe, &graph, &store, &inputs, &scaling).await?;
         let norm = gpu.buffer("norm", 16).await?;
-        let ring = gpu.buffer("losses", (RING * (t.accumulate + 4)) as u64 * 4).await?;
+        let ring = gpu.buffer("losses", RING as u64 * (t.accumulate as u64 + 4) * 4).await?;
         let (add_first, add_next, update) =
             optimiser_lists(&gpu, &recipe, &store, [&schedule, &norm], &scaling).await?;
         Ok(Trainer {
