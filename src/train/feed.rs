@@ -208,6 +208,46 @@ impl std::fmt::Debug for Feed {
     }
 }
 
+/// What decoding a set, or as much of it as fits the budget, came to.
+struct Tried {
+    pictures: Vec<Picture>,
+    fits: bool,
+    /// Names of files that could not be decoded.
+    skipped: Vec<String>,
+    /// What is wrong with the first of them.
+    first: Option<String>,
+}
+
+impl Tried {
+    /// Decodes the pictures `indices` of `source` until they exceed the budget.
+    async fn decode(source: &dyn Source, indices: &[usize], options: &FeedOptions) -> Result<Tried, TrainError> {
+        let mut tried = Tried { pictures: Vec::new(), fits: true, skipped: Vec::new(), first: None };
+        let mut bytes = 0u64;
+        for chunk in indices.chunks(DECODE_CHUNK) {
+            platform::pause().await;
+            let loaded = load_all_beside(source, chunk, Some(options.limit), platform::threads()).await;
+            tried.first = tried.first.or_else(|| loaded.skipped.first().map(|(_, error)| error.to_string()));
+            tried.skipped.extend(loaded.skipped.iter().map(|(name, _)| name.clone()));
+            let decoded = packed(loaded);
+            bytes += decoded.iter().map(|picture| picture.pixels.len() as u64).sum::<u64>();
+            tried.pictures.extend(decoded);
+            // Not after hours, of a disk that went away.
+            check_so_far(tried.pictures.len(), indices.len(), &tried.skipped, options.max_unreadable)
+                .map_err(|error| with_first(error, tried.first.as_deref()))?;
+            if bytes > options.budget {
+                tried.fits = false;
+                break;
+            }
+        }
+        if tried.pictures.is_empty() {
+            let first = tried.first.map(|first| format!("; the first: {first}")).unwrap_or_default();
+            let reason = format!("{} files were tried and none could be decoded{first}", tried.skipped.len());
+            return Err(TrainError::NoPictures(reason));
+        }
+        Ok(tried)
+    }
+}
+
 impl Feed {
     /// Opens the pictures `indices` of `source`, resident if they fit the budget.
     ///
@@ -219,70 +259,40 @@ impl Feed {
         indices: &[usize],
         options: FeedOptions,
     ) -> Result<Feed, TrainError> {
-        let FeedOptions { batch, seed, samples, budget, limit, max_unreadable } = options;
-        let threads = platform::threads();
-        let (mut pictures, mut skipped, mut bytes, mut first) = (Vec::new(), Vec::new(), 0u64, None);
-        let mut fits = true;
-        for chunk in indices.chunks(DECODE_CHUNK) {
-            platform::pause().await;
-            let loaded = load_all_beside(source.as_ref(), chunk, Some(limit), threads).await;
-            first = first.or_else(|| loaded.skipped.first().map(|(_, error)| error.to_string()));
-            skipped.extend(loaded.skipped.iter().map(|(name, _)| name.clone()));
-            let decoded = packed(loaded);
-            bytes += decoded.iter().map(|picture| picture.pixels.len() as u64).sum::<u64>();
-            pictures.extend(decoded);
-            // Not after hours, of a disk that went away.
-            check_so_far(pictures.len(), indices.len(), &skipped, max_unreadable)
-                .map_err(|error| with_first(error, first.as_deref()))?;
-            if bytes > budget {
-                fits = false;
-                break;
-            }
-        }
-        if pictures.is_empty() {
-            let first = first.map(|first| format!("; the first: {first}")).unwrap_or_default();
-            let reason = format!("{} files were tried and none could be decoded{first}", skipped.len());
-            return Err(TrainError::NoPictures(reason));
-        }
+        let Tried { pictures, fits, skipped, first } = Tried::decode(source.as_ref(), indices, &options).await?;
         if fits {
-            check_set(pictures.len(), &skipped, max_unreadable).map_err(|error| with_first(error, first.as_deref()))?;
+            check_set(pictures.len(), &skipped, options.max_unreadable)
+                .map_err(|error| with_first(error, first.as_deref()))?;
             let set = PictureSet::of(pictures.iter().map(|picture| picture.name.as_str()));
             let pictures = Pictures::upload(gpu, pictures).await?;
-            let slot = pictures.slot();
-            let sampler = Sampler::new(set.count, seed);
-            let supply = Supply::Resident { pictures, sampler };
-            return Ok(Feed {
-                supply,
-                slot,
-                batch,
-                samples,
-                skipped,
-                failures: Failures::default(),
-                max_unreadable,
-                waited: 0.0,
-                pictures: set,
-            });
+            let (slot, sampler) = (pictures.slot(), Sampler::new(set.count, options.seed));
+            return Ok(Feed::new(Supply::Resident { pictures, sampler }, slot, set, skipped, &options));
         }
-        log::info!("pictures exceed the budget of {} MiB and are streamed", budget >> 20);
+        log::info!("pictures exceed the budget of {} MiB and are streamed", options.budget >> 20);
         let set = PictureSet::of(indices.iter().map(|index| source.name(*index)));
-        let sampler = Sampler::new(set.count, seed);
-        let (order, mut next) = (indices.to_vec(), samples);
+        let sampler = Sampler::new(set.count, options.seed);
+        let (order, mut next) = (indices.to_vec(), options.samples);
         let order = move || {
             next += 1;
             Some(order[sampler.index(next - 1)])
         };
-        let prefetch = Prefetch::start(source, order, batch * 2, threads, Some(limit));
-        Ok(Feed {
-            supply: Supply::Stream { prefetch },
-            slot: Slot::for_limit(limit),
-            batch,
-            samples,
-            skipped: Vec::new(),
+        let limit = options.limit;
+        let prefetch = Prefetch::start(source, order, options.batch * 2, platform::threads(), Some(limit));
+        Ok(Feed::new(Supply::Stream { prefetch }, Slot::for_limit(limit), set, Vec::new(), &options))
+    }
+
+    fn new(supply: Supply, slot: Slot, pictures: PictureSet, skipped: Vec<String>, options: &FeedOptions) -> Feed {
+        Feed {
+            supply,
+            slot,
+            batch: options.batch,
+            samples: options.samples,
+            skipped,
             failures: Failures::default(),
-            max_unreadable,
+            max_unreadable: options.max_unreadable,
             waited: 0.0,
-            pictures: set,
-        })
+            pictures,
+        }
     }
 
     /// Room for any of its pictures.

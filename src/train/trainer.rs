@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::checkpoint::{Checkpoint, loss_scaling_metadata, tiles_metadata};
 use super::estimate::TrainGraph;
 use super::held_out::HeldOutResult;
-use super::{Estimate, Feed, FeedOptions, HeldOut, PictureSet, Pictures, Recipe, TrainError, decode_limit};
+use super::{Estimate, Feed, HeldOut, PictureSet, Pictures, Recipe, TrainError};
 use crate::data::{Picture, Source, Split};
 use crate::gpu::{BufferSlice, DispatchList, Gpu, MAX_SUBMIT, Mark, Pace, Slices, Uploads, Verdict};
 use crate::graph::Choices;
@@ -19,6 +19,7 @@ use crate::ops::{self, LossScaling, average_weight};
 use crate::weights::Tensors;
 pub use collect::StepMetrics;
 use plans::{Running, optimiser_lists, run_plan};
+use prepare::Buffers;
 
 /// Micro-batches that are submitted before the device has done the first of them.
 const MOST_BEHIND: usize = 2;
@@ -101,24 +102,10 @@ impl Trainer {
         checkpoint: Option<&Checkpoint>,
     ) -> Result<Trainer, TrainError> {
         recipe.check()?;
-        let limit = decode_limit(recipe.model.image_size);
-        let t = &recipe.train;
         let samples = checkpoint.map_or(0, |checkpoint| checkpoint.samples);
-        let budget = t.pixel_budget.saturating_mul(1 << 20);
-        let kept = prepare::held_out(source.as_ref(), split, limit, budget).await;
-        let options = FeedOptions {
-            batch: t.batch,
-            seed: t.seed,
-            samples,
-            budget: budget.saturating_sub(kept.bytes),
-            limit,
-            max_unreadable: t.max_unreadable,
-        };
-        let feed = Feed::open(&gpu, source, &split.train, options).await?;
+        let (feed, kept) = prepare::pictures(&gpu, &recipe, source, split, samples).await?;
         let former = checkpoint.map(|checkpoint| PictureSet::in_checkpoint(&checkpoint.weights)).transpose()?.flatten();
         let former = former.filter(|former| *former != feed.pictures());
-        let mut skipped = kept.skipped;
-        skipped.extend_from_slice(feed.skipped());
 
         let mut graph = TrainGraph::build(&recipe, feed.slot())?;
         let pinned = checkpoint.map(Checkpoint::tiles).transpose()?;
@@ -133,16 +120,9 @@ impl Trainer {
             }
         };
 
-        let inputs = [
-            gpu.buffer("pixels", feed.slot().bytes(t.batch)).await?,
-            gpu.buffer("sizes", t.batch as u64 * 16).await?,
-            gpu.buffer("step", 16).await?,
-        ];
-        let schedule = gpu.buffer("schedule", 16).await?;
+        let Buffers { inputs, schedule, norm, ring } = Buffers::new(&gpu, &recipe, feed.slot()).await?;
         let scaling = prepare::loss_scaling(&gpu, &recipe, &schedule, checkpoint).await?;
         let running = run_plan(&gpu, &recipe, &graph, &store, &inputs, &scaling).await?;
-        let norm = gpu.buffer("norm", 16).await?;
-        let ring = gpu.buffer("losses", RING as u64 * (t.accumulate as u64 + 4) * 4).await?;
         let (add_first, add_next, update) =
             optimiser_lists(&gpu, &recipe, &store, [&schedule, &norm], &scaling).await?;
         Ok(Trainer {
@@ -153,7 +133,7 @@ impl Trainer {
             feed,
             held_out,
             kept_back: split.held_out.len(),
-            skipped,
+            skipped: kept.skipped,
             former,
             probe_pictures: kept.probes,
             running,
