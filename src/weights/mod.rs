@@ -3,6 +3,7 @@
 mod element;
 mod error;
 mod file;
+mod harmless;
 mod layout;
 pub mod onnx;
 mod open;

@@ -6,39 +6,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Names that a checkpoint may hold. They are never looked up, only carried along.
-const HARMLESS: [&str; 30] = [
-    "__builtin__.set",
-    "_codecs.encode",
-    "argparse.Namespace",
-    "builtins.set",
-    "collections.OrderedDict",
-    "collections.defaultdict",
-    "numpy._core.multiarray.scalar",
-    "numpy.core.multiarray.scalar",
-    "numpy.dtype",
-    "pathlib.Path",
-    "pathlib.PosixPath",
-    "pathlib.PurePosixPath",
-    "pathlib.WindowsPath",
-    "torch.BFloat16Storage",
-    "torch.BoolStorage",
-    "torch.ByteStorage",
-    "torch.CharStorage",
-    "torch.DoubleStorage",
-    "torch.FloatStorage",
-    "torch.HalfStorage",
-    "torch.IntStorage",
-    "torch.LongStorage",
-    "torch.ShortStorage",
-    "torch.Size",
-    "torch._utils._rebuild_parameter",
-    "torch._utils._rebuild_tensor_v2",
-    "torch.device",
-    "torch.nn.parameter.Parameter",
-    "torch.storage.TypedStorage",
-    "torch.storage.UntypedStorage",
-];
+use super::harmless::HARMLESS;
 
 /// A value; what can hold other values lies in [`Pickle`] and is referred to.
 #[derive(Clone, Debug, PartialEq)]
@@ -258,7 +226,10 @@ impl<'a> Reader<'a> {
 
     fn global(&mut self, name: String) -> Result<(), String> {
         if !HARMLESS.contains(&name.as_str()) {
-            return self.fail(format_args!("it names {name}, which no checkpoint of weights needs; it is refused"));
+            return self.fail(format_args!(
+                "it names {name}, which no checkpoint of weights needs; it is refused: in PyTorch, save \
+                 model.state_dict() alone"
+            ));
         }
         self.stack.push(Value::Global(name.into()));
         Ok(())
@@ -471,9 +442,21 @@ mod tests {
     #[test]
     fn what_would_run_something_is_refused_by_name() {
         let error = read(b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00lsqq\x85R.").expect_err("refused");
-        assert!(error.contains("os.system") && error.contains("refused"), "{error}");
+        assert!(
+            error.contains("os.system") && error.contains("refused: in PyTorch, save model.state_dict()"),
+            "{error}"
+        );
         let error = read(b"\x80\x02(X\x02\x00\x00\x00osios\nsystem\n.").expect_err("refused");
         assert!(error.contains("opcode 'i'"), "{error}");
+    }
+
+    #[test]
+    fn arrays_and_paths_beside_weights_are_carried_along() {
+        // What pickle.dumps makes of a NumPy array of three doubles and a path of Python 3.13, protocol 2.
+        let bytes = b"\x80\x02}(X\x01\x00\x00\x00acnumpy._core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85c_codecs\nencode\nX\x01\x00\x00\x00bX\x06\x00\x00\x00latin1\x86R\x87R(K\x01K\x03\x85cnumpy\ndtype\nX\x02\x00\x00\x00f8\x89\x88\x87R(K\x03X\x01\x00\x00\x00<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89C\x03abctbX\x01\x00\x00\x00bcpathlib._local\nPosixPath\nX\x01\x00\x00\x00/\x85RX\x01\x00\x00\x00cK\x07u.";
+        let (pickle, _) = read(bytes).expect("a pickle");
+        assert_eq!(pickle.get(&pickle.root, "c"), Some(&Value::Int(7)));
+        assert!(pickle.get(&pickle.root, "a").is_some_and(|array| pickle.object(array).is_some()));
     }
 
     #[test]
