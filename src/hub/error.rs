@@ -32,6 +32,17 @@ pub enum HubError {
         /// The hub that was asked.
         endpoint: String,
     },
+    /// The hub does not take the token.
+    #[error(
+        "hub:{repo}: {endpoint} refused the token, which is from HF_TOKEN or the file that signing in left: it may have \
+         expired; expected one that is valid, or for a public model none"
+    )]
+    Token {
+        /// The model.
+        repo: String,
+        /// The hub that was asked.
+        endpoint: String,
+    },
     /// The model has no such branch, tag or commit.
     #[error("hub:{repo}: has no revision \"{revision}\"; expected a branch, tag or commit")]
     NoRevision {

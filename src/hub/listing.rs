@@ -50,9 +50,13 @@ pub(super) fn listing(api: &ApiRepo, options: &Options, address: &Address) -> Re
     let response = response.map_err(|error| unreachable(error.to_string()))?;
     let (repo, endpoint) = (address.repo.clone(), options.endpoint.clone());
     let status = response.status().as_u16();
-    let code = response.headers().get("x-error-code").and_then(|code| code.to_str().ok()).unwrap_or_default();
+    let header = |name: &str| response.headers().get(name).and_then(|text| text.to_str().ok()).unwrap_or_default();
+    let code = header("x-error-code");
     let refused = match (status, code) {
         (200..=299, _) => None,
+        (401, _) if header("x-error-message").contains("Invalid credentials") => {
+            Some(HubError::Token { repo, endpoint })
+        }
         (_, "GatedRepo") => Some(HubError::Gated { repo, endpoint }),
         (_, "RevisionNotFound") => Some(HubError::NoRevision { repo, revision: address.revision.clone() }),
         // Without a token the hub does not tell a private model from none.

@@ -252,6 +252,11 @@ fn what_the_hub_refuses_is_told_with_what_to_do() {
         assert!(message.contains(wanted) && message.contains(REPO), "{status} {code}: {message}");
         assert!(status == 451 || code == "RevisionNotFound" || message.contains("HF_TOKEN"), "{message}");
     }
+    hub.model().refused = Some((401, ""));
+    hub.model().message = "Invalid credentials in Authorization header";
+    let message = error(&Options { token: Some("hf_old".to_owned()), ..options.clone() });
+    assert!(message.contains("refused the token") && message.contains("HF_TOKEN"), "{message}");
+    assert!(!message.contains("hf_old"), "{message}");
     hub.model().refused = None;
     let other = Address::parse("hub:owner/other").expect("an address");
     let message = fetch(&options, &other, &mut |_| {}).expect_err("unknown").to_string();

@@ -39,6 +39,8 @@ pub struct Model {
     pub commit: String,
     /// Status and error code of the listing.
     pub refused: Option<(u16, &'static str)>,
+    /// The message beside them.
+    pub message: &'static str,
     /// Files only for who sends this.
     pub token: Option<&'static str>,
     /// The body of the listing, instead of the true one.
@@ -221,7 +223,8 @@ impl Served {
 
 fn listing(stream: &mut TcpStream, model: &Model, revision: &str) -> std::io::Result<()> {
     if let Some((status, code)) = model.refused {
-        return send(stream, &format!("HTTP/1.1 {status} No\r\nx-error-code: {code}\r\n"), b"");
+        let head = format!("HTTP/1.1 {status} No\r\nx-error-code: {code}\r\nx-error-message: {}\r\n", model.message);
+        return send(stream, &head, b"");
     }
     if !["main", "v1", &model.commit].contains(&revision) {
         return send(stream, "HTTP/1.1 404 Not Found\r\nx-error-code: RevisionNotFound\r\n", b"");
