@@ -197,6 +197,9 @@ fn reconstruct_writes_a_strip_and_says_how_good_it_is() {
     assert!(text(&failed.stderr).contains("no-such.jpg: no such file or folder"));
     let failed = unmask(&["reconstruct", &photo, "--weights", "no-such.safetensors"]);
     assert_eq!(text(&failed.stderr).matches("No such file").count(), 1, "{}", text(&failed.stderr));
+    let failed = unmask(&["reconstruct", &photo, "--weights", "owner/no-such-model"]);
+    let said = text(&failed.stderr);
+    assert!(said.contains("no such file or folder; did you mean hub:owner/no-such-model?"), "{said}");
 }
 
 #[test]

@@ -2,16 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use indicatif::ProgressBar;
 
 use super::args::Common;
 use super::progress::byte_bar;
 use crate::hub::{Address, Options, PREFIX, fetch};
 
+/// Endings of files of weights, which names of models have not.
+const FILES: [&str; 5] = ["safetensors", "pth", "pt", "bin", "json"];
+
 /// Where the weights that `named` tells lie: `hub:owner/name` is fetched first, with a bar; any other path is left as it
 /// is.
+///
+/// # Errors
+/// A path where nothing lies and that may have been meant for a model on the hub, and those of fetching.
 pub fn local(common: &Common, named: &Path) -> anyhow::Result<PathBuf> {
-    let Some(address) = named.to_str().filter(|text| text.starts_with(PREFIX)) else { return Ok(named.to_owned()) };
+    let Some(address) = named.to_str().filter(|text| text.starts_with(PREFIX)) else {
+        match meant(named) {
+            Some(address) => bail!("{}: no such file or folder; did you mean {address}?", named.display()),
+            None => return Ok(named.to_owned()),
+        }
+    };
     let mut shown: Option<(String, ProgressBar)> = None;
     let fetched = fetch(&Options::from_env()?, &Address::parse(address)?, &mut |progress| {
         if progress.total == 0 {
@@ -37,4 +49,13 @@ pub fn local(common: &Common, named: &Path) -> anyhow::Result<PathBuf> {
         log::warn!("{reason}; {address} is taken from the cache as it lies there");
     }
     Ok(fetched.folder)
+}
+
+/// The model on the hub that `named`, where nothing lies, may have been meant for.
+fn meant(named: &Path) -> Option<Address> {
+    let is_file = named.extension().is_some_and(|ending| FILES.iter().any(|known| ending == *known));
+    if is_file || named.exists() {
+        return None;
+    }
+    Address::meant(named.to_str()?, &Options::from_env().ok()?.endpoint)
 }

@@ -42,6 +42,21 @@ impl Address {
     }
 }
 
+impl Address {
+    /// The model that `text` may have been meant for where it is no path that exists: `owner/name`, or the page of a model
+    /// on the hub at `endpoint`.
+    pub fn meant(text: &str, endpoint: &str) -> Option<Address> {
+        let scheme = |text: &str| text.split_once("://").map_or(0, |(scheme, _)| scheme.len() + 3);
+        let (place, host) = (&text[scheme(text)..], &endpoint[scheme(endpoint)..]);
+        let Some(page) = place.strip_prefix(host).and_then(|page| page.strip_prefix('/')) else {
+            return Address::parse(text).ok();
+        };
+        // The page of a file begins as that of its model.
+        let mut parts = page.split(['/', '?', '#']);
+        Address::parse(&format!("{}/{}", parts.next()?, parts.next()?)).ok()
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Address { repo, revision } = self;
@@ -100,6 +115,21 @@ mod tests {
         assert_eq!(read(&format!("a/{}", "b".repeat(95))), None);
         assert_eq!(Address::parse("hub:a/b@v1").expect("read").to_string(), "hub:a/b@v1");
         assert!(Address::parse(&"x".repeat(1 << 20)).expect_err("too long").to_string().len() < 400);
+    }
+
+    #[test]
+    fn what_was_meant_for_an_address_is_known() {
+        let meant = |text: &str| Address::meant(text, "https://hub.example").map(|address| address.to_string());
+        for page in
+            ["owner/name", "https://hub.example/owner/name", "hub.example/owner/name/tree/main", "owner/name@main"]
+        {
+            assert_eq!(meant(page), Some("hub:owner/name".to_owned()), "{page}");
+        }
+        for other in
+            ["name", "/owner/name", "https://other.example/owner/name", "https://hub.example/owner", "a/b/c", "ä://"]
+        {
+            assert_eq!(meant(other), None, "{other}");
+        }
     }
 
     #[test]
