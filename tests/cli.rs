@@ -556,6 +556,22 @@ fn averages_of_a_run_are_known_when_it_is_converted() {
     assert_eq!((&told["leftover"], &told["averages_left_out"]), (&serde_json::json!([]), &true.into()));
     let said = text(&unmask(&convert).stderr);
     assert!(said.contains("unmask export --ema") && !said.contains("left over"), "{said}");
+
+    // Nobody's but the run's.
+    let state = || (fs::read(&checkpoint).expect("a checkpoint"), names(&out.join("checkpoints")));
+    let before = state();
+    let picture = Path::new(&data).join("0.png").display().to_string();
+    let to_hf = out.join("checkpoints").display().to_string();
+    for arguments in [
+        &["convert", &checkpoint, &checkpoint, "--to", "native"][..],
+        &["convert", &checkpoint, &to_hf, "--to", "hf"],
+        &["reconstruct", &picture, "--pixels", &checkpoint],
+    ] {
+        let failed = unmask(arguments);
+        let said = text(&failed.stderr);
+        assert!(failed.status.code() == Some(1) && said.contains("the checkpoints of the run in"), "{said}");
+    }
+    assert!(state() == before);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::args::{Common, ConvertArgs, To};
+use super::place::check_place;
 use super::progress::{json_line, say};
 use super::weights;
 use crate::data::few;
@@ -15,6 +16,9 @@ use crate::train::{OnnxPart, Opened, config_metadata, export_onnx, hub_config, h
 use crate::weights::{
     Layout, Output, Storage, TensorSource as _, WeightsError, outputs, write_safetensors, write_torch,
 };
+
+/// Name of the weights in a folder as Hugging Face's libraries write it.
+const HF_WEIGHTS: &str = "model.safetensors";
 
 /// Writes an ONNX file.
 fn onnx(common: &Common, args: &ConvertArgs, model: &Opened) -> anyhow::Result<()> {
@@ -36,21 +40,14 @@ fn onnx(common: &Common, args: &ConvertArgs, model: &Opened) -> anyhow::Result<(
     Ok(())
 }
 
-/// Refuses names of files that say that they hold something else: what lies there would be gone.
-fn check_name(args: &ConvertArgs) -> anyhow::Result<()> {
-    let endings: &[&str] = match args.to {
-        To::Native | To::Timm => &["safetensors"],
-        To::Original => &["pth", "pt", "bin"],
-        To::Onnx => &["onnx"],
-        // A folder.
-        To::Hf => return Ok(()),
-    };
-    let ending = args.out.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    if !endings.contains(&ending) {
-        let expected = endings.iter().map(|ending| format!(".{ending}")).collect::<Vec<_>>().join(" or ");
-        bail!("{}: expected a name that ends in {expected}", args.out.display());
+/// See [`check_place`].
+fn check_out(args: &ConvertArgs) -> anyhow::Result<()> {
+    match args.to {
+        To::Native | To::Timm => check_place(None, &args.out, &["safetensors"]),
+        To::Original => check_place(None, &args.out, &["pth", "pt", "bin"]),
+        To::Onnx => check_place(None, &args.out, &["onnx"]),
+        To::Hf => check_place(None, &args.out.join(HF_WEIGHTS), &["safetensors"]),
     }
-    Ok(())
 }
 
 /// Runs `unmask convert`.
@@ -60,7 +57,7 @@ pub fn run(common: &Common, args: &ConvertArgs) -> anyhow::Result<()> {
     if args.whole && args.to != To::Onnx {
         bail!("--whole goes with --to onnx alone");
     }
-    check_name(args)?;
+    check_out(args)?;
     let layout = match args.to {
         To::Onnx => return onnx(common, args, &model),
         To::Native => Layout::Native,
@@ -106,7 +103,7 @@ fn write(args: &ConvertArgs, model: &Opened, layout: Layout, outputs: &[Output])
         Layout::Original => write_torch(&args.out, &model.weights, outputs, storage)?,
         Layout::HuggingFace => {
             fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
-            write_safetensors(&args.out.join("model.safetensors"), &model.weights, outputs, foreign(), storage)?;
+            write_safetensors(&args.out.join(HF_WEIGHTS), &model.weights, outputs, foreign(), storage)?;
             write_json(&args.out.join("config.json"), &hub_config(&model.config, model.weights.has_decoder()))?;
             write_json(&args.out.join("preprocessor_config.json"), &hub_preprocessor(&model.config))?;
         }

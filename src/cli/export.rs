@@ -1,36 +1,16 @@
 //! `unmask export`: a run's weights alone, for others to use.
 
-use std::path::Path;
-
 use anyhow::{Context as _, bail};
 
 use super::args::{Common, ExportArgs};
+use super::place::check_place;
 use super::progress::{json_line, say};
 use crate::train::{Checkpoint, NO_RUN, RunFolder, config_metadata};
 use crate::weights::{Storage, write_tensors};
 
-/// Refuses places where what lies there would be gone: files that say that they hold something else, and checkpoints of
-/// runs, which no run could go on from.
-fn check_place(out: &Path) -> anyhow::Result<()> {
-    if out.extension().is_none_or(|ending| ending != "safetensors") {
-        bail!("--out {}: expected a name that ends in .safetensors", out.display());
-    }
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A folder that is not there holds no checkpoints.
-    let Ok(folder) = folder.canonicalize() else { return Ok(()) };
-    match folder.parent() {
-        Some(run) if folder.ends_with("checkpoints") && RunFolder::is_run(run) => bail!(
-            "--out {}: the checkpoints of the run in {} are kept there; expected another folder",
-            out.display(),
-            run.display()
-        ),
-        _ => Ok(()),
-    }
-}
-
 /// Runs `unmask export`.
 pub fn run(common: &Common, args: &ExportArgs) -> anyhow::Result<()> {
-    check_place(&args.out)?;
+    check_place(Some("--out"), &args.out, &["safetensors"])?;
     let run = &args.run;
     if !run.exists() {
         bail!("{}: no such file or folder; expected a checkpoint or a run folder", run.display());

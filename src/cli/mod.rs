@@ -21,6 +21,7 @@ mod info;
 mod interrupt;
 mod model_args;
 mod pixels;
+mod place;
 mod probe;
 mod probe_args;
 mod progress;

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::args::{Common, ReconstructArgs};
 use super::compile_bar::CompileBar;
 use super::pixels::Pixels;
+use super::place::check_place;
 use super::progress::{json_line, out, say};
 use crate::data::{self, FolderSource, Picture};
 use crate::gpu::Gpu;
@@ -27,9 +28,7 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     let outs: Vec<PathBuf> = files.iter().enumerate().map(|(number, file)| place.of(number, file, several)).collect();
     spare("--out", &outs, &files)?;
     if let Some(pixels) = &args.pixels {
-        if pixels.extension().is_none_or(|ending| ending != "safetensors") {
-            bail!("--pixels {}: expected a name that ends in .safetensors", pixels.display());
-        }
+        check_place(Some("--pixels"), pixels, &["safetensors"])?;
         spare("--pixels", std::slice::from_ref(pixels), &files)?;
     }
     pollster::block_on(async {
