@@ -11,7 +11,7 @@ use unmask::graph::{Plan, TensorType};
 use unmask::mae::{self, MaeConfig};
 use unmask::nn::{Builder, ParamStore, State};
 use unmask::train::{Hints, Opened, config_metadata};
-use unmask::weights::{Layout, Storage, TensorSource, Tensors, outputs, write_safetensors, write_torch};
+use unmask::weights::{Layout, Storage, TensorSource, Tensors, outputs, write_safetensors, write_tensors, write_torch};
 
 fn file(name: &str) -> PathBuf {
     let made = std::env::var_os("UNMASK_WEIGHTS").map(PathBuf::from);
@@ -204,4 +204,26 @@ fn a_folder_of_runs_names_one_of_them() {
     let text = Opened::open(folder.path(), &Hints::default()).err().expect("no weights").to_string();
     let run = folder.path().join("a").display().to_string();
     assert!(text.ends_with(&format!("holds no weights itself; expected one of its runs, such as {run}")), "{text}");
+}
+
+#[test]
+fn numbers_beyond_16_bits_are_refused_and_nothing_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("w.safetensors");
+    let mut tensors = Tensors { path: "source".to_owned(), ..Tensors::default() };
+    tensors.insert("vit.layernorm.weight", &[2], vec![1.0, -70_000.0]);
+    let (outputs, _) = outputs(Layout::Native, &tensors);
+    for written in [
+        write_tensors(&path, &tensors, Storage::F16),
+        write_safetensors(&path, &tensors, &outputs, Default::default(), Storage::F16),
+        write_torch(&path, &tensors, &outputs, Storage::F16),
+    ] {
+        let said = written.expect_err("too large").to_string();
+        assert!(said.contains("vit.layernorm.weight") && said.contains("-70000"), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+    write_tensors(&path, &tensors, Storage::F32).expect("written");
+    // Rounded to the largest one; and what is infinite already says nothing new.
+    tensors.insert("vit.layernorm.weight", &[2], vec![65_519.0, f32::INFINITY]);
+    write_tensors(&path, &tensors, Storage::F16).expect("written");
 }

@@ -2,9 +2,13 @@
 
 use crate::session::JobError;
 use crate::train::TrainError;
+use crate::weights::WeightsError;
 
 /// What to do about `error` on the command line, where there is something.
 pub fn on(error: &anyhow::Error) -> Option<&'static str> {
+    if let Some(WeightsError::Range { .. }) = error.downcast_ref() {
+        return Some("leave --f16 out");
+    }
     let of_job =
         error.downcast_ref().and_then(|error| if let JobError::Train(error) = error { Some(error) } else { None });
     match error.downcast_ref().or(of_job)? {

@@ -67,6 +67,16 @@ pub enum WeightsError {
         /// Expected shape.
         want: Vec<usize>,
     },
+    /// A number that 16-bit floats cannot hold.
+    #[error("{path}: tensor \"{name}\" holds {value}, which 16-bit floats cannot: expected less than 65520")]
+    Range {
+        /// The file.
+        path: String,
+        /// The tensor.
+        name: String,
+        /// The number.
+        value: f32,
+    },
     /// Metadata that should be there, or that makes no sense.
     #[error("{path}: metadata \"{key}\": {reason}")]
     Metadata {

@@ -62,13 +62,29 @@ impl Output {
     /// Its bytes, little-endian.
     ///
     /// # Errors
-    /// What reading gives.
+    /// [`WeightsError::Range`], and what reading gives.
     pub fn bytes(&self, source: &dyn TensorSource, storage: Storage) -> Result<Vec<u8>, WeightsError> {
         let mut bytes = Vec::with_capacity(self.len() * storage.size());
         for part in &self.parts {
-            bytes.extend_from_slice(&stored(&source.read(part)?.data, storage));
+            let numbers = source.read(part)?.data;
+            check_range(source.path(), part, &numbers, storage)?;
+            bytes.extend_from_slice(&stored(&numbers, storage));
         }
         Ok(bytes)
+    }
+}
+
+/// From here on 16-bit floats round to infinity.
+const F16_INFINITE: f32 = 65_520.0;
+
+/// Fails where one of `numbers`, of the tensor `name`, is finite and would not be in `storage`.
+fn check_range(path: &str, name: &str, numbers: &[f32], storage: Storage) -> Result<(), WeightsError> {
+    if storage == Storage::F32 {
+        return Ok(());
+    }
+    match numbers.iter().find(|number| number.is_finite() && number.abs() >= F16_INFINITE) {
+        Some(value) => Err(WeightsError::Range { path: path.to_owned(), name: name.to_owned(), value: *value }),
+        None => Ok(()),
     }
 }
 
@@ -121,7 +137,7 @@ impl View for Lazy<'_> {
 /// Writes `outputs` as a safetensors file, whole or not at all.
 ///
 /// # Errors
-/// [`WeightsError::Io`] naming the file, and what reading gives.
+/// [`WeightsError::Io`] naming the file, [`WeightsError::Range`], and what reading gives.
 pub fn write_safetensors(
     path: &Path,
     source: &dyn TensorSource,
@@ -179,17 +195,24 @@ fn views<'a>(parts: &Parts<'a>, storage: Storage) -> Vec<(String, Borrowed<'a>)>
     parts.iter().flat_map(named).collect()
 }
 
+fn check_parts(parts: &Parts<'_>, storage: Storage) -> Result<(), WeightsError> {
+    let mut all =
+        parts.iter().flat_map(|(_, tensors)| tensors.tensors.iter().map(|named| (tensors.path.as_str(), named)));
+    all.try_for_each(|(path, (name, tensor))| check_range(path, name, &tensor.data, storage))
+}
+
 /// Writes several sets of tensors, each name behind its set's prefix, as one safetensors file, whole or not at all;
 /// without a second copy of them in memory.
 ///
 /// # Errors
-/// [`WeightsError::Io`] naming the file.
+/// [`WeightsError::Io`] naming the file, [`WeightsError::Range`].
 pub fn write_parts(
     path: &Path,
     parts: &Parts<'_>,
     metadata: BTreeMap<String, String>,
     storage: Storage,
 ) -> Result<(), WeightsError> {
+    check_parts(parts, storage)?;
     let metadata: HashMap<String, String> = metadata.into_iter().collect();
     beside(path, |file| {
         safetensors::serialize_to_file(views(parts, storage), Some(metadata), file).map_err(|error| io(path, error))
@@ -199,13 +222,14 @@ pub fn write_parts(
 /// The bytes of that file; `path` names it in messages.
 ///
 /// # Errors
-/// [`WeightsError::Io`].
+/// [`WeightsError::Io`], [`WeightsError::Range`].
 pub fn parts_bytes(
     path: &Path,
     parts: &Parts<'_>,
     metadata: BTreeMap<String, String>,
     storage: Storage,
 ) -> Result<Vec<u8>, WeightsError> {
+    check_parts(parts, storage)?;
     let metadata: HashMap<String, String> = metadata.into_iter().collect();
     safetensors::serialize(views(parts, storage), Some(metadata)).map_err(|error| io(path, error))
 }
