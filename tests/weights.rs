@@ -194,6 +194,25 @@ fn what_is_wrong_is_told_by_name() {
     assert!(other.contains("no weights of a masked autoencoder"), "{other}");
 }
 
+/// timm's encoder, with its tensors under the names that `renamed` makes of theirs.
+fn encoder(renamed: impl Fn(&str) -> String) -> Tensors {
+    let mut tensors = Tensors::open(&file("timm.safetensors")).expect("tensors");
+    tensors.tensors = tensors.tensors.into_iter().map(|(name, tensor)| (renamed(&name), tensor)).collect();
+    tensors
+}
+
+#[test]
+fn numbers_that_are_none_are_refused_by_tensor() {
+    for value in [f32::NAN, f32::NEG_INFINITY] {
+        let mut spoilt = encoder(str::to_owned);
+        spoilt.tensors.get_mut("blocks.0.attn.qkv.weight").expect("a tensor").data[300] = value;
+        let opened = Opened::new(Box::new(spoilt), None, &hints()).expect("an encoder");
+        opened.weights.read("vit.layers.0.attention.q_proj.weight").expect("finite");
+        let said = opened.weights.read("vit.layers.0.attention.k_proj.weight").expect_err("not finite").to_string();
+        assert!(said.contains("\"blocks.0.attn.qkv.weight\"") && said.contains(&value.to_string()), "{said}");
+    }
+}
+
 #[test]
 fn a_folder_of_runs_names_one_of_them() {
     let folder = tempfile::tempdir().expect("a folder");

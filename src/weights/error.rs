@@ -67,6 +67,18 @@ pub enum WeightsError {
         /// Expected shape.
         want: Vec<usize>,
     },
+    /// A number that is none.
+    #[error(
+        "{path}: tensor \"{name}\" holds {value}; expected finite numbers: training went wrong, or the file is damaged"
+    )]
+    NotFinite {
+        /// The file.
+        path: String,
+        /// The tensor.
+        name: String,
+        /// What it holds.
+        value: f32,
+    },
     /// A number that 16-bit floats cannot hold.
     #[error("{path}: tensor \"{name}\" holds {value}, which 16-bit floats cannot: expected less than 65520")]
     Range {

@@ -99,6 +99,17 @@ impl Renamed {
     pub fn translated(&self) -> usize {
         self.origins.iter().filter(|(name, origin)| **name != origin.name).count()
     }
+
+    /// As [`TensorSource::read_rows`], whatever the numbers are.
+    fn read_numbers(&self, origin: &Origin, first: usize, count: usize) -> Result<Tensor, WeightsError> {
+        if let (Some(from), &[1, rows, width]) = (origin.grid, origin.shape.as_slice()) {
+            let table = self.source.read(&origin.name)?;
+            let data = resize_positions(&table.data, width, from, (rows - 1).isqrt());
+            return Ok(Tensor { shape: origin.shape.clone(), data });
+        }
+        let before = origin.third.map_or(0, |third| third * origin.shape[0]);
+        self.source.read_rows(&origin.name, before + first, count)
+    }
 }
 
 impl TensorSource for Renamed {
@@ -120,12 +131,14 @@ impl TensorSource for Renamed {
 
     fn read_rows(&self, name: &str, first: usize, count: usize) -> Result<Tensor, WeightsError> {
         let origin = self.origins.get(name).ok_or_else(|| missing(self.path(), name))?;
-        if let (Some(from), &[1, rows, width]) = (origin.grid, origin.shape.as_slice()) {
-            let table = self.source.read(&origin.name)?;
-            let data = resize_positions(&table.data, width, from, (rows - 1).isqrt());
-            return Ok(Tensor { shape: origin.shape.clone(), data });
+        let tensor = self.read_numbers(origin, first, count)?;
+        // Here, where all weights that are used come through: one that is no number makes all features none.
+        match tensor.data.iter().find(|number| !number.is_finite()) {
+            Some(value) => {
+                let (path, name) = (self.path().to_owned(), origin.name.clone());
+                Err(WeightsError::NotFinite { path, name, value: *value })
+            }
+            None => Ok(tensor),
         }
-        let before = origin.third.map_or(0, |third| third * origin.shape[0]);
-        self.source.read_rows(&origin.name, before + first, count)
     }
 }
