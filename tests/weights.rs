@@ -11,7 +11,9 @@ use unmask::graph::{Plan, TensorType};
 use unmask::mae::{self, MaeConfig};
 use unmask::nn::{Builder, ParamStore, State};
 use unmask::train::{Hints, Opened, config_metadata};
-use unmask::weights::{Layout, Storage, TensorSource, Tensors, outputs, write_safetensors, write_tensors, write_torch};
+use unmask::weights::{
+    Layout, Storage, TensorSource, Tensors, outputs, shipped, write_safetensors, write_tensors, write_torch,
+};
 
 fn file(name: &str) -> PathBuf {
     let made = std::env::var_os("UNMASK_WEIGHTS").map(PathBuf::from);
@@ -199,6 +201,28 @@ fn encoder(renamed: impl Fn(&str) -> String) -> Tensors {
     let mut tensors = Tensors::open(&file("timm.safetensors")).expect("tensors");
     tensors.tensors = tensors.tensors.into_iter().map(|(name, tensor)| (renamed(&name), tensor)).collect();
     tensors
+}
+
+/// What is wrong with `tensors`.
+#[track_caller]
+fn refusal(tensors: Tensors, hints: &Hints) -> String {
+    Opened::new(Box::new(tensors), None, hints).err().expect("refused").to_string()
+}
+
+#[test]
+fn files_of_this_program_are_known_and_believed_if_they_are_whole() {
+    let mut foreign = encoder(str::to_owned);
+    foreign.metadata = [("format".to_owned(), "pt".to_owned()), ("model".to_owned(), "vit".to_owned())].into();
+    Opened::new(Box::new(foreign), None, &hints()).expect("an encoder");
+    let said = refusal(shipped().expect("weights"), &Hints { heads: Some(2), ..Hints::default() });
+    assert!(said.contains("says itself what model it is for") && said.contains("heads"), "{said}");
+
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/checkpoint.safetensors");
+    let mut bytes = std::fs::read(path).expect("a checkpoint");
+    Opened::from_bytes("whole", bytes.clone()).expect("whole");
+    *bytes.last_mut().expect("bytes") ^= 1;
+    let said = Opened::from_bytes("altered", bytes).err().expect("altered").to_string();
+    assert!(said.starts_with("altered: ") && said.contains("the file was altered"), "{said}");
 }
 
 #[test]

@@ -9,14 +9,16 @@ use crate::graph::Choices;
 use crate::mae::MaeConfig;
 use crate::nn::{ParamStore, State};
 use crate::weights::{
-    Storage, TensorSource, Tensors, WeightsError, open_weights, parts_bytes, read_tensors, write_parts,
+    Storage, Tensor, TensorSource, Tensors, WeightsError, open_weights, parts_bytes, read_tensors, write_parts,
 };
 
 /// Prefixes of the names of what is kept beside weights.
 const FIRST: &str = "adamw.first.";
 const SECOND: &str = "adamw.second.";
 const AVERAGE: &str = "average.";
-/// What the format calls itself: without and with a checksum of everything in the file.
+/// What the format calls itself: how all of its versions begin, and those without and with a checksum of everything in
+/// the file.
+const OWN: &str = "unmask ";
 const FORMAT: &str = "unmask 1";
 const CHECKED: &str = "unmask 2";
 const CHECKSUM: &str = "checksum";
@@ -59,6 +61,11 @@ pub fn config_metadata(config: &MaeConfig) -> Result<[(String, String); 2], Trai
     let json = serde_json::to_string(config)
         .map_err(|error| TrainError::Recipe { path: "model".to_owned(), reason: error.to_string() })?;
     Ok([("format".to_owned(), FORMAT.to_owned()), ("model".to_owned(), json)])
+}
+
+/// Whether `weights` are in this program's format, and so say what model they are for.
+pub(super) fn is_own(weights: &dyn TensorSource) -> bool {
+    weights.metadata().get("format").is_some_and(|format| format.starts_with(OWN))
 }
 
 /// The model that a file of weights is for.
@@ -133,7 +140,11 @@ impl Checkpoint {
             metadata.insert("held_out_loss".to_owned(), loss.to_string());
         }
         metadata.remove(CHECKSUM);
-        let checksum = checksum(&self.parts(), &metadata);
+        let mut checksum = Checksum::default();
+        for (prefix, part) in self.parts() {
+            part.tensors.iter().for_each(|(name, tensor)| checksum.add_tensor(&format!("{prefix}{name}"), tensor));
+        }
+        let checksum = checksum.with(&metadata);
         metadata.insert(CHECKSUM.to_owned(), checksum);
         Ok(metadata)
     }
@@ -176,6 +187,8 @@ impl Checkpoint {
     }
 
     fn from_tensors(mut all: Tensors) -> Result<Checkpoint, TrainError> {
+        let recipe = Recipe::parse(&all.path, all.text("recipe")?)?;
+        check_content(&all)?;
         let mut part = |prefix: &str| -> Tensors {
             let taken = all.tensors.extract_if(.., |name, _| name.starts_with(prefix));
             let renamed = taken.map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor)).collect();
@@ -194,8 +207,8 @@ impl Checkpoint {
             Some(loss) => Some(loss.parse().map_err(|error| weights.bad_metadata("held_out_loss", &error))?),
             None => None,
         };
-        let checkpoint = Checkpoint {
-            recipe: Recipe::parse(&weights.path, weights.text("recipe")?)?,
+        Ok(Checkpoint {
+            recipe,
             step: number("step")?,
             samples: number("samples")?,
             first,
@@ -203,19 +216,7 @@ impl Checkpoint {
             average: (!average.tensors.is_empty()).then_some(average),
             held_out_loss,
             weights,
-        };
-        // Files of before there were checksums have none.
-        if checkpoint.weights.text("format")? != FORMAT {
-            let mut metadata = checkpoint.weights.metadata.clone();
-            let written =
-                metadata.remove(CHECKSUM).ok_or_else(|| checkpoint.weights.bad_metadata(CHECKSUM, &"is missing"))?;
-            let found = checksum(&checkpoint.parts(), &metadata);
-            if written != found {
-                let reason = format!("says {written}, but the content gives {found}: the file was altered");
-                return Err(checkpoint.weights.bad_metadata(CHECKSUM, &reason).into());
-            }
-        }
-        Ok(checkpoint)
+        })
     }
 
     /// Puts weights and moments into `store`.
@@ -233,23 +234,58 @@ impl Checkpoint {
     }
 }
 
+/// Fails where a file of this program is not what was written, tensor by tensor: a large one never lies in memory as a
+/// whole.
+///
+/// # Errors
+/// [`WeightsError::Metadata`] for a checksum that is wrong or missing, and what reading gives.
+pub(super) fn check_content(weights: &dyn TensorSource) -> Result<(), TrainError> {
+    // Files of before there were checksums have none.
+    if weights.text("format")? == FORMAT {
+        return Ok(());
+    }
+    let mut metadata = weights.metadata().clone();
+    let written = metadata.remove(CHECKSUM).ok_or_else(|| weights.bad_metadata(CHECKSUM, &"is missing"))?;
+    let part = |name: &str| [FIRST, SECOND, AVERAGE].iter().position(|prefix| name.starts_with(prefix));
+    let mut names: Vec<&str> = weights.shapes().into_iter().map(|(name, _)| name).collect();
+    // As they were written: weights first, each part by name.
+    names.sort_by_key(|name| part(name));
+    let mut checksum = Checksum::default();
+    for name in names {
+        checksum.add_tensor(name, &weights.read(name)?);
+    }
+    let found = checksum.with(&metadata);
+    if written != found {
+        let reason = format!("says {written}, but the content gives {found}: the file was altered");
+        return Err(weights.bad_metadata(CHECKSUM, &reason).into());
+    }
+    Ok(())
+}
+
 /// CRC-32C of names, shapes and numbers of all tensors, and of the metadata.
-fn checksum(parts: &[(&str, &Tensors)], metadata: &BTreeMap<String, String>) -> String {
-    let mut crc = 0;
-    let mut add = |bytes: &[u8]| crc = crc32c::crc32c_append(crc, bytes);
-    for (prefix, tensors) in parts {
-        for (name, tensor) in &tensors.tensors {
-            add(format!("{prefix}{name} {:?}\n", tensor.shape).as_bytes());
-            match cfg!(target_endian = "little") {
-                true => add(bytemuck::cast_slice(&tensor.data)),
-                false => tensor.data.iter().for_each(|x| add(&x.to_le_bytes())),
-            }
+#[derive(Default)]
+struct Checksum(u32);
+
+impl Checksum {
+    fn add(&mut self, bytes: &[u8]) {
+        self.0 = crc32c::crc32c_append(self.0, bytes);
+    }
+
+    fn add_tensor(&mut self, name: &str, tensor: &Tensor) {
+        self.add(format!("{name} {:?}\n", tensor.shape).as_bytes());
+        match cfg!(target_endian = "little") {
+            true => self.add(bytemuck::cast_slice(&tensor.data)),
+            false => tensor.data.iter().for_each(|x| self.add(&x.to_le_bytes())),
         }
     }
-    for (key, text) in metadata {
-        add(format!("{key}={text}\n").as_bytes());
+
+    /// The checksum of all that was added, and of `metadata`.
+    fn with(mut self, metadata: &BTreeMap<String, String>) -> String {
+        for (key, text) in metadata {
+            self.add(format!("{key}={text}\n").as_bytes());
+        }
+        format!("crc32c:{:08x}", self.0)
     }
-    format!("crc32c:{crc:08x}")
 }
 
 #[cfg(test)]

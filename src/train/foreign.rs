@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::checkpoint::{check_content, is_own};
 use super::hub::HubConfig;
 use super::{RunFolder, TrainError, model_of};
 use crate::graph::TensorType;
@@ -35,7 +36,7 @@ impl Opened {
         }
         let weights = open_weights(path)?;
         // What this program writes says itself what it is.
-        let hub = if weights.metadata().contains_key("model") { None } else { HubConfig::beside(path)? };
+        let hub = if is_own(weights.as_ref()) { None } else { HubConfig::beside(path)? };
         Opened::new(weights, hub.as_ref(), hints)
     }
 
@@ -52,8 +53,15 @@ impl Opened {
     /// # Errors
     /// As [`Opened::open`].
     pub fn new(source: Box<dyn TensorSource>, hub: Option<&HubConfig>, hints: &Hints) -> Result<Opened, TrainError> {
+        let own = is_own(source.as_ref());
+        if own {
+            check_content(source.as_ref())?;
+        }
         let weights = Renamed::new(source)?;
-        let (config, assumed) = foreign_config(&weights, hub, hints)?;
+        let (config, assumed) = match own {
+            true => (own_config(&weights, hints)?, Vec::new()),
+            false => foreign_config(&weights, hub, hints)?,
+        };
         let opened = Opened { config, weights, assumed };
         match hints.image_size {
             Some(side) => opened.at_size(side),
@@ -144,7 +152,27 @@ fn known_heads(width: usize, depth: usize, decoder: bool) -> Option<usize> {
         .map(|(_, heads)| heads)
 }
 
-/// The model that `source` is for, and what had to be assumed.
+/// The model that this program's own file `source` says it is for.
+///
+/// # Errors
+/// Hints, which it needs none of.
+fn own_config(source: &Renamed, hints: &Hints) -> Result<MaeConfig, TrainError> {
+    let hinted = [
+        ("heads", hints.heads.is_some()),
+        ("decoder_heads", hints.decoder_heads.is_some()),
+        ("norm_pix_loss", hints.norm_pix_loss.is_some()),
+        ("layer_norm_eps", hints.layer_norm_eps.is_some()),
+    ];
+    let hinted: Vec<&str> = hinted.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect();
+    if !hinted.is_empty() {
+        let text =
+            format!("says itself what model it is for; expected nothing to be told of its {}", hinted.join(", "));
+        return Err(bad(source, text));
+    }
+    model_of(source)
+}
+
+/// The model that `source`, of another program, is for, and what had to be assumed.
 ///
 /// # Errors
 /// What is missing or does not go together, by name; heads that nothing tells.
@@ -153,9 +181,6 @@ fn foreign_config(
     hub: Option<&HubConfig>,
     hints: &Hints,
 ) -> Result<(MaeConfig, Vec<String>), TrainError> {
-    if source.metadata().contains_key("model") {
-        return Ok((model_of(source)?, Vec::new()));
-    }
     let mut assumed = Vec::new();
     let shape = |name: &str, axes: usize| -> Result<Vec<usize>, TrainError> {
         match source.shape(name) {
