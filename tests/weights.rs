@@ -210,6 +210,39 @@ fn refusal(tensors: Tensors, hints: &Hints) -> String {
 }
 
 #[test]
+fn encoders_that_compute_something_else_are_refused_by_name() {
+    for name in ["blocks.0.ls1.gamma", "blocks.1.attn.q_norm.weight", "norm_pre.weight", "reg_token"] {
+        let mut other = encoder(str::to_owned);
+        other.insert(name, &[16], vec![1.0; 16]);
+        let said = refusal(other, &hints());
+        assert!(said.contains(name) && said.contains("timm.safetensors") && said.contains("plain Vision"), "{said}");
+    }
+    let mut pooled = encoder(str::to_owned);
+    pooled.insert("pooler.dense.weight", &[16, 16], vec![0.0; 256]);
+    let opened = Opened::new(Box::new(pooled), None, &hints()).expect("an encoder");
+    assert_eq!(opened.weights.leftover, ["pooler.dense.weight"]);
+    assert!(opened.assumed.iter().any(|text| text.contains("pooler.dense.weight")), "{:?}", opened.assumed);
+
+    let tuned = encoder(|name| if name.starts_with("norm.") { format!("fc_{name}") } else { name.to_owned() });
+    let said = refusal(tuned, &hints());
+    assert!(said.contains("global pooling") && said.contains("fc_norm"), "{said}");
+}
+
+#[test]
+fn what_models_were_wrapped_in_is_no_part_of_names() {
+    let plain = Opened::new(Box::new(encoder(str::to_owned)), None, &hints()).expect("an encoder");
+    let plain = plain.weights.read_all().expect("tensors");
+    for wrapper in ["_orig_mod.", "model.", "_orig_mod.module.", "module.encoder.", "student.backbone."] {
+        let wrapped = encoder(|name| format!("{wrapper}{name}"));
+        let opened =
+            Opened::new(Box::new(wrapped), None, &hints()).unwrap_or_else(|error| panic!("{wrapper}: {error}"));
+        assert_eq!(opened.weights.read_all().expect("tensors"), plain, "{wrapper}");
+    }
+    let said = refusal(encoder(|name| format!("other-{name}")), &hints());
+    assert!(said.contains("found other-blocks.0.attn.proj.bias"), "{said}");
+}
+
+#[test]
 fn files_of_this_program_are_known_and_believed_if_they_are_whole() {
     let mut foreign = encoder(str::to_owned);
     foreign.metadata = [("format".to_owned(), "pt".to_owned()), ("model".to_owned(), "vit".to_owned())].into();

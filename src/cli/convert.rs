@@ -114,11 +114,12 @@ fn write(args: &ConvertArgs, model: &Opened, layout: Layout, outputs: &[Output])
 /// Says what was read, what of it was left out, and what was written.
 fn tell(common: &Common, args: &ConvertArgs, model: &Opened, written: usize, dropped: &[String]) -> anyhow::Result<()> {
     let (config, weights) = (&model.config, &model.weights);
-    let (classifier, leftover) = (weights.classifier.as_slice(), weights.leftover.as_slice());
+    let classifier = weights.classifier.as_slice();
     if common.json {
         return json_line(&json!({
             "in": args.input, "out": args.out, "model": config, "decoder": weights.has_decoder(), "tensors": written,
-            "renamed": weights.translated(), "dropped": dropped, "classifier": classifier, "leftover": leftover,
+            "renamed": weights.translated(), "dropped": dropped, "classifier": classifier,
+            "leftover": weights.leftover,
             "assumed": model.assumed, "averages_left_out": weights.averages,
         }));
     }
@@ -152,9 +153,7 @@ fn tell(common: &Common, args: &ConvertArgs, model: &Opened, written: usize, dro
     }
     let (read, translated) = (weights.shapes().len(), weights.translated());
     say(common, format_args!("read     {read} tensors, {translated} of them under other names"));
-    for (what, names) in
-        [("left out", dropped), ("ignored (of a classifier)", classifier), ("left over (unknown)", leftover)]
-    {
+    for (what, names) in [("left out", dropped), ("ignored (of a classifier)", classifier)] {
         if !names.is_empty() {
             say(common, format_args!("{what}: {}", few(names, names.len())));
         }

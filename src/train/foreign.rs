@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::checkpoint::{check_content, is_own};
 use super::hub::HubConfig;
 use super::{RunFolder, TrainError, model_of};
+use crate::data::few;
 use crate::graph::TensorType;
 use crate::mae::{self, MaeConfig, PRESETS};
 use crate::nn::Builder;
@@ -58,10 +59,14 @@ impl Opened {
             check_content(source.as_ref())?;
         }
         let weights = Renamed::new(source)?;
-        let (config, assumed) = match own {
+        let (config, mut assumed) = match own {
             true => (own_config(&weights, hints)?, Vec::new()),
             false => foreign_config(&weights, hub, hints)?,
         };
+        if !weights.leftover.is_empty() {
+            let names = few(&weights.leftover, weights.leftover.len());
+            assumed.push(format!("tensors of unknown names take no part in what the model computes: {names}"));
+        }
         let opened = Opened { config, weights, assumed };
         match hints.image_size {
             Some(side) => opened.at_size(side),
@@ -169,6 +174,7 @@ fn own_config(source: &Renamed, hints: &Hints) -> Result<MaeConfig, TrainError> 
             format!("says itself what model it is for; expected nothing to be told of its {}", hinted.join(", "));
         return Err(bad(source, text));
     }
+    check_kind(source)?;
     model_of(source)
 }
 
@@ -181,77 +187,32 @@ fn foreign_config(
     hub: Option<&HubConfig>,
     hints: &Hints,
 ) -> Result<(MaeConfig, Vec<String>), TrainError> {
-    let mut assumed = Vec::new();
-    let shape = |name: &str, axes: usize| -> Result<Vec<usize>, TrainError> {
-        match source.shape(name) {
-            Some(shape) if shape.len() == axes => Ok(shape.to_vec()),
-            Some(shape) => Err(bad(source, format!("tensor \"{name}\" has shape {shape:?}, expected {axes} axes"))),
-            None => {
-                Err(bad(source, format!("tensor \"{name}\" is missing: these are no weights of a masked autoencoder")))
-            }
-        }
-    };
-    let kernel = shape("vit.embeddings.patch_embeddings.projection.weight", 4)?;
-    let [width, 3, patch_size, across] = kernel[..] else {
-        return Err(bad(source, format!("the patch embedding has shape {kernel:?}, expected three channels")));
-    };
-    let positions = shape("vit.embeddings.position_embeddings", 3)?;
-    let grid = positions[1].saturating_sub(1).isqrt();
-    if patch_size != across || grid * grid + 1 != positions[1] || grid == 0 {
-        let text = format!("patches of {patch_size} x {across} and {} positions tell no square picture", positions[1]);
-        return Err(bad(source, text));
-    }
-    let blocks = |prefix: &str| {
-        (0..).take_while(|index| source.shape(&format!("{prefix}.{index}.layernorm_before.weight")).is_some()).count()
-    };
-    let mlp = |prefix: &str, width: usize| -> Result<usize, TrainError> {
-        let hidden = shape(&format!("{prefix}.0.mlp.fc1.weight"), 2)?[0];
-        Ok(if hidden == 4 * width { 0 } else { hidden })
-    };
-    let depth = blocks("vit.layers");
+    let [width, patch_size, grid] = embedding(source)?;
+    check_kind(source)?;
+    let depth = blocks(source, "vit.layers");
     let passed_over = hub.and_then(|hub| hub.mismatch(width, depth));
     let hub = hub.filter(|_| passed_over.is_none());
-    assumed.extend(passed_over.map(|why| format!("config.json is of another model and says nothing here: its {why}")));
-    let heads =
-        |hint: Option<usize>, hub: Option<usize>, known: Option<usize>, flag: &str| -> Result<usize, TrainError> {
-            let text = "shapes do not tell how many heads there are; a config.json beside the file does, or";
-            hint.or(hub).or(known).ok_or_else(|| bad(source, format!("{text} {flag} on the command line")))
-        };
+    let why = |why| format!("config.json is of another model and says nothing here: its {why}");
+    let mut assumed: Vec<String> = passed_over.map(why).into_iter().collect();
     let mut config = MaeConfig {
         image_size: grid * patch_size,
         patch_size,
         width,
         depth,
-        heads: heads(hints.heads, hub.map(|hub| hub.num_attention_heads), known_heads(width, depth, false), "--heads")?,
-        mlp: mlp("vit.layers", width)?,
+        mlp: mlp(source, "vit.layers", width)?,
         ..mae::preset("base")?
     };
     if source.has_decoder() {
-        let width = shape("decoder.decoder_embed.weight", 2)?[0];
-        let depth = blocks("decoder.decoder_layers");
+        let width = shape(source, "decoder.decoder_embed.weight", 2)?[0];
         config.decoder_width = width;
-        config.decoder_depth = depth;
-        let known = known_heads(width, depth, true);
-        let hub = hub.map(|hub| hub.decoder_num_attention_heads);
-        config.decoder_heads = heads(hints.decoder_heads, hub, known, "--decoder-heads")?;
-        config.decoder_mlp = mlp("decoder.decoder_layers", width)?;
+        config.decoder_depth = blocks(source, "decoder.decoder_layers");
+        config.decoder_mlp = mlp(source, "decoder.decoder_layers", width)?;
     }
-    config.norm_pix_loss = match (hints.norm_pix_loss, hub) {
-        (Some(told), _) => told,
-        (None, Some(hub)) => hub.norm_pix_loss,
-        (None, None) => {
-            // The published files with a decoder: those for pictures predict pixels, the others normalised patches.
-            let file = source.path().rsplit(['/', '\\']).next().unwrap_or_default();
-            let normalised = file.starts_with("mae_pretrain") && file.contains("full");
-            let known = normalised || file.starts_with("mae_visualize");
-            if source.has_decoder() && !known {
-                let text = "targets are raw pixels (norm_pix_loss = false); a config.json beside the file, or \
-                            --norm-pix-loss on the command line, says otherwise";
-                assumed.push(text.to_owned());
-            }
-            normalised
-        }
+    config.norm_pix_loss = match hints.norm_pix_loss.or(hub.map(|hub| hub.norm_pix_loss)) {
+        Some(told) => told,
+        None => known_targets(source, &mut assumed),
     };
+    set_heads(source, hub, hints, &mut config)?;
     config.layer_norm_eps = hints.layer_norm_eps.or(hub.map(|hub| hub.layer_norm_eps)).unwrap_or(1e-6);
     config.mask_ratio = hub.map_or(0.75, |hub| hub.mask_ratio);
     if let Some([mean, std]) = hub.and_then(|hub| hub.pixels) {
@@ -259,6 +220,106 @@ fn foreign_config(
     }
     config.check()?;
     Ok((config, assumed))
+}
+
+/// Shape of the tensor `name`, which has to have so many `axes`.
+fn shape(source: &Renamed, name: &str, axes: usize) -> Result<Vec<usize>, TrainError> {
+    match source.shape(name) {
+        Some(shape) if shape.len() == axes => Ok(shape.to_vec()),
+        Some(shape) => Err(bad(source, format!("tensor \"{name}\" has shape {shape:?}, expected {axes} axes"))),
+        None => {
+            let found = source.found();
+            let found = few(&found, found.len());
+            let text = "is missing: these are no weights of a masked autoencoder";
+            Err(bad(source, format!("tensor \"{name}\" {text}; found {found}")))
+        }
+    }
+}
+
+/// Width, side of a patch, and patches along a side of a picture.
+fn embedding(source: &Renamed) -> Result<[usize; 3], TrainError> {
+    let kernel = shape(source, "vit.embeddings.patch_embeddings.projection.weight", 4)?;
+    let [width, 3, patch_size, across] = kernel[..] else {
+        return Err(bad(source, format!("the patch embedding has shape {kernel:?}, expected three channels")));
+    };
+    let positions = shape(source, "vit.embeddings.position_embeddings", 3)?;
+    let grid = positions[1].saturating_sub(1).isqrt();
+    if patch_size != across || grid * grid + 1 != positions[1] || grid == 0 {
+        let text = format!("patches of {patch_size} x {across} and {} positions tell no square picture", positions[1]);
+        return Err(bad(source, text));
+    }
+    Ok([width, patch_size, grid])
+}
+
+/// Blocks whose names begin with `prefix`.
+fn blocks(source: &Renamed, prefix: &str) -> usize {
+    (0..).take_while(|index| source.shape(&format!("{prefix}.{index}.layernorm_before.weight")).is_some()).count()
+}
+
+/// Hidden width of the MLPs of the blocks of `prefix`, 0 for four times `width`.
+fn mlp(source: &Renamed, prefix: &str, width: usize) -> Result<usize, TrainError> {
+    let hidden = shape(source, &format!("{prefix}.0.mlp.fc1.weight"), 2)?[0];
+    Ok(if hidden == 4 * width { 0 } else { hidden })
+}
+
+/// Fails where tensors tell of an encoder or a decoder of another kind: without them it would be another network.
+fn check_kind(source: &Renamed) -> Result<(), TrainError> {
+    if !source.altering.is_empty() {
+        let names = few(&source.altering, source.altering.len());
+        let text = format!(
+            "holds tensors of a kind of network that is not computed here: {names}; expected a plain Vision Transformer, \
+             without layer scale, norms of queries and keys, registers or a norm before the blocks"
+        );
+        return Err(bad(source, text));
+    }
+    let has_pooled_norm = source.classifier.iter().any(|name| name.contains("fc_norm."));
+    if has_pooled_norm && source.shape("vit.layernorm.weight").is_none() {
+        let text = "was fine-tuned with global pooling: instead of the encoder's last layer norm (norm) it has one of the \
+                    mean over patches (fc_norm); expected the weights from before fine-tuning, or fine-tuned with the class \
+                    token";
+        return Err(bad(source, text.to_owned()));
+    }
+    Ok(())
+}
+
+fn file_name(source: &Renamed) -> &str {
+    source.path().rsplit(['/', '\\']).next().unwrap_or_default()
+}
+
+/// Whether targets are normalised patches, as far as is known.
+fn known_targets(source: &Renamed, assumed: &mut Vec<String>) -> bool {
+    // The published files with a decoder: those for pictures predict pixels, the others normalised patches.
+    let file = file_name(source);
+    let normalised = file.starts_with("mae_pretrain") && file.contains("full");
+    let known = normalised || file.starts_with("mae_visualize");
+    if source.has_decoder() && !known {
+        let text = "targets are raw pixels (norm_pix_loss = false); a config.json beside the file, or --norm-pix-loss on \
+                    the command line, says otherwise";
+        assumed.push(text.to_owned());
+    }
+    normalised
+}
+
+/// Sets the heads, which no shape tells.
+fn set_heads(
+    source: &Renamed,
+    hub: Option<&HubConfig>,
+    hints: &Hints,
+    config: &mut MaeConfig,
+) -> Result<(), TrainError> {
+    let heads = |told: Option<usize>, known: Option<usize>, flag: &str| {
+        let text = "shapes do not tell how many heads there are; a config.json beside the file does, or";
+        told.or(known).ok_or_else(|| bad(source, format!("{text} {flag} on the command line")))
+    };
+    let encoder = hub.map(|hub| hub.num_attention_heads);
+    let known = known_heads(config.width, config.depth, false);
+    config.heads = heads(hints.heads.or(encoder), known, "--heads")?;
+    if source.has_decoder() {
+        let decoder = hub.map(|hub| hub.decoder_num_attention_heads);
+        let known = known_heads(config.decoder_width, config.decoder_depth, true);
+        config.decoder_heads = heads(hints.decoder_heads.or(decoder), known, "--decoder-heads")?;
+    }
+    Ok(())
 }
 
 fn bad(source: &Renamed, reason: String) -> TrainError {

@@ -35,10 +35,52 @@ pub enum Layout {
     Timm,
 }
 
+/// How names in blocks begin, and how they do here.
+const BLOCKS: [(&str, &str); 8] = [
+    ("blocks.", "vit.layers."),
+    ("decoder_blocks.", "decoder.decoder_layers."),
+    ("vit.layers.", "vit.layers."),
+    ("layers.", "vit.layers."),
+    ("vit.encoder.layer.", "vit.layers."),
+    ("encoder.layer.", "vit.layers."),
+    ("decoder.decoder_layers.", "decoder.decoder_layers."),
+    ("decoder.decoder_encoder.layer.", "decoder.decoder_layers."),
+];
+
+/// How names outside of blocks begin that other kinds of encoders have: what they stand for comes before the blocks, or
+/// goes into each of them.
+const ALTERING: [&str; 12] = [
+    "norm_pre.",
+    "ln_pre.",
+    "pre_layrnorm.",
+    "reg_token",
+    "register_tokens",
+    "storage_tokens",
+    "dist_token",
+    "distillation_token",
+    "patch_embed.",
+    "patch_embeddings.",
+    "rel_pos",
+    "rope",
+];
+
+/// `name` without what parallel training wraps models in.
+fn unwrapped(name: &str) -> &str {
+    name.strip_prefix("module.").unwrap_or(name)
+}
+
+/// Whether the tensor `name`, of no known meaning, would change what the model computes: those in blocks do, and some
+/// before them.
+pub fn alters(name: &str) -> bool {
+    let name = unwrapped(name);
+    let outside = name.strip_prefix("vit.").unwrap_or(name);
+    let outside = outside.strip_prefix("embeddings.").unwrap_or(outside);
+    BLOCKS.iter().any(|(prefix, _)| name.starts_with(prefix)) || ALTERING.iter().any(|stem| outside.starts_with(stem))
+}
+
 /// What `name` stands for.
 pub fn meaning(name: &str) -> Meaning {
-    // Parallel training wraps models.
-    let name = name.strip_prefix("module.").unwrap_or(name);
+    let name = unwrapped(name);
     if ["head.", "fc_norm.", "classifier."].iter().any(|prefix| name.starts_with(prefix)) {
         return Meaning::Classifier;
     }
@@ -51,16 +93,7 @@ pub fn meaning(name: &str) -> Meaning {
     if let Some(native) = single(name) {
         return Meaning::Tensor(native);
     }
-    for (prefix, native) in [
-        ("blocks.", "vit.layers."),
-        ("decoder_blocks.", "decoder.decoder_layers."),
-        ("vit.layers.", "vit.layers."),
-        ("layers.", "vit.layers."),
-        ("vit.encoder.layer.", "vit.layers."),
-        ("encoder.layer.", "vit.layers."),
-        ("decoder.decoder_layers.", "decoder.decoder_layers."),
-        ("decoder.decoder_encoder.layer.", "decoder.decoder_layers."),
-    ] {
+    for (prefix, native) in BLOCKS {
         let Some((index, rest)) = name.strip_prefix(prefix).and_then(|rest| rest.split_once('.')) else { continue };
         // No leading zeros or signs: every block has one name.
         if index.parse::<u32>().is_ok_and(|number| number.to_string() == index) {
@@ -246,6 +279,17 @@ mod tests {
             ("", Meaning::Unknown),
         ] {
             assert_eq!(meaning(name), want, "{name}");
+        }
+        for (name, want) in [
+            ("blocks.0.ls1.gamma", true),
+            ("module.encoder.layer.3.layer_scale1.lambda1", true),
+            ("vit.embeddings.register_tokens", true),
+            ("norm_pre.weight", true),
+            ("patch_embed.norm.weight", true),
+            ("pooler.dense.weight", false),
+            ("head_dist.weight", false),
+        ] {
+            assert_eq!((meaning(name), alters(name)), (Meaning::Unknown, want), "{name}");
         }
         assert_eq!(
             name_in(Layout::HuggingFace, "vit.layers.4.attention.o_proj.bias").expect("a name").0,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::layout::{Meaning, meaning};
+use super::layout::{Meaning, alters, meaning};
 use super::resize::resize_positions;
 use super::source::missing;
 use super::{Tensor, TensorSource, WeightsError};
@@ -18,6 +18,21 @@ struct Origin {
     grid: Option<usize>,
 }
 
+/// Most prefixes, one in the other, that a name is freed of.
+const MOST_WRAPPERS: usize = 4;
+
+/// Length of the prefix that all of `names` share and without which most of them mean something: models that were
+/// wrapped in others have one, as compiled ones have `_orig_mod.`.
+fn wrapper(names: &[&str]) -> usize {
+    let Some(first) = names.first() else { return 0 };
+    let ends = first.match_indices('.').map(|(at, _)| at + 1).take(MOST_WRAPPERS);
+    let shared = ends.take_while(|end| names.iter().all(|name| name.starts_with(&first[..*end])));
+    let lengths: Vec<usize> = std::iter::once(0).chain(shared).collect();
+    let known = |length: &usize| names.iter().filter(|name| meaning(&name[*length..]) != Meaning::Unknown).count();
+    // Of equal ones the shortest.
+    lengths.into_iter().rev().max_by_key(known).unwrap_or(0)
+}
+
 /// Names of the position tables.
 const POSITIONS: [&str; 2] = ["vit.embeddings.position_embeddings", "decoder.decoder_pos_embed"];
 
@@ -27,8 +42,10 @@ pub struct Renamed {
     origins: BTreeMap<String, Origin>,
     /// Tensors of a classifier, which a masked autoencoder has no use for.
     pub classifier: Vec<String>,
-    /// Tensors with names that mean nothing here.
+    /// Tensors with names that mean nothing here, and that no feature of a picture depends on.
     pub leftover: Vec<String>,
+    /// Tensors with names that mean nothing here, of an encoder or decoder that computes something else.
+    pub altering: Vec<String>,
     /// Whether averages of weights lie beside them.
     pub averages: bool,
 }
@@ -41,9 +58,12 @@ impl Renamed {
     pub fn new(source: Box<dyn TensorSource>) -> Result<Renamed, WeightsError> {
         let fail = |reason: String| WeightsError::Layout { path: source.path().to_owned(), reason };
         let mut origins: BTreeMap<String, Origin> = BTreeMap::new();
-        let (mut classifier, mut leftover, mut averages) = (Vec::new(), Vec::new(), false);
-        for (name, shape) in source.shapes() {
-            let found = match meaning(name) {
+        let (mut classifier, mut leftover, mut altering) = (Vec::new(), Vec::new(), Vec::new());
+        let mut averages = false;
+        let shapes = source.shapes();
+        let wrapper = wrapper(&shapes.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        for (name, shape) in shapes {
+            let found = match meaning(&name[wrapper..]) {
                 Meaning::Tensor(native) => vec![(native, None)],
                 Meaning::Stacked(natives) => natives.into_iter().zip((0..).map(Some)).collect(),
                 Meaning::Classifier => {
@@ -56,7 +76,8 @@ impl Renamed {
                     continue;
                 }
                 Meaning::Unknown => {
-                    leftover.push(name.to_owned());
+                    let list = if alters(&name[wrapper..]) { &mut altering } else { &mut leftover };
+                    list.push(name.to_owned());
                     continue;
                 }
             };
@@ -74,7 +95,7 @@ impl Renamed {
                 }
             }
         }
-        Ok(Renamed { source, origins, classifier, leftover, averages })
+        Ok(Renamed { source, origins, classifier, leftover, altering, averages })
     }
 
     /// Sees position tables as for a grid of `grid` x `grid` patches, interpolated where they are for another.
@@ -93,6 +114,11 @@ impl Renamed {
     /// Whether there is a decoder to rebuild pictures with.
     pub fn has_decoder(&self) -> bool {
         self.origins.keys().any(|name| name.starts_with("decoder."))
+    }
+
+    /// All names as they stand in the file.
+    pub fn found(&self) -> Vec<String> {
+        self.source.shapes().into_iter().map(|(name, _)| name.to_owned()).collect()
     }
 
     /// Names that differ from this program's.
