@@ -617,6 +617,40 @@ fn a_runs_weights_or_their_averages_are_exported_in_32_or_16_bits() {
 }
 
 #[test]
+fn what_is_guessed_of_weights_and_what_is_wrong_with_them_is_told_when_they_are_converted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (from, to) = (at("bare.safetensors"), at("timm.safetensors"));
+    let mut bare = unmask::weights::shipped().expect("weights");
+    bare.metadata.clear();
+    let mut write = |number: f32| {
+        bare.tensors.get_mut("vit.layernorm.weight").expect("a tensor").data[3] = number;
+        unmask::weights::write_tensors(Path::new(&from), &bare, unmask::weights::Storage::F32).expect("written");
+    };
+    let convert = |more: &[&str]| unmask(&[&["convert", &from, &to, "--to", "timm"], more].concat());
+    write(1e5);
+    let said = text(&convert(&["--f16"]).stderr);
+    assert!(said.contains("\"vit.layernorm.weight\" holds 100000") && said.contains("leave --f16 out"), "{said}");
+    write(f32::NAN);
+    let failed = convert(&[]);
+    let said = text(&failed.stderr);
+    assert!(
+        failed.status.code() == Some(1) && said.contains("bare.safetensors: tensor") && said.contains("NaN"),
+        "{said}"
+    );
+    assert_eq!(names(folder.path()), ["bare.safetensors"]);
+
+    write(1.0);
+    let done = convert(&[]);
+    let said = text(&done.stderr);
+    assert!(done.status.success() && said.contains("--heads and --decoder-heads say otherwise"), "{said}");
+    assert!(said.contains("pixels   mean [0.485, 0.456, 0.406], deviation"), "{said}");
+    let metadata = unmask::weights::Tensors::open(Path::new(&to)).expect("tensors").metadata;
+    let told = ["image_size", "pixel_mean"].map(|key| metadata.get(key).map(String::as_str));
+    assert_eq!(told, [Some("64"), Some("[0.485, 0.456, 0.406]")]);
+}
+
+#[test]
 fn a_recipe_is_read_as_powershell_writes_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("mine.toml").display().to_string();

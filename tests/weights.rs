@@ -10,7 +10,7 @@ use unmask::gpu::Uploads as _;
 use unmask::graph::{Plan, TensorType};
 use unmask::mae::{self, MaeConfig};
 use unmask::nn::{Builder, ParamStore, State};
-use unmask::train::{Hints, Opened, config_metadata};
+use unmask::train::{Hints, HubConfig, Opened, config_metadata, timm_metadata};
 use unmask::weights::{
     Layout, Storage, TensorSource, Tensors, outputs, shipped, write_safetensors, write_tensors, write_torch,
 };
@@ -240,6 +240,31 @@ fn what_models_were_wrapped_in_is_no_part_of_names() {
     }
     let said = refusal(encoder(|name| format!("other-{name}")), &hints());
     assert!(said.contains("found other-blocks.0.attn.proj.bias"), "{said}");
+}
+
+#[test]
+fn what_was_guessed_is_told() {
+    let mut bare = shipped().expect("weights");
+    bare.metadata.clear();
+    let assumed = Opened::new(Box::new(bare), None, &Hints::default()).expect("a model").assumed;
+    for begin in ["heads = 4 and decoder_heads = 4, as in the usual model", "pixel_mean = [0.485, 0.456, 0.406]"] {
+        assert!(assumed.iter().any(|text| text.starts_with(begin)), "{begin}: {assumed:?}");
+    }
+
+    let config = r#"{"model_type": "vit", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}"#;
+    let mut config = HubConfig::parse("config.json", config).expect("JSON");
+    let preprocessor = r#"{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}"#;
+    config.take_preprocessor("preprocessor_config.json", preprocessor).expect("JSON");
+    let opened = Opened::new(Box::new(encoder(str::to_owned)), Some(&config), &Hints::default()).expect("an encoder");
+    assert_eq!((opened.config.heads, opened.config.layer_norm_eps, opened.assumed.len()), (2, 1e-12, 0));
+    assert_eq!((opened.config.pixel_mean, opened.config.pixel_std), ([0.5; 3], [0.25; 3]));
+
+    // As `convert --to timm` writes it.
+    let mut written = encoder(str::to_owned);
+    written.metadata = timm_metadata(&opened.config);
+    let back = Opened::new(Box::new(written), None, &hints()).expect("an encoder");
+    assert_eq!((back.config.pixel_mean, back.config.pixel_std), ([0.5; 3], [0.25; 3]));
+    assert!(back.assumed.is_empty(), "{:?}", back.assumed);
 }
 
 #[test]

@@ -4,6 +4,12 @@ use crate::session::JobError;
 use crate::train::TrainError;
 use crate::weights::WeightsError;
 
+/// Which options say otherwise than `text`, one of what was assumed of weights.
+pub fn on_assumed(text: &str) -> Option<&'static str> {
+    let heads = ["heads = ", "decoder_heads = "].iter().any(|begin| text.starts_with(begin));
+    heads.then_some("--heads and --decoder-heads say otherwise")
+}
+
 /// What to do about `error` on the command line, where there is something.
 pub fn on(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(WeightsError::Range { .. }) = error.downcast_ref() {

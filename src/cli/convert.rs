@@ -7,12 +7,15 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::args::{Common, ConvertArgs, To};
+use super::model_args::tell_assumed;
 use super::place::check_place;
 use super::progress::{json_line, say};
 use super::weights;
 use crate::data::few;
 use crate::platform::write_whole;
-use crate::train::{OnnxPart, Opened, config_metadata, export_onnx, hub_config, hub_preprocessor, model_params};
+use crate::train::{
+    OnnxPart, Opened, config_metadata, export_onnx, hub_config, hub_preprocessor, model_params, timm_metadata,
+};
 use crate::weights::{
     Layout, Output, Storage, TensorSource as _, WeightsError, outputs, write_safetensors, write_torch,
 };
@@ -29,15 +32,23 @@ fn onnx(common: &Common, args: &ConvertArgs, model: &Opened) -> anyhow::Result<(
     if common.json {
         return json_line(&json!({
             "in": args.input, "out": args.out, "whole": args.whole, "model": model.config, "assumed": model.assumed,
+            "averages_left_out": model.weights.averages,
         }));
     }
-    model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
+    tell_assumed(common, model);
+    tell_pixels(common, model);
     let (inputs, outputs) = match args.whole {
         true => ("pixel_values and noise", "logits, mask and ids_restore"),
         false => ("pixel_values", "last_hidden_state"),
     };
     say(common, format_args!("wrote {}: {inputs} in, {outputs} out", args.out.display()));
     Ok(())
+}
+
+/// Says what pixels are to be normalised by, where no file beside the weights does.
+fn tell_pixels(common: &Common, model: &Opened) {
+    let (mean, std) = (model.config.pixel_mean, model.config.pixel_std);
+    say(common, format_args!("pixels   mean {mean:?}, deviation {std:?}: whatever reads the file has to be told"));
 }
 
 /// See [`check_place`].
@@ -93,17 +104,19 @@ fn check_tensors(model: &Opened) -> anyhow::Result<()> {
 /// Writes `outputs` in `layout`.
 fn write(args: &ConvertArgs, model: &Opened, layout: Layout, outputs: &[Output]) -> anyhow::Result<()> {
     let storage = if args.f16 { Storage::F16 } else { Storage::F32 };
-    let foreign = || [("format".to_owned(), "pt".to_owned())].into();
     match layout {
         Layout::Native => {
             let metadata = config_metadata(&model.config)?.into();
             write_safetensors(&args.out, &model.weights, outputs, metadata, storage)?;
         }
-        Layout::Timm => write_safetensors(&args.out, &model.weights, outputs, foreign(), storage)?,
+        Layout::Timm => {
+            write_safetensors(&args.out, &model.weights, outputs, timm_metadata(&model.config), storage)?;
+        }
         Layout::Original => write_torch(&args.out, &model.weights, outputs, storage)?,
         Layout::HuggingFace => {
+            let metadata = [("format".to_owned(), "pt".to_owned())].into();
             fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
-            write_safetensors(&args.out.join(HF_WEIGHTS), &model.weights, outputs, foreign(), storage)?;
+            write_safetensors(&args.out.join(HF_WEIGHTS), &model.weights, outputs, metadata, storage)?;
             write_json(&args.out.join("config.json"), &hub_config(&model.config, model.weights.has_decoder()))?;
             write_json(&args.out.join("preprocessor_config.json"), &hub_preprocessor(&model.config))?;
         }
@@ -145,11 +158,9 @@ fn tell(common: &Common, args: &ConvertArgs, model: &Opened, written: usize, dro
             config.heads,
         ),
     );
-    for text in &model.assumed {
-        say(common, format_args!("note: {text}"));
-    }
-    if weights.averages {
-        say(common, "note: the run's averages of its weights are left out; `unmask export --ema` takes them");
+    tell_assumed(common, model);
+    if matches!(args.to, To::Original | To::Timm) {
+        tell_pixels(common, model);
     }
     let (read, translated) = (weights.shapes().len(), weights.translated());
     say(common, format_args!("read     {read} tensors, {translated} of them under other names"));

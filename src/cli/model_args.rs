@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
+use super::advice;
 use super::args::Common;
+use super::progress::say;
 use super::weights;
 use crate::train::{Hints, Opened};
 
@@ -51,6 +53,17 @@ impl ModelArgs {
             Some(path) => path.display().to_string(),
             None => "the micro model that comes with the program".to_owned(),
         }
+    }
+}
+
+/// Says what nothing told of `model` and was assumed, and what of its file is not used.
+pub fn tell_assumed(common: &Common, model: &Opened) {
+    for text in &model.assumed {
+        let advice = advice::on_assumed(text).map_or(String::new(), |advice| format!("; {advice}"));
+        say(common, format_args!("note: {text}{advice}"));
+    }
+    if model.weights.averages {
+        say(common, "note: the run's averages of its weights are left out; `unmask export --ema` takes them");
     }
 }
 

@@ -208,15 +208,22 @@ fn foreign_config(
         config.decoder_depth = blocks(source, "decoder.decoder_layers");
         config.decoder_mlp = mlp(source, "decoder.decoder_layers", width)?;
     }
-    config.norm_pix_loss = match hints.norm_pix_loss.or(hub.map(|hub| hub.norm_pix_loss)) {
+    let encoder = hub.filter(|hub| hub.tells_encoder());
+    let decoder = hub.filter(|hub| hub.tells_decoder());
+    config.norm_pix_loss = match hints.norm_pix_loss.or(decoder.map(|hub| hub.norm_pix_loss)) {
         Some(told) => told,
         None => known_targets(source, &mut assumed),
     };
-    set_heads(source, hub, hints, &mut config)?;
-    config.layer_norm_eps = hints.layer_norm_eps.or(hub.map(|hub| hub.layer_norm_eps)).unwrap_or(1e-6);
-    config.mask_ratio = hub.map_or(0.75, |hub| hub.mask_ratio);
-    if let Some([mean, std]) = hub.and_then(|hub| hub.pixels) {
-        (config.pixel_mean, config.pixel_std) = (mean, std);
+    set_heads(source, hub, hints, &mut config, &mut assumed)?;
+    config.layer_norm_eps = hints.layer_norm_eps.or(encoder.map(|hub| hub.layer_norm_eps)).unwrap_or(1e-6);
+    config.mask_ratio = decoder.map_or(0.75, |hub| hub.mask_ratio);
+    match written_pixels(source).or(hub.and_then(|hub| hub.pixels)) {
+        Some([mean, std]) => (config.pixel_mean, config.pixel_std) = (mean, std),
+        None if is_published(source) => {}
+        None => {
+            let (mean, std) = (config.pixel_mean, config.pixel_std);
+            assumed.push(format!("pixel_mean = {mean:?} and pixel_std = {std:?}, those of ImageNet"));
+        }
     }
     config.check()?;
     Ok((config, assumed))
@@ -286,6 +293,11 @@ fn file_name(source: &Renamed) -> &str {
     source.path().rsplit(['/', '\\']).next().unwrap_or_default()
 }
 
+/// Whether the file is named as those that the authors of the method published.
+fn is_published(source: &Renamed) -> bool {
+    ["mae_pretrain", "mae_visualize"].iter().any(|name| file_name(source).starts_with(name))
+}
+
 /// Whether targets are normalised patches, as far as is known.
 fn known_targets(source: &Renamed, assumed: &mut Vec<String>) -> bool {
     // The published files with a decoder: those for pictures predict pixels, the others normalised patches.
@@ -306,20 +318,36 @@ fn set_heads(
     hub: Option<&HubConfig>,
     hints: &Hints,
     config: &mut MaeConfig,
+    assumed: &mut Vec<String>,
 ) -> Result<(), TrainError> {
-    let heads = |told: Option<usize>, known: Option<usize>, flag: &str| {
-        let text = "shapes do not tell how many heads there are; a config.json beside the file does, or";
-        told.or(known).ok_or_else(|| bad(source, format!("{text} {flag} on the command line")))
+    let mut guessed = Vec::new();
+    let mut heads = |told: Option<usize>, sizes: (usize, usize), name: &str, flag: &str| match told {
+        Some(told) => Ok(told),
+        None => {
+            let text = "shapes do not tell how many heads there are; a config.json beside the file does, or";
+            let known = known_heads(sizes.0, sizes.1, name == "decoder_heads");
+            let known = known.ok_or_else(|| bad(source, format!("{text} {flag} on the command line")))?;
+            guessed.push(format!("{name} = {known}"));
+            Ok::<usize, TrainError>(known)
+        }
     };
-    let encoder = hub.map(|hub| hub.num_attention_heads);
-    let known = known_heads(config.width, config.depth, false);
-    config.heads = heads(hints.heads.or(encoder), known, "--heads")?;
+    let encoder = hub.filter(|hub| hub.tells_encoder()).map(|hub| hub.num_attention_heads);
+    config.heads = heads(hints.heads.or(encoder), (config.width, config.depth), "heads", "--heads")?;
     if source.has_decoder() {
-        let decoder = hub.map(|hub| hub.decoder_num_attention_heads);
-        let known = known_heads(config.decoder_width, config.decoder_depth, true);
-        config.decoder_heads = heads(hints.decoder_heads.or(decoder), known, "--decoder-heads")?;
+        let decoder = hub.filter(|hub| hub.tells_decoder()).map(|hub| hub.decoder_num_attention_heads);
+        let sizes = (config.decoder_width, config.decoder_depth);
+        config.decoder_heads = heads(hints.decoder_heads.or(decoder), sizes, "decoder_heads", "--decoder-heads")?;
+    }
+    if !guessed.is_empty() {
+        assumed.push(format!("{}, as in the usual model of that width and depth", guessed.join(" and ")));
     }
     Ok(())
+}
+
+/// Mean and deviation of pixels as [`super::timm_metadata`] writes them.
+fn written_pixels(source: &Renamed) -> Option<[[f64; 3]; 2]> {
+    let channels = |key: &str| serde_json::from_str(source.metadata().get(key)?).ok();
+    Some([channels("pixel_mean")?, channels("pixel_std")?])
 }
 
 fn bad(source: &Renamed, reason: String) -> TrainError {

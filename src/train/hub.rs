@@ -1,5 +1,6 @@
 //! The files that Hugging Face's libraries keep beside weights.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -8,7 +9,21 @@ use serde_json::{Value, json};
 use super::TrainError;
 use crate::mae::MaeConfig;
 
-/// Fields of a `config.json` of `ViTMAEConfig` that matter here, with that class's defaults.
+/// Whose a `config.json` is, and of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Transformers', of a masked autoencoder.
+    Autoencoder,
+    /// Transformers', of an encoder alone.
+    Encoder,
+    /// timm's, which tells of pixels alone what matters here.
+    Timm,
+    /// Of something else.
+    Other,
+}
+
+/// Fields of a `config.json` of `ViTMAEConfig` that matter here, with that class's defaults, which `ViTConfig` shares; and
+/// of timm's.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default)]
 pub struct HubConfig {
@@ -23,7 +38,9 @@ pub struct HubConfig {
     model_type: Option<String>,
     hidden_size: Option<usize>,
     num_hidden_layers: Option<usize>,
-    /// Mean and deviation of pixels, which stand in a file of their own.
+    architecture: Option<String>,
+    num_features: Option<usize>,
+    /// Mean and deviation of pixels, which transformers keep in a file of their own.
     #[serde(skip)]
     pub(super) pixels: Option<[[f64; 3]; 2]>,
 }
@@ -50,6 +67,8 @@ impl Default for HubConfig {
             model_type: None,
             hidden_size: None,
             num_hidden_layers: None,
+            architecture: None,
+            num_features: None,
             pixels: None,
         }
     }
@@ -62,10 +81,15 @@ impl HubConfig {
     /// [`TrainError::Recipe`] where it is no JSON, or for a masked autoencoder that differs from those built here.
     pub fn parse(path: &str, text: &str) -> Result<HubConfig, TrainError> {
         let fail = |reason: String| TrainError::Recipe { path: path.to_owned(), reason };
-        let config: HubConfig = serde_json::from_str(text).map_err(|error| fail(error.to_string()))?;
-        if config.of_other_kind() {
+        let mut config: HubConfig = serde_json::from_str(text).map_err(|error| fail(error.to_string()))?;
+        match config.kind() {
+            Kind::Autoencoder | Kind::Encoder => {}
+            Kind::Timm => {
+                config.pixels = pixels_of_timm(text);
+                return Ok(config);
+            }
             // Whether it matters is seen beside the weights.
-            return Ok(config);
+            Kind::Other => return Ok(config),
         }
         for (field, is, wanted) in [
             ("hidden_act", config.hidden_act == "gelu", "\"gelu\""),
@@ -79,38 +103,54 @@ impl HubConfig {
         Ok(config)
     }
 
-    fn of_other_kind(&self) -> bool {
-        self.model_type.as_ref().is_some_and(|kind| kind != "vit_mae")
+    fn kind(&self) -> Kind {
+        match self.model_type.as_deref() {
+            Some("vit_mae") => Kind::Autoencoder,
+            Some("vit") => Kind::Encoder,
+            Some(_) => Kind::Other,
+            None if self.architecture.is_some() => Kind::Timm,
+            None if self.hidden_size.is_some() => Kind::Autoencoder,
+            None => Kind::Other,
+        }
     }
 
-    /// Why it is not for a masked autoencoder of this width and depth, if it is not.
+    /// Whether what it says of the encoder counts.
+    pub(super) fn tells_encoder(&self) -> bool {
+        matches!(self.kind(), Kind::Autoencoder | Kind::Encoder)
+    }
+
+    /// Whether what it says of decoder and loss counts.
+    pub(super) fn tells_decoder(&self) -> bool {
+        self.kind() == Kind::Autoencoder
+    }
+
+    /// Why it is not for a masked autoencoder, or its encoder, of this width and depth, if it is not.
     pub fn mismatch(&self, width: usize, depth: usize) -> Option<String> {
-        if self.of_other_kind() || (self.model_type.is_none() && self.hidden_size.is_none()) {
+        if self.kind() == Kind::Other {
             return Some(format!(
-                "model_type is {:?}, expected \"vit_mae\"",
+                "model_type is {:?}, expected \"vit_mae\" or \"vit\"",
                 self.model_type.as_deref().unwrap_or_default()
             ));
         }
-        [("hidden_size", self.hidden_size, width), ("num_hidden_layers", self.num_hidden_layers, depth)]
-            .into_iter()
-            .find_map(|(field, told, is)| {
-                let told = told.filter(|told| *told != is)?;
-                Some(format!("{field} is {told}, and the weights have {is}"))
-            })
+        [
+            ("hidden_size", self.hidden_size, width),
+            ("num_features", self.num_features, width),
+            ("num_hidden_layers", self.num_hidden_layers, depth),
+        ]
+        .into_iter()
+        .find_map(|(field, told, is)| {
+            let told = told.filter(|told| *told != is)?;
+            Some(format!("{field} is {told}, and the weights have {is}"))
+        })
     }
 
     /// Reads the `config.json` beside the file at `path`, or in the folder at `path`, if there is one.
-    ///
-    /// timm's says nothing of what is read here, and counts as none.
     ///
     /// # Errors
     /// As [`HubConfig::parse`].
     pub fn beside(path: &Path) -> Result<Option<HubConfig>, TrainError> {
         let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
         let Some((file, text)) = read_beside(folder, "config.json")? else { return Ok(None) };
-        if of_timm(&text) {
-            return Ok(None);
-        }
         let mut config = HubConfig::parse(&file, &text)?;
         if let Some((file, text)) = read_beside(folder, "preprocessor_config.json")? {
             config.take_preprocessor(&file, &text)?;
@@ -128,16 +168,18 @@ impl HubConfig {
         self.pixels = match (do_normalize, image_mean, image_std) {
             (Some(false), ..) => Some([[0.0; 3], [1.0; 3]]),
             (_, Some(mean), Some(std)) => Some([mean, std]),
-            _ => None,
+            _ => self.pixels,
         };
         Ok(())
     }
 }
 
-/// Whether the text of a `config.json` is timm's: it names an architecture where transformers name a type.
-fn of_timm(text: &str) -> bool {
-    let fields: Option<Value> = serde_json::from_str(text).ok();
-    fields.is_some_and(|fields| fields.get("architecture").is_some() && fields.get("model_type").is_none())
+/// Mean and deviation of pixels in timm's `config.json`; older ones have them among the other fields.
+fn pixels_of_timm(text: &str) -> Option<[[f64; 3]; 2]> {
+    let fields: Value = serde_json::from_str(text).ok()?;
+    let fields = fields.get("pretrained_cfg").unwrap_or(&fields);
+    let channels = |name: &str| serde_json::from_value::<[f64; 3]>(fields.get(name)?.clone()).ok();
+    Some([channels("mean")?, channels("std")?])
 }
 
 /// Path and text of the file `name` in `folder`, if there is one.
@@ -178,6 +220,19 @@ pub fn hub_config(config: &MaeConfig, decoder: bool) -> Value {
     })
 }
 
+/// What a file in timm's layout, whose tensors tell nothing of pixels, says beside them.
+pub fn timm_metadata(config: &MaeConfig) -> BTreeMap<String, String> {
+    let channels = |values: [f64; 3]| format!("{values:?}");
+    [
+        ("format", "pt".to_owned()),
+        ("image_size", config.image_size.to_string()),
+        ("pixel_mean", channels(config.pixel_mean)),
+        ("pixel_std", channels(config.pixel_std)),
+    ]
+    .map(|(key, text)| (key.to_owned(), text))
+    .into()
+}
+
 /// The `preprocessor_config.json` of a model: the largest centred square of a picture, bicubic, normalised, as held-out
 /// pictures are seen here.
 pub fn hub_preprocessor(config: &MaeConfig) -> Value {
@@ -214,6 +269,27 @@ mod tests {
         ] {
             assert!(mismatch(text).is_some_and(|said| said.contains(why)), "{text}");
         }
-        assert!(HubConfig::parse("config.json", r#"{"hidden_act": "relu"}"#).is_err());
+        assert_eq!(mismatch(r#"{"model_type": "vit", "hidden_size": 768, "num_hidden_layers": 12}"#), None);
+        assert_eq!(mismatch(r#"{"architecture": "vit_base_patch16_224", "num_features": 768}"#), None);
+        for (text, why) in [
+            (r#"{"model_type": "vit", "hidden_size": 384, "num_hidden_layers": 12}"#, "hidden_size is 384"),
+            (r#"{"architecture": "vit_small_patch16_224", "num_features": 384}"#, "num_features is 384"),
+        ] {
+            assert!(mismatch(text).is_some_and(|said| said.contains(why)), "{text}");
+        }
+        for kind in ["vit", "vit_mae"] {
+            let text = format!(r#"{{"model_type": "{kind}", "hidden_act": "relu"}}"#);
+            assert!(HubConfig::parse("config.json", &text).is_err(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn timms_pixels_are_read_from_its_config() {
+        let pixels = |text: &str| HubConfig::parse("config.json", text).expect("JSON").pixels;
+        let told = Some([[0.5; 3], [0.25; 3]]);
+        let channels = r#""mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]"#;
+        assert_eq!(pixels(&format!(r#"{{"architecture": "vit", "pretrained_cfg": {{{channels}}}}}"#)), told);
+        assert_eq!(pixels(&format!(r#"{{"architecture": "vit", {channels}}}"#)), told);
+        assert_eq!(pixels(r#"{"architecture": "vit", "pretrained_cfg": {"mean": [0.5], "std": [0.5]}}"#), None);
     }
 }

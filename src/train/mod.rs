@@ -39,7 +39,7 @@ pub use explorer::{Explorer, Hidden, Measured, Rebuilt};
 pub use feed::{Feed, FeedOptions, Pictures, Slot, capped, decode_limit, packed};
 pub use foreign::{Hints, Opened, model_params};
 pub use held_out::{HeldOut, HeldOutResult};
-pub use hub::{HubConfig, hub_config, hub_preprocessor};
+pub use hub::{HubConfig, hub_config, hub_preprocessor, timm_metadata};
 pub use inspector::{Filters, Inspector, Look, Looked};
 pub use locked_run::LockedRun;
 pub use lr_finder::{RateFound, Tried, suggested_rate, try_rates};

@@ -114,10 +114,11 @@ fn weights_of_every_kind_are_found() {
         let opened = Opened::open(&fetched.folder, &hints).unwrap_or_else(|error| panic!("{fixture}: {error}"));
         assert_eq!(opened.config.width, 16, "{fixture}");
     }
-    // timm's config.json is not one of transformers, and says nothing of heads.
+    // timm's config.json is not one of transformers, and says nothing of heads, but of pixels.
     let hub = Hub::of("transformers5");
     let timm = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/weights/timm.safetensors");
-    let config = r#"{"architecture": "vit_small", "num_classes": 0, "pretrained_cfg": {"mean": [0.5, 0.5, 0.5]}}"#;
+    let pixels = r#"{"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}"#;
+    let config = format!(r#"{{"architecture": "vit_small", "num_classes": 0, "pretrained_cfg": {pixels}}}"#);
     hub.change(WEIGHTS, |file| file.bytes = fs::read(timm).expect("a file"));
     hub.change("config.json", |file| file.bytes = config.into());
     let temp = folder();
@@ -125,6 +126,7 @@ fn weights_of_every_kind_are_found() {
     let hints = Hints { heads: Some(2), ..Hints::default() };
     let opened = Opened::open(&fetched.folder, &hints).expect("weights");
     assert_eq!((opened.config.heads, opened.config.layer_norm_eps), (2, 1e-6));
+    assert_eq!((opened.config.pixel_mean, opened.config.pixel_std), ([0.5; 3], [0.25; 3]));
 }
 
 #[test]
