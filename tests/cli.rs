@@ -556,6 +556,11 @@ fn averages_of_a_run_are_known_when_it_is_converted() {
     assert_eq!((&told["leftover"], &told["averages_left_out"]), (&serde_json::json!([]), &true.into()));
     let said = text(&unmask(&convert).stderr);
     assert!(said.contains("unmask export --ema") && !said.contains("unknown"), "{said}");
+    let features = folder.path().join("features.npy").display().to_string();
+    let said = text(&unmask(&["embed", &data, "--weights", &checkpoint, "--out", &features]).stderr);
+    assert!(said.contains("unmask export --ema"), "{said}");
+    let told = json(unmask(&["embed", &data, "--weights", &checkpoint, "--out", &features, "--json"]));
+    assert_eq!((&told["assumed"], &told["averages_left_out"]), (&serde_json::json!([]), &true.into()));
 
     // Nobody's but the run's.
     let state = || (fs::read(&checkpoint).expect("a checkpoint"), names(&out.join("checkpoints")));

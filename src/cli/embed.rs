@@ -10,8 +10,9 @@ use serde_json::json;
 
 use super::args::Common;
 use super::compile_bar::CompileBar;
+use super::model_args::tell_assumed;
 use super::probe_args::EmbedArgs;
-use super::progress::{bar, json_line, out, say};
+use super::progress::{bar, json_line, out};
 use crate::data::{self, Labels, Source};
 use crate::gpu::Gpu;
 use crate::platform::{Awake, replace, write_whole};
@@ -32,7 +33,7 @@ pub fn run(common: &Common, args: &EmbedArgs) -> anyhow::Result<()> {
     let (source, _) = data::open_all(&args.data)?;
     let embedder = pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
-        model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
+        tell_assumed(common, &model);
         let _compiling = CompileBar::watch(common, gpu.compiling());
         let start = Start::Weights(&model.weights);
         anyhow::Ok(Embedder::new(gpu, &model.config, start, args.encoder.options()).await?)
@@ -56,6 +57,7 @@ pub fn run(common: &Common, args: &EmbedArgs) -> anyhow::Result<()> {
     if common.json {
         return json_line(&json!({
             "out": path, "names": names, "pictures": count, "width": width, "skipped": written.skipped,
+            "assumed": model.assumed, "averages_left_out": model.weights.averages,
         }));
     }
     out!("{count} pictures, {width} numbers each -> {}, names -> {}", path.display(), names.display())

@@ -10,17 +10,18 @@ use serde_json::json;
 
 use super::args::{Common, ReconstructArgs};
 use super::compile_bar::CompileBar;
+use super::model_args::tell_assumed;
 use super::pixels::Pixels;
 use super::place::check_place;
 use super::progress::{json_line, out, say};
 use crate::data::{self, FolderSource, Picture};
 use crate::gpu::Gpu;
 use crate::platform::write_whole;
-use crate::train::{Hidden, Reconstruction, Reconstructor};
+use crate::train::{Hidden, Opened, Reconstruction, Reconstructor};
 
 /// Runs `unmask reconstruct`.
 pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
-    let model = args.model.open(common)?;
+    let opened = args.model.open(common)?;
     let files = files(&args.images)?;
     let several = files.len() > 1;
     // Told before anything is computed.
@@ -33,9 +34,9 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
     }
     pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
-        model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
+        tell_assumed(common, &opened);
         let compiling = CompileBar::watch(common, gpu.compiling());
-        let mut model = Reconstructor::new(gpu, &model).await?;
+        let mut model = Reconstructor::new(gpu, &opened).await?;
         drop(compiling);
         let hidden = hidden(args, model.config().grid())?;
         if model.config().norm_pix_loss {
@@ -67,7 +68,7 @@ pub fn run(common: &Common, args: &ReconstructArgs) -> anyhow::Result<()> {
             if let Some(pixels) = &mut pixels {
                 pixels.add(&if several { format!("{number}/") } else { String::new() }, &result)?;
             }
-            report(common, &name, out, &result)?;
+            report(common, &name, out, &result, &opened)?;
         }
         if failed == files.len() {
             bail!("none of the {failed} files could be read and decoded");
@@ -194,11 +195,12 @@ fn hidden(args: &ReconstructArgs, grid: usize) -> anyhow::Result<Hidden> {
     Ok(Hidden::Keep((0..grid * grid).filter(|patch| bright(*patch)).collect()))
 }
 
-fn report(common: &Common, name: &str, out: &Path, result: &Reconstruction) -> anyhow::Result<()> {
+fn report(common: &Common, name: &str, out: &Path, result: &Reconstruction, model: &Opened) -> anyhow::Result<()> {
     if common.json {
         return json_line(&json!({
             "image": name, "out": out, "visible": result.keep.len(), "patches": result.patches, "keep": result.keep,
             "hidden_mse": result.hidden_mse, "hidden_psnr_db": result.hidden_psnr_db, "baseline_mse": result.baselines(),
+            "assumed": model.assumed, "averages_left_out": model.weights.averages,
         }));
     }
     let (visible, patches) = (result.keep.len(), result.patches);
