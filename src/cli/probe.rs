@@ -9,7 +9,8 @@ use serde_json::json;
 use super::args::Common;
 use super::compile_bar::CompileBar;
 use super::probe_args::ProbeArgs;
-use super::progress::{bar, json_line, out, say};
+use super::model_args::tell_assumed;
+use super::progress::{bar, json_line, out};
 use crate::data::{self, Labels, Source};
 use crate::gpu::Gpu;
 use crate::platform::Awake;
@@ -48,10 +49,7 @@ pub fn run(common: &Common, args: &ProbeArgs) -> anyhow::Result<()> {
     let _awake = Awake::keep("Features are computed and probed");
     let (trained, untrained, width) = pollster::block_on(async {
         let gpu = Gpu::open(&common.gpu_options()).await?;
-        model.assumed.iter().for_each(|text| say(common, format_args!("note: {text}")));
-        if model.weights.averages {
-            say(common, "note: the run's averages of its weights are left out; `unmask export --ema` takes them");
-        }
+        tell_assumed(common, &model);
         let starts = [Some(Start::Weights(&model.weights)), (!args.no_untrained).then_some(Start::Seed(args.seed))];
         let mut embedders = Vec::new();
         for start in starts.into_iter().flatten() {

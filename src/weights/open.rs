@@ -99,15 +99,16 @@ fn safetensors_file(path: &str, bytes: Bytes) -> Result<TensorFile, WeightsError
 
 /// What a file that begins with `head` seems to be, for people.
 fn looks_like(head: &[u8]) -> &'static str {
-    // Bytes from 128 on are parts of letters that are not ASCII's.
-    let is_text = |byte: &u8| *byte >= 128 || byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    // A letter may go on behind the head.
+    let is_whole = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    let is_text = is_whole && head.iter().all(|byte| !byte.is_ascii_control() || byte.is_ascii_whitespace());
     match head {
         [0xff, 0xd8, 0xff, ..] => "a JPEG picture",
         [0x89, b'P', b'N', b'G', ..] => "a PNG picture",
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "a WebP picture",
         [b'G', b'I', b'F', b'8', ..] => "a GIF picture",
         [0x1f, 0x8b, ..] => "what gzip has packed",
-        _ if head.iter().all(is_text) => "a text",
+        _ if is_text => "a text",
         _ => "nothing that is known here",
     }
 }
