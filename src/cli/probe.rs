@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::args::Common;
 use super::compile_bar::CompileBar;
-use super::probe_args::ProbeArgs;
 use super::model_args::tell_assumed;
+use super::probe_args::ProbeArgs;
 use super::progress::{bar, json_line, out};
 use crate::data::{self, Labels, Source};
 use crate::gpu::Gpu;

@@ -14,6 +14,7 @@ mod run;
 mod submit;
 mod texture;
 mod timestamps;
+mod uniforms;
 mod verdict;
 
 pub use adapter::{AdapterRequest, AdapterSummary, adapters};

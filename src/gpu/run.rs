@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::pace::MAX_SUBMIT;
+use super::uniforms::Uniforms;
 use super::{BufferSlice, Gpu, GpuError, Kernel, KernelKey, OwnedBuffer};
 
 /// One prepared kernel launch.
@@ -35,10 +36,17 @@ pub struct Work {
 }
 
 /// Dispatches in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct DispatchList {
     /// The dispatches.
     pub dispatches: Vec<Dispatch>,
+    uniforms: Uniforms,
+}
+
+impl From<Vec<Dispatch>> for DispatchList {
+    fn from(dispatches: Vec<Dispatch>) -> DispatchList {
+        DispatchList { dispatches, uniforms: Uniforms::default() }
+    }
 }
 
 /// Where a sliced run stands.
@@ -67,23 +75,18 @@ impl DispatchList {
                 reason: format!("{groups} workgroups in one dimension, of {limit} allowed"),
             });
         }
-        let uniform = gpu.uniform(&kernel.name, params);
-        let entries: Vec<wgpu::BindGroupEntry<'_>> =
-            std::iter::once(wgpu::BindGroupEntry { binding: 0, resource: uniform.buffer.as_entire_binding() })
-                .chain(
-                    buffers
-                        .iter()
-                        .map(|(binding, slice)| wgpu::BindGroupEntry { binding: *binding, resource: slice.binding() }),
-                )
-                .collect();
+        let uniform = (0, self.uniforms.block(gpu, params));
+        let bound = || buffers.iter().chain([&uniform]);
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = bound()
+            .map(|(binding, slice)| wgpu::BindGroupEntry { binding: *binding, resource: slice.binding() })
+            .collect();
         let bind_group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&kernel.name),
             layout: &kernel.layout,
             entries: &entries,
         });
         let bytes = buffers.iter().map(|(_, slice)| slice.bytes).sum();
-        let slices = buffers.iter().map(|(_, slice)| slice).chain([&uniform]);
-        let held = slices.map(|slice| slice.buffer.clone()).collect();
+        let held = bound().map(|(_, slice)| slice.buffer.clone()).collect();
         self.dispatches.push(Dispatch { kernel, bind_group, held, workgroups, bytes, op, work: Work::default() });
         Ok(())
     }
@@ -137,21 +140,6 @@ impl DispatchList {
             }
         }
         encoder
-    }
-}
-
-impl Gpu {
-    /// A small uniform buffer that holds `params`.
-    fn uniform(&self, label: &str, params: &[u8]) -> BufferSlice {
-        let size = params.len().max(16).next_multiple_of(16) as u64;
-        let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some(label),
-            size,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        self.queue().write_buffer(&buffer, 0, params);
-        BufferSlice::whole(buffer)
     }
 }
 

@@ -228,7 +228,7 @@ async fn warm_up(gpu: &Gpu, classes: &[Trials], buffers: &[BufferSlice]) -> Resu
     let Some(trials) = classes.first() else { return Ok(()) };
     let mut dispatches = launches(gpu, trials, buffers)?.dispatches;
     dispatches.truncate(1);
-    let list = DispatchList { dispatches };
+    let list = DispatchList::from(dispatches);
     let start = platform::now_seconds();
     while !list.dispatches.is_empty() && platform::now_seconds() - start < WARM_UP {
         Timestamps::measure(gpu, &list).await?;
@@ -238,7 +238,7 @@ async fn warm_up(gpu: &Gpu, classes: &[Trials], buffers: &[BufferSlice]) -> Resu
 
 /// How often a product is to be repeated so that the clock tells what it takes, and how many milliseconds that is.
 async fn repetitions(gpu: &Gpu, list: &DispatchList) -> Result<(u32, f64), GpuError> {
-    let first = DispatchList { dispatches: list.dispatches.iter().take(1).cloned().collect() };
+    let first = DispatchList::from(list.dispatches[..1.min(list.dispatches.len())].to_vec());
     let (mut times, mut taken) = (1, 0.0);
     while times < MOST_TIMES {
         let readings = Timestamps::measure_repeated(gpu, &first, times).await?.unwrap_or_default();
@@ -265,8 +265,8 @@ async fn timed(gpu: &Gpu, trials: &Trials, buffers: &[BufferSlice]) -> Result<Ve
     let mut hopeful: Vec<usize> = (0..trials.launches.len()).collect();
     for _ in 0..ROUNDS {
         for some in hopeful.chunks(at_once) {
-            let dispatches = some.iter().map(|index| list.dispatches[*index].clone()).collect();
-            let readings = Timestamps::measure_repeated(gpu, &DispatchList { dispatches }, times).await?;
+            let dispatches: Vec<_> = some.iter().map(|index| list.dispatches[*index].clone()).collect();
+            let readings = Timestamps::measure_repeated(gpu, &DispatchList::from(dispatches), times).await?;
             for (index, reading) in some.iter().zip(readings.unwrap_or_default()) {
                 // A clock that stands still tells nothing.
                 if reading.milliseconds > 0.0 {

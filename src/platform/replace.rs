@@ -43,9 +43,8 @@ pub fn replace<E>(
         }
         _ => io(error),
     })?;
-    // Libraries that write files of their own may keep them from everyone else.
-    let usual = made.metadata().map(|made| made.permissions());
-    drop(made);
+    // Libraries that write files of their own may keep them from everyone else. The file is closed here.
+    let usual = { made }.metadata().map(|made| made.permissions());
     let written = write(&beside).and_then(|()| {
         if let Ok(usual) = usual {
             // Where that is not possible the owner has the file at least.

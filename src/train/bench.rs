@@ -312,7 +312,7 @@ impl Bench {
 }
 
 /// The median of `values`, of an even number of them the mean of the two in the middle; no number where there are none.
-pub(crate) fn median(values: &mut [f64]) -> f64 {
+pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = [values.len().saturating_sub(1) / 2, values.len() / 2].map(|at| values.get(at).copied());
     let [Some(low), Some(high)] = middle else { return f64::NAN };

@@ -30,8 +30,7 @@ mod schedule;
 mod trainer;
 mod turns;
 
-pub(crate) use bench::median;
-pub use bench::{Bench, BenchResult, OpTime, ShapeTime};
+pub use bench::{Bench, BenchResult, OpTime, ShapeTime, median};
 pub use checkpoint::{Checkpoint, config_metadata, model_of};
 pub use error::TrainError;
 pub use estimate::{Estimate, estimate, largest_batch, slotted_images};

@@ -76,7 +76,7 @@ async fn op_costs(gpu: &Gpu, list: &DispatchList) -> Result<Option<Vec<OpCost>>,
     for _ in 0..RUNS {
         let mut sums: BTreeMap<&'static str, OpCost> = BTreeMap::new();
         for part in parts(&milliseconds, times) {
-            let part = DispatchList { dispatches: list.dispatches[part].to_vec() };
+            let part = DispatchList::from(list.dispatches[part].to_vec());
             for reading in Timestamps::measure_repeated(gpu, &part, times).await?.unwrap_or_default() {
                 let cost = OpCost { op: reading.op, launches: 0, milliseconds: 0.0 };
                 let sum = sums.entry(reading.op).or_insert(cost);
