@@ -315,7 +315,7 @@ mod tests {
         let (both, split) = open_all(&specs[..2]).expect("sets");
         assert_eq!(names(both.as_ref()), ["in/c1/a/x.png", "c2/a/x.png", "c2/a/y.png"]);
         assert_eq!(both.load(1, None).expect("a picture").name, "c2/a/x.png");
-        assert_eq!(both.label(1), Some("a"));
+        assert_eq!(both.folders(1), "a");
         // What is held out is chosen by the names in a set.
         assert_eq!(split.held_out, split_alone.held_out.iter().map(|index| index + 1).collect::<Vec<_>>());
         let (held_out, _) = open_for(&specs[..1], &specs[1..2]).expect("sets");

@@ -187,6 +187,10 @@ impl Checkpoint {
     }
 
     fn from_tensors(mut all: Tensors) -> Result<Checkpoint, TrainError> {
+        if !Checkpoint::is_in(&all) {
+            let reason = "is no checkpoint of a run: it does not tell the run's recipe".to_owned();
+            return Err(WeightsError::Layout { path: all.path, reason }.into());
+        }
         let recipe = Recipe::parse(&all.path, all.text("recipe")?)?;
         check_content(&all)?;
         let mut part = |prefix: &str| -> Tensors {
@@ -196,10 +200,6 @@ impl Checkpoint {
         };
         let (first, second, average) = (part(FIRST), part(SECOND), part(AVERAGE));
         let weights = all;
-        if !Checkpoint::is_in(&weights) {
-            let reason = "is no checkpoint of a run: it does not tell the run's recipe".to_owned();
-            return Err(WeightsError::Layout { path: weights.path, reason }.into());
-        }
         let number = |key: &str| -> Result<u64, WeightsError> {
             weights.text(key)?.parse().map_err(|error| weights.bad_metadata(key, &error))
         };

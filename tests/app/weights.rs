@@ -23,7 +23,15 @@ pub fn shows(harness: &mut Harness<'static, App>, path: &Path) {
 
 #[test]
 fn a_config_beside_weights_counts_and_a_folder_of_weights_is_no_data() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/weights/transformers5");
+    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/weights/transformers5");
+    let kept = tempfile::tempdir().expect("a folder");
+    let folder = kept.path().to_owned();
+    for name in ["model.safetensors", "config.json"] {
+        std::fs::copy(made.join(name), folder.join(name)).expect("copied");
+    }
+    // As the hub has it beside them; without it the mean of pixels would be assumed.
+    let pixels = r#"{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#;
+    std::fs::write(folder.join("preprocessor_config.json"), pixels).expect("written");
     let mut harness = open();
     // Shapes alone do not tell how many heads there are.
     for path in [folder.join("model.safetensors"), folder] {

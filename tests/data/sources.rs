@@ -194,7 +194,7 @@ fn single_pictures_are_one_set() {
     // What folders tell is kept, and a set beside them is one of its own.
     let (source, parts) = opened(&["cat/a.png", "set", "dog/a.png"]).unwrap();
     assert_eq!(names(&*source), ["cat/a.png", "dog/a.png", "c.png"]);
-    assert_eq!((source.label(1), parts.held_out.len()), (Some("dog"), 1));
+    assert_eq!((source.folders(1), parts.held_out.len()), ("dog", 1));
     assert_eq!(names(&*open(&at("cat/a.png")).unwrap()), ["a.png"]);
     let error = |names: &[&str]| opened(names).err().unwrap().to_string();
     assert!(error(&["broken.png"]).starts_with("broken.png: not a picture: "), "{}", error(&["broken.png"]));

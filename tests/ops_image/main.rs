@@ -41,7 +41,7 @@ fn shapes_that_do_not_fit_are_refused() {
             Ok(ops::hidden_rows(g, restore, 9)?.rows)
         }),
         ("two numbers", &[2, 1], &|g, x, _| Ok(ops::normalise_patches(g, x)?.0)),
-        ("sizes u32 [B, 4]", &[2, 4], &|g, x, s| ops::crop_boxes(g, x, s, CropMode::Whole)),
+        ("sizes is F32 [2, 4], expected U32", &[2, 4], &|g, x, s| ops::crop_boxes(g, x, s, CropMode::Whole)),
         ("aspect ratios", &[1], &|g, _, s| crop(g, s, wide)),
         ("shares", &[1], &|g, _, s| crop(g, s, large)),
         ("boxes f32 [B, 8]", &[1, 4], &|g, x, s| ops::resample(g, s, s, x, 8, 8, PixelNorm::default())),
