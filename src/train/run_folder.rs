@@ -49,14 +49,14 @@ impl RunFolder {
         }
         RunLock::check(path)?;
         let in_the_way = |what: String| Self::error(path, format!("{what}: choose another folder"));
-        // One that is empty is left of a run that did not begin.
-        if fs::metadata(path.join(METRICS)).is_ok_and(|found| found.len() > 0) {
-            return Err(in_the_way(format!("holds {METRICS} of something else")));
-        }
         if path.join("checkpoints").exists()
             && let Some(step) = Self::saved_steps(path)?.first()
         {
             return Err(in_the_way(format!("checkpoints/ holds step-{step}.safetensors of another run")));
+        }
+        // One that is empty is left of a run that did not begin.
+        if fs::metadata(path.join(METRICS)).is_ok_and(|found| found.len() > 0) {
+            return Err(in_the_way(format!("holds {METRICS} of something else")));
         }
         Self::check_writable(path)
     }

@@ -340,7 +340,7 @@ fn weights_to_start_from_have_the_heads_that_the_recipe_says() {
     recipe.model.heads = 8;
     let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/weights/micro.safetensors");
     let error = run(Job { begin: Begin::Weights(weights), ..job(recipe, None) }).expect_err("refused").to_string();
-    assert!(error.contains("heads = 4") && error.contains("expected 8"), "{error}");
+    assert!(error.contains("heads = 4; expected heads = 8"), "{error}");
 }
 
 #[test]
