@@ -21,7 +21,7 @@ pub fn run(common: &Common, args: &DataArgs) -> anyhow::Result<()> {
     progress.finish_and_clear();
     let passed_over = PassedOver::of(data);
     if common.json {
-        let name = |index: &usize| source.name(*index).to_owned();
+        let name = |index: &usize| source.distinct_name(*index).to_owned();
         json_line(&json!({
             "pictures": source.len(),
             "readable": found.readable,
@@ -81,7 +81,7 @@ fn print(common: &Common, source: &dyn Source, found: &Census, most: usize) -> a
     let spare: usize = found.duplicates.iter().map(|group| group.len() - 1).sum();
     out!("duplicates  {spare}")?;
     for group in found.duplicates.iter().take(most) {
-        let names: Vec<&str> = group.iter().map(|index| source.name(*index)).collect();
+        let names: Vec<&str> = group.iter().map(|index| source.distinct_name(*index)).collect();
         out!("  {}", names.join(" = "))?;
     }
     if found.broken.len() > most || found.duplicates.len() > most {

@@ -51,7 +51,7 @@ pub fn run(common: &Common, args: &EmbedArgs) -> anyhow::Result<()> {
     })?;
     let told = Labels::told(source.as_ref(), &written.pictures);
     let lines: String =
-        written.pictures.iter().zip(told).map(|(index, told)| line(source.name(*index), told)).collect();
+        written.pictures.iter().zip(told).map(|(index, told)| line(source.distinct_name(*index), told)).collect();
     write_whole(&names, lines.as_bytes()).with_context(|| format!("{} cannot be written", names.display()))?;
     let (count, width) = (written.pictures.len(), embedder.width());
     if common.json {

@@ -76,6 +76,7 @@ pub fn drive(common: &Common, mut job: Job) -> anyhow::Result<()> {
     let mut unheard = None;
     let mut lost_at = None;
     let mut adapter: Option<String> = None;
+    let mut last = None;
     loop {
         let session = Session::start(job.clone())?;
         interrupt.reaches(&session);
@@ -88,12 +89,14 @@ pub fn drive(common: &Common, mut job: Job) -> anyhow::Result<()> {
                 }
             }
             if let Event::Started(start) = event {
+                last = job.stop_after.map(|steps| start.step + steps);
                 let now = &start.adapter.name;
                 if let Some(before) = adapter.replace(now.clone()).filter(|before| before != now) {
                     log::warn!("\"{before}\" did not come back: the run goes on with \"{now}\", and not to the bit");
                 }
             }
-            screen.show(event, interrupt.came() || job.stop_after.is_some());
+            let stopped = matches!(event, Event::Finished { step, .. } if Some(*step) == last);
+            screen.show(event, interrupt.came() || unheard.is_some() || stopped);
         })?;
         let Ended::Lost(reason) = ended else { return unheard.map_or(Ok(()), Err) };
         let Some((file, checkpoint)) = job.out.as_deref().and_then(|out| RunFolder::newest(out).ok()?) else {

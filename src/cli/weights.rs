@@ -54,7 +54,9 @@ pub fn local(common: &Common, named: &Path) -> anyhow::Result<PathBuf> {
 /// The model on the hub that `named`, where nothing lies, may have been meant for.
 fn meant(named: &Path) -> Option<Address> {
     let is_file = named.extension().is_some_and(|ending| FILES.iter().any(|known| ending == *known));
-    if is_file || named.exists() {
+    // In a folder that is there a name was mistyped.
+    let in_folder = named.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && folder.exists());
+    if is_file || in_folder || named.exists() {
         return None;
     }
     Address::meant(named.to_str()?, &Options::from_env().ok()?.endpoint)

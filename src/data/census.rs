@@ -58,8 +58,8 @@ fn entry(source: &dyn Source, index: usize) -> Result<Entry, DataError> {
     let mut hasher = DefaultHasher::new();
     let (format, (picture, lost)) = match raw {
         Raw::Encoded(bytes) => {
-            let (_, format) = recognise(source.name(index), &bytes)?;
-            let decoded = decode_noting(source.name(index), &bytes, None)?;
+            let (_, format) = recognise(source.distinct_name(index), &bytes)?;
+            let decoded = decode_noting(source.distinct_name(index), &bytes, None)?;
             if decoded.1.pages > 1 {
                 // Stacks whose first pages agree need not be the same.
                 bytes.hash(&mut hasher);

@@ -85,8 +85,9 @@ impl FolderSource {
             let (dir, names) = (dir.display(), few(&names, count));
             log::warn!("{dir}: {names} not used: a folder that holds pictures is read for them alone");
         }
-        if passed_over.count() > pictures.len() && !pictures.is_empty() {
-            log::warn!("{}: {passed_over}, more than the {} picture files", dir.display(), pictures.len());
+        let others = passed_over.without_companions();
+        if others.count() > pictures.len() && !pictures.is_empty() {
+            log::warn!("{}: {others}, more than the {} picture files", dir.display(), pictures.len());
         }
         Self::of_entries(dir, pictures)
     }

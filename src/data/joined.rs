@@ -37,11 +37,15 @@ impl Source for Joined {
     }
 
     fn name(&self, index: usize) -> &str {
-        if let Some(names) = &self.names {
-            return &names[index];
-        }
         let (source, index) = self.find(index);
         source.name(index)
+    }
+
+    fn distinct_name(&self, index: usize) -> &str {
+        match &self.names {
+            Some(names) => &names[index],
+            None => self.name(index),
+        }
     }
 
     fn label(&self, index: usize) -> Option<&str> {
@@ -65,9 +69,8 @@ impl Source for Joined {
     }
 
     fn load(&self, index: usize, limit: Option<u32>) -> Result<Picture, DataError> {
-        let (source, within) = self.find(index);
-        let picture = source.load(within, limit)?;
-        Ok(Picture { name: self.name(index).to_owned(), ..picture })
+        let (source, index) = self.find(index);
+        source.load(index, limit)
     }
 }
 
@@ -158,7 +161,7 @@ fn open_set(set: &[String]) -> Result<Arc<dyn Source>, DataError> {
 /// Opens the data sets `specs` as one, each with its own held-out tenth, so that what a set holds out alone it holds
 /// out in company too. A file that is in several of them is taken of the first; the very same set may be asked for
 /// more than once, so that its pictures count for more. Single pictures are one set.
-/// Where names of different sets are the same, all begin with the folders of their sets.
+/// Where names of different sets are the same, [distinct ones](Source::distinct_name) begin with the folders of their sets.
 ///
 /// # Errors
 /// Those of [`open`].
@@ -284,6 +287,7 @@ fn kept(sets: &[Set], sources: &[Arc<dyn Source>]) -> Vec<Option<Vec<usize>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Labels;
 
     #[test]
     fn each_set_holds_out_what_it_holds_out_alone() {
@@ -307,22 +311,30 @@ mod tests {
         }
         std::fs::write(path("c3/list.txt"), "../c3/z.png").expect("written");
         let names = |source: &dyn Source| -> Vec<String> {
-            (0..source.len()).map(|index| source.name(index).to_owned()).collect()
+            (0..source.len()).map(|index| source.distinct_name(index).to_owned()).collect()
         };
         let specs = ["in/c1", "c2", "c3/list.txt"].map(path);
         let (alone, split_alone) = open_all(&specs[1..2]).expect("a set");
         assert_eq!(names(alone.as_ref()), ["a/x.png", "a/y.png"]);
         let (both, split) = open_all(&specs[..2]).expect("sets");
         assert_eq!(names(both.as_ref()), ["in/c1/a/x.png", "c2/a/x.png", "c2/a/y.png"]);
-        assert_eq!(both.load(1, None).expect("a picture").name, "c2/a/x.png");
+        assert_eq!((both.name(1), both.load(1, None).expect("a picture").name), ("a/x.png", "a/x.png".to_owned()));
         assert_eq!(both.folders(1), "a");
+        // Labels may be of both sets, or of one by itself.
+        for (lines, want) in
+            [("in/c1/a/x.png\tcat\nc2/a/x.png\tdog\n", ["cat", "dog"]), ("a/x.png\tcow\n", ["cow", "cow"])]
+        {
+            std::fs::write(path("labels"), lines).expect("written");
+            let labels = Labels::of_file(path("labels").as_ref(), both.as_ref(), &[0, 1]).expect("labels");
+            assert_eq!([0, 1].map(|at| labels.classes[labels.of[at]].as_str()), want);
+        }
         // What is held out is chosen by the names in a set.
         assert_eq!(split.held_out, split_alone.held_out.iter().map(|index| index + 1).collect::<Vec<_>>());
         let (held_out, _) = open_for(&specs[..1], &specs[1..2]).expect("sets");
         assert_eq!(names(held_out.as_ref()), ["c2/a/x.png", "c2/a/y.png", "in/c1/a/x.png"]);
         // A list lies in its folder; where names differ, and of a set that is there twice, they stay.
         let (all, _) = open_all(&specs).expect("sets");
-        assert_eq!(all.name(3), "c3/../c3/z.png");
+        assert_eq!(all.distinct_name(3), "c3/../c3/z.png");
         let (differing, _) = open_all(&[&specs[1..], &specs[1..2]].concat()).expect("sets");
         assert_eq!(names(differing.as_ref()), ["a/x.png", "a/y.png", "../c3/z.png", "a/x.png", "a/y.png"]);
         assert_eq!(folders(&[vec![SAMPLE.to_owned()], vec![path("c2")]]), [SAMPLE, ""]);

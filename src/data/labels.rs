@@ -191,9 +191,10 @@ impl Told {
             }
         }
         let label = |index: usize| {
-            let name = cell(source.name(index));
-            let label = labels.get(name.trim()).map(|label| (*label).to_owned());
-            label.ok_or_else(|| {
+            // The file may tell of several sets, or of one of them by itself.
+            let [name, own] = [source.distinct_name(index), source.name(index)].map(cell);
+            let label = labels.get(name.trim()).or_else(|| labels.get(own.trim()));
+            label.map(|label| (*label).to_owned()).ok_or_else(|| {
                 let known = lines.first().map_or("", |(name, _)| name);
                 format!("it has no label of {name}; expected one for each picture, by names such as its {known}")
             })

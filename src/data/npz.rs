@@ -27,7 +27,7 @@ pub fn pictures(
     left_out: &mut Vec<String>,
 ) -> Option<Arc<dyn Source>> {
     let (arrays, beside) = sorted(bytes, members, left_out);
-    let taken: Vec<Option<usize>> = arrays.iter().map(|array| labels_of(array, &beside)).collect();
+    let taken: Vec<Option<usize>> = arrays.iter().map(|array| labels_of(array, &arrays, &beside)).collect();
     for (index, (name, array)) in beside.iter().enumerate() {
         // Of a row of numbers nobody wants to be told.
         if array.shape.len() > 1 && !taken.contains(&Some(index)) {
@@ -83,9 +83,11 @@ fn lies_beside(shape: &[u64], counts: &[u64]) -> bool {
 }
 
 /// Which of the arrays `beside` holds the labels of this one's pictures: one for each, and a name that says so. Of
-/// several the one that is named alike, as `y_train` beside `x_train`.
-fn labels_of((name, array): &Named, beside: &[Named]) -> Option<usize> {
+/// several the one that is named alike, as `y_train` beside `x_train`; and so where `all` pictures are in several arrays
+/// of as many.
+fn labels_of((name, array): &Named, all: &[Named], beside: &[Named]) -> Option<usize> {
     let count = array.count()?;
+    let alone = all.iter().filter(|(_, other)| other.count() == Some(count)).count() == 1;
     let fits = |(label, told): &Named| {
         let shaped = matches!(*told.shape, [rows] | [rows, 1] if rows == count);
         shaped && words(label).any(|word| LABELS.contains(&word.as_str()))
@@ -94,7 +96,7 @@ fn labels_of((name, array): &Named, beside: &[Named]) -> Option<usize> {
     let set = |name: &str, of: &[&str]| words(name).filter(|word| !of.contains(&word.as_str())).collect::<Vec<_>>();
     let alike = |index: &&usize| set(&beside[**index].0, LABELS) == set(name, PICTURES);
     match *fitting {
-        [one] => Some(one),
+        [one] if alone => Some(one),
         _ => fitting.iter().find(alike).copied(),
     }
 }

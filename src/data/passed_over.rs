@@ -7,6 +7,10 @@ use std::path::Path;
 
 use super::folder::{has_extension, is_container_file, list};
 
+/// Endings of texts and the like, of which data sets have one beside each picture.
+const COMPANIONS: &[&str] =
+    &[".caption", ".csv", ".html", ".json", ".jsonl", ".md", ".toml", ".tsv", ".txt", ".xml", ".yaml", ".yml"];
+
 /// Most endings in a sentence.
 const FEW: usize = 5;
 
@@ -39,6 +43,12 @@ impl PassedOver {
             let ending = path.extension().map(|ending| format!(".{}", ending.to_string_lossy().to_lowercase()));
             *self.endings.entry(ending.unwrap_or_default()).or_default() += 1;
         }
+    }
+
+    /// The same without what goes with pictures and is none.
+    pub(super) fn without_companions(&self) -> PassedOver {
+        let others = self.endings.iter().filter(|(ending, _)| !COMPANIONS.contains(&ending.as_str()));
+        PassedOver { endings: others.map(|(ending, n)| (ending.clone(), *n)).collect() }
     }
 
     /// How many files there are.

@@ -18,7 +18,7 @@ pub enum Raw<'a> {
 
 /// A numbered, named list of pictures that can be decoded one by one, from any thread.
 ///
-/// Names are unique, and neither names nor numbers change while the source lives.
+/// Names are unique within a set, and neither names nor numbers change while the source lives.
 pub trait Source: Send + Sync {
     /// Number of pictures, whether or not each of them decodes.
     fn len(&self) -> usize;
@@ -33,6 +33,14 @@ pub trait Source: Send + Sync {
     /// # Panics
     /// When `index` is not below [`len`](Self::len).
     fn name(&self, index: usize) -> &str;
+
+    /// The same, with more before it where several sets that make up this one have pictures of the same names.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    fn distinct_name(&self, index: usize) -> &str {
+        self.name(index)
+    }
 
     /// What picture `index` shows, where the set itself tells; folders may tell it otherwise, see
     /// [`Labels::of_source`](super::Labels::of_source).

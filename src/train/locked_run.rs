@@ -48,6 +48,9 @@ impl LockedRun {
             |name: &str| name.ends_with(UNFINISHED) && [RECIPE, METRICS].iter().any(|ours| name.starts_with(ours));
         remove_unfinished(RunFolder::saved(&path)?, of_checkpoints).map_err(io)?;
         remove_unfinished(fs::read_dir(&path).map_err(io)?, of_run).map_err(io)?;
+        if let Ok(previews) = fs::read_dir(path.join("previews")) {
+            remove_unfinished(previews, |name| name.ends_with(UNFINISHED)).map_err(io)?;
+        }
         let file = path.join(METRICS);
         write_whole(&file, kept.as_bytes()).map_err(io)?;
         let metrics = File::options().write(true).open(&file).and_then(Appended::new).map_err(io)?;

@@ -49,8 +49,10 @@ impl RunFolder {
         }
         RunLock::check(path)?;
         let in_the_way = |what: String| Self::error(path, format!("{what}: choose another folder"));
+        // A run from given weights that ended before it began left these.
+        let begun = |step: &u64| *step > 0 || told(&Self::checkpoint_path(path, 0)).is_none_or(|(step, _)| step > 0);
         if path.join("checkpoints").exists()
-            && let Some(step) = Self::saved_steps(path)?.first()
+            && let Some(step) = Self::saved_steps(path)?.into_iter().find(begun)
         {
             return Err(in_the_way(format!("checkpoints/ holds step-{step}.safetensors of another run")));
         }

@@ -72,7 +72,8 @@ impl RunLock {
 fn holder(file: &File) -> Option<Option<u32>> {
     let mut text = Vec::new();
     match file.take(LOOKED_AT).read_to_end(&mut text) {
-        Ok(_) if text.trim_ascii().is_empty() => Some(None),
+        // Zeros are what a power cut may leave of it.
+        Ok(_) if text.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace()) => Some(None),
         Ok(_) => std::str::from_utf8(&text).ok()?.trim().parse().ok().map(Some),
         // As where another process holds it.
         Err(_) => Some(None),

@@ -34,6 +34,14 @@ fn labels_in_an_archive_of_arrays_are_those_of_its_pictures() {
          labelled.npz/train_images, labelled.npz/val_images",
     ];
     assert_eq!(warned.map(|warned| logged(&format!("WARN {warned}"))), [1, 1]);
+    // Labels of some pictures are not those of others, of which there are as many.
+    let sets = [
+        ("x_train.npy", arrays[0].1.clone()),
+        ("x_test.npy", arrays[0].1.clone()),
+        ("y_train.npy", arrays[1].1.clone()),
+    ];
+    let source = open_given(vec![("sets.npz".to_owned(), file(&sets))]).expect("a source");
+    assert_eq!([source.label(0), source.label(3)], [Some("7"), None]);
     // Which of two tells, where both might, nobody knows.
     let arrays =
         [arrays[0].clone(), ("fine_labels.npy", arrays[3].1.clone()), ("coarse_labels.npy", arrays[3].1.clone())];

@@ -316,15 +316,16 @@ fn files_of_other_kinds_are_told_of_where_they_are_most() {
     write(dir.path(), "a.png", &png(quarters()));
     write(dir.path(), "cat/a.json", b"{}");
     let at = dir.path().to_str().unwrap().to_owned();
-    let warned = format!("WARN {at}: 2 other files passed over (.heic 1, .json 1), more than the 1 picture files");
+    let warned = format!("WARN {at}: 2 other files passed over (.heic 2), more than the 1 picture files");
     open(&at).unwrap();
     assert_eq!(logged(&format!("WARN {at}: ")), 0);
     write(dir.path(), "b.HEIC", b"");
+    write(dir.path(), "c.heic", b"");
     write(dir.path(), ".hidden/c.heic", b"");
     write(dir.path(), ".DS_Store", b"");
     open(&at).unwrap();
     assert_eq!(logged(&warned), 1);
-    assert_eq!(PassedOver::of(&[at.clone(), format!("{at}/a.png")]).count(), 2);
+    assert_eq!(PassedOver::of(&[at.clone(), format!("{at}/a.png")]).count(), 3);
 }
 
 #[test]
