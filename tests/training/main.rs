@@ -260,14 +260,19 @@ fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint() {
     assert!(checkpoint.is_finite(), "the checkpoint of step {}", checkpoint.step);
 }
 
+/// A trainer by itself, for what a session hides.
+async fn trainer(recipe: Recipe) -> Trainer {
+    let (source, split) = data::open_all(&recipe.train.data).expect("pictures");
+    let gpu = Gpu::open(&GpuOptions::default()).await.expect("an adapter");
+    Trainer::new(gpu, recipe, source, &split, None).await.expect("a trainer")
+}
+
 #[test]
 fn steps_before_one_that_goes_wrong_are_reported() {
     let mut recipe = nano();
     recipe.train.warmup_steps = 0;
-    let (source, split) = data::open_all(&recipe.train.data).expect("pictures");
     pollster::block_on(async {
-        let gpu = Gpu::open(&GpuOptions::default()).await.expect("an adapter");
-        let mut trainer = Trainer::new(gpu, recipe, source, &split, None).await.expect("a trainer");
+        let mut trainer = trainer(recipe).await;
         for blr in [0.01, 0.01, 1e36, 0.01, 0.01] {
             trainer.set_base_learning_rate(blr).expect("a rate");
             trainer.advance().expect("a step");
@@ -283,11 +288,8 @@ fn steps_before_one_that_goes_wrong_are_reported() {
 
 #[test]
 fn steps_whose_metrics_nobody_collects_are_not_submitted_for_ever() {
-    let recipe = nano();
-    let (source, split) = data::open_all(&recipe.train.data).expect("pictures");
     pollster::block_on(async {
-        let gpu = Gpu::open(&GpuOptions::default()).await.expect("an adapter");
-        let mut trainer = Trainer::new(gpu, recipe, source, &split, None).await.expect("a trainer");
+        let mut trainer = trainer(nano()).await;
         while !trainer.is_full() {
             trainer.advance().expect("a step");
         }
@@ -303,11 +305,8 @@ fn steps_whose_metrics_nobody_collects_are_not_submitted_for_ever() {
 
 #[test]
 fn a_step_that_the_device_refuses_ends_the_run() {
-    let recipe = nano();
-    let (source, split) = data::open_all(&recipe.train.data).expect("pictures");
     pollster::block_on(async {
-        let gpu = Gpu::open(&GpuOptions::default()).await.expect("an adapter");
-        let mut trainer = Trainer::new(gpu, recipe, source, &split, None).await.expect("a trainer");
+        let mut trainer = trainer(nano()).await;
         trainer.ready().await.expect("pictures");
         trainer.advance().expect("a step");
         trainer.store().optimiser_shards()[0].weights.buffer.destroy();
